@@ -1,0 +1,72 @@
+"""Every name that more than one room must spell alike: group, labels, finalizers, users, paths, ports.
+
+It decides spelling and nothing else.
+"""
+
+GROUP = "batchpools.dev"
+VERSION = "v1beta1"
+API_VERSION = f"{GROUP}/{VERSION}"
+OPS_GROUP = "ops.batchpools.dev"
+
+# Labels. POOL and NODE are on pods and PoolNodes, JOB and TASK_ID on the Tasks of a Job.
+LABEL_POOL = f"{GROUP}/pool"
+LABEL_NODE = f"{GROUP}/node"
+LABEL_JOB = f"{GROUP}/job"
+LABEL_TASK_ID = f"{GROUP}/task-id"
+LABEL_INTERNAL = f"{GROUP}/internal"
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGED_BY = "batchpools"
+
+# Annotations on node pods.
+ANNOTATION_CA = f"{GROUP}/hub-ca"
+ANNOTATION_TEMPLATE_HASH = f"{GROUP}/template-hash"
+
+# Finalizers. The pod's holds the object until the kubelet has written that its containers are dead (safety rule S4.1).
+FINALIZER_POOL = f"{GROUP}/drain"
+FINALIZER_NODE = f"{GROUP}/drain"
+FINALIZER_JOB = f"{GROUP}/end-runs"
+FINALIZER_POD = f"{GROUP}/confirm-dead"
+
+# The node's own credential and users.
+TOKEN_AUDIENCE = "batchpools"  # noqa: S105 (a name, not a password)
+AGENT_UID = 64500
+DEFAULT_TASK_UID = 1000
+AGENT_CONTAINER = "agent"
+TASK_CONTAINER = "task"
+INSTALL_CONTAINER = "install-runner"
+START_TASK_CONTAINER = "start-task"
+
+# Volumes that we mount; templates may not use names with this prefix.
+VOLUME_PREFIX = "batchpools-"
+VOLUME_ROOT = f"{VOLUME_PREFIX}root"
+VOLUME_BIN = f"{VOLUME_PREFIX}bin"
+VOLUME_AGENT = f"{VOLUME_PREFIX}agent"
+VOLUME_TOKEN = f"{VOLUME_PREFIX}token"
+VOLUME_CA = f"{VOLUME_PREFIX}ca"
+
+# Paths inside node pods.
+NODE_ROOT_DIR = "/mnt/batch"
+RUNNER_DIR = "/batchpools/bin"
+RUNNER_PATH = f"{RUNNER_DIR}/runner"
+RUNNER_IN_IMAGE = "/usr/local/bin/batchpools-runner"
+AGENT_STATE_DIR = "/batchpools/agent"
+TOKEN_DIR = "/batchpools/token"  # noqa: S105 (a path, not a password)
+CA_DIR = "/batchpools/ca"
+# Abstract Unix sockets: the containers of a pod share the network namespace, and no task can take the name from a living PID 1.
+RUNNER_SOCKET = "@batchpools-runner"
+START_TASK_SOCKET = "@batchpools-start-task"
+
+# The link.
+HUB_SERVICE = "batchpools-hub"
+HUB_SERVER_NAME = "hub.batchpools.internal"
+HUB_PORT = 8443
+HUB_PATH = "/v1/node"
+OPS_PORT = 8444
+METRICS_PORT = 8080
+LEASE_NAME = "batchpools-operator"
+
+# What no user may set.
+RESERVED_ENV_PREFIXES = ("AZ_BATCH_", "BATCHPOOLS_")
+
+# Wall-clock expiry as Azure shows it (0xC000013A).
+WALL_CLOCK_EXIT_CODE = 3221225786

@@ -1,0 +1,94 @@
+"""The reasons and codes that conditions, failures and refusals carry: one documented enum each. Only the names."""
+
+from enum import StrEnum
+
+
+class Condition(StrEnum):
+    """Condition types."""
+
+    READY = "Ready"
+    DEGRADED = "Degraded"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    SCHEDULED = "Scheduled"
+    REGISTERED = "Registered"
+    START_TASK_DONE = "StartTaskDone"
+    SCHEDULABLE = "Schedulable"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+    FINISHED = "Finished"
+
+
+class Reason(StrEnum):
+    """Why a condition is as it is."""
+
+    # tasks and jobs: why they wait
+    JOB_NOT_FOUND = "JobNotFound"
+    POOL_NOT_FOUND = "PoolNotFound"
+    NO_NODES = "NoNodes"
+    NO_FREE_SLOTS = "NoFreeSlots"
+    REQUIRED_SLOTS_TOO_LARGE = "RequiredSlotsTooLarge"
+    NODES_NOT_HEARD = "NodesNotHeard"
+    JOB_NOT_ACTIVE = "JobNotActive"
+    JOB_COMPLETED = "JobCompleted"
+    NAME_CONFLICT = "NameConflict"
+    TASK_EXISTS = "TaskExists"
+    # tasks and jobs: how they stand
+    WAITING = "Waiting"
+    SCHEDULED = "Scheduled"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    ALL_TASKS_COMPLETE = "AllTasksComplete"
+    TASKS_FAILED = "TasksFailed"
+    DELETED = "Deleted"
+    # pools and nodes
+    RESIZING = "Resizing"
+    STEADY = "Steady"
+    TARGET_REACHED = "TargetReached"
+    NO_USABLE_NODES = "NoUsableNodes"
+    NODES_FAULTY = "NodesFaulty"
+    NODES_HEALTHY = "NodesHealthy"
+    ALLOCATION_FAILED = "AllocationFailed"
+    QUOTA_REACHED = "AccountCoreQuotaReached"
+    TEMPLATE_INVALID = "TemplateInvalid"
+    ACCEPTED = "Accepted"
+    POD_CREATED = "PodCreated"
+    POD_PENDING = "PodPending"
+    POD_SCHEDULED = "PodScheduled"
+    POD_UNSCHEDULABLE = "Unschedulable"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    POD_FAILED = "PodFailed"
+    AGENT_CONNECTED = "AgentConnected"
+    AGENT_NOT_CONNECTED = "AgentNotConnected"
+    AGENT_SILENT = "AgentSilent"
+    NO_START_TASK = "NoStartTask"
+    START_TASK_RUNNING = "StartTaskRunning"
+    START_TASK_SUCCEEDED = "StartTaskSucceeded"
+    START_TASK_FAILED = "StartTaskFailed"
+    NODE_READY = "NodeReady"
+    DRAINING = "Draining"
+
+
+class FailureCode(StrEnum):
+    """Azure's codes in failureInfo of tasks and start tasks, and two of ours (StatusRejected, NameConflict)."""
+
+    FAILURE_EXIT_CODE = "FailureExitCode"
+    TASK_ENDED = "TaskEnded"
+    COMMAND_PROGRAM_NOT_FOUND = "CommandProgramNotFound"
+    COMMAND_LAUNCH_FAILED = "CommandLaunchFailed"
+    RESOURCE_DIRECTORY_CREATE_FAILED = "ResourceDirectoryCreateFailed"
+    DISK_FULL = "DiskFull"
+    JOB_COMPLETED = "JobCompleted"
+    TASK_EXISTS = "TaskExists"
+    STATUS_REJECTED = "StatusRejected"
+    UNKNOWN = "Unknown"
+
+
+class RequeueReason(StrEnum):
+    """Why a task went back to the queue through no fault of its own; the keys of status.requeueReasons."""
+
+    NODE_LOST = "NodeLost"
+    NODE_STOPPED = "NodeStopped"
+    POOL_RESIZED = "PoolResized"
+    START_REFUSED = "StartRefused"

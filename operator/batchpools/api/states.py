@@ -1,0 +1,83 @@
+"""The states of every kind, in the words of Azure's REST reference (CamelCase here, lower case there). Only the names."""
+
+from enum import StrEnum
+
+
+class PoolState(StrEnum):
+    """Whether a pool is in use or going away."""
+
+    ACTIVE = "Active"
+    DELETING = "Deleting"
+
+
+class AllocationState(StrEnum):
+    """Whether a pool's nodes are at their target."""
+
+    STEADY = "Steady"
+    RESIZING = "Resizing"
+
+
+class NodeFillType(StrEnum):
+    """How tasks are placed on nodes with room."""
+
+    SPREAD = "Spread"
+    PACK = "Pack"
+
+
+class NodeState(StrEnum):
+    """Azure's one word for a node."""
+
+    CREATING = "Creating"
+    STARTING = "Starting"
+    WAITING_FOR_START_TASK = "WaitingForStartTask"
+    START_TASK_FAILED = "StartTaskFailed"
+    IDLE = "Idle"
+    RUNNING = "Running"
+    UNUSABLE = "Unusable"
+    UNKNOWN = "Unknown"
+    LEAVING_POOL = "LeavingPool"
+
+
+class JobState(StrEnum):
+    """Where a job is in its life."""
+
+    ACTIVE = "Active"
+    TERMINATING = "Terminating"
+    COMPLETED = "Completed"
+    DELETING = "Deleting"
+
+
+class OnAllTasksComplete(StrEnum):
+    """What a job does when all of its tasks are complete."""
+
+    NO_ACTION = "NoAction"
+    TERMINATE_JOB = "TerminateJob"
+
+
+class TaskState(StrEnum):
+    """Where a task is in its life."""
+
+    ACTIVE = "Active"
+    RUNNING = "Running"
+    COMPLETED = "Completed"
+
+
+class Result(StrEnum):
+    """How a job or a task ended."""
+
+    SUCCESS = "Success"
+    FAILURE = "Failure"
+
+
+class FailureCategory(StrEnum):
+    """Whose fault a failure is."""
+
+    USER_ERROR = "UserError"
+    SERVER_ERROR = "ServerError"
+
+
+class StartTaskState(StrEnum):
+    """Whether a node's start task has ended."""
+
+    RUNNING = "Running"
+    COMPLETED = "Completed"

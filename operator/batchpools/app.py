@@ -1,0 +1,1 @@
+"""Composition root of the operator: the only place that builds things."""

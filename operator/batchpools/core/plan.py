@@ -1,0 +1,85 @@
+"""What a decision looks like: a Plan, made of effects from one closed union.
+
+Planners return plans, the one applier (`kube.applier`) carries them out, in order: effects, then the status once, then events.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from batchpools.core.identity import Key
+
+StatusT = TypeVar("StatusT")
+
+Manifest = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Create an object; AlreadyExists is success only when its controller's uid is `owner_uid` (safety rule S7.2)."""
+
+    key: Key
+    manifest: Manifest
+    owner_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete one life of an object: uid is a precondition; gone already is success."""
+
+    key: Key
+    uid: str
+    grace_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddFinalizer:
+    """Put a finalizer on one life of an object."""
+
+    key: Key
+    uid: str
+    finalizer: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveFinalizer:
+    """Take a finalizer off one life of an object; gone already is success."""
+
+    key: Key
+    uid: str
+    finalizer: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteStatus:
+    """Write the whole status of one life of an object, with a test of its uid and the leader's epoch (safety rule S5.1)."""
+
+    key: Key
+    uid: str
+    status: Any  # a status struct of core.views
+    urgent: bool = True  # False: through the bucket of 20 counter writes a second, behind results (safety rule S5.4)
+
+
+Effect = Create | Delete | AddFinalizer | RemoveFinalizer | WriteStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A Kubernetes Event to publish after the status was written."""
+
+    key: Key
+    uid: str
+    reason: str
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(Generic[StatusT]):
+    """Everything one decision wants done. `status` None leaves the status alone; `requeue_after` in seconds."""
+
+    effects: tuple[Effect, ...] = ()
+    status: StatusT | None = None
+    urgent: bool = True
+    events: tuple[Event, ...] = field(default=())
+    requeue_after: float | None = None

@@ -1,0 +1,383 @@
+"""The parts of each object that decisions read, as frozen msgspec structs; `kube` decodes the API server's bytes straight into them.
+
+Only the fields needed, no managedFields. A test holds them to the pydantic models in `api`. A status struct is also what is
+written back: the whole of it, by its one writer.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+
+class View(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """Base of all views: frozen, camelCase on the wire, absent fields have defaults."""
+
+
+class OwnerReference(View, frozen=True):
+    """Who owns an object."""
+
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    controller: bool = False
+
+
+class Meta(View, frozen=True):
+    """ObjectMeta as far as we read it."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    finalizers: tuple[str, ...] = ()
+    owner_references: tuple[OwnerReference, ...] = ()
+
+
+class ConditionView(View, frozen=True, omit_defaults=False):
+    """One condition; message may be empty."""
+
+    type: str
+    status: str = "Unknown"
+    reason: str = ""
+    message: str = ""
+    last_transition_time: datetime | None = None
+    observed_generation: int = 0
+
+
+class EnvVar(View, frozen=True, omit_defaults=False):
+    """A plain environment variable."""
+
+    name: str
+    value: str = ""
+
+
+class FailureInfo(View, frozen=True):
+    """Why a task or start task failed."""
+
+    category: str
+    code: str
+    message: str = ""
+
+
+# ---------------------------------------------------------------- Pool
+
+
+class TaskSchedulingPolicy(View, frozen=True):
+    """Where tasks go first."""
+
+    node_fill_type: str = "Spread"
+
+
+class StartTask(View, frozen=True):
+    """What runs on a node before its first task, in an init container of the user's image."""
+
+    command: tuple[str, ...] = ()
+    command_line: str = ""
+    image: str = ""
+    env: tuple[EnvVar, ...] = ()
+    max_task_retry_count: int = 0
+
+
+class PoolSpec(View, frozen=True):
+    """A pool as the user wants it; `template` and `resources` stay opaque: they are copied into pods."""
+
+    image: str = ""
+    resources: dict[str, Any] = {}
+    template: dict[str, Any] = {}
+    target_dedicated_nodes: int = 0
+    task_slots_per_node: int = 1
+    task_scheduling_policy: TaskSchedulingPolicy = TaskSchedulingPolicy()
+    drain_timeout: str = "30s"
+    start_task: StartTask | None = None
+
+
+class ResizeError(View, frozen=True):
+    """Why a resize did not reach its target."""
+
+    code: str
+    message: str = ""
+
+
+class SlotCounts(View, frozen=True, omit_defaults=False):
+    """Slots of a pool."""
+
+    total: int = 0
+    used: int = 0
+
+
+class PoolStatus(View, frozen=True):
+    """How a pool stands."""
+
+    observed_generation: int = 0
+    epoch: int = 0
+    state: str = "Active"
+    allocation_state: str = "Steady"
+    selector: str = ""
+    target_dedicated_nodes: int = msgspec.field(default=0)
+    current_dedicated_nodes: int = msgspec.field(default=0)
+    node_counts: dict[str, int] = {}
+    task_slots: SlotCounts = SlotCounts()
+    resize_errors: tuple[ResizeError, ...] = ()
+    conditions: tuple[ConditionView, ...] = ()
+
+
+class PoolView(View, frozen=True):
+    """One Pool."""
+
+    metadata: Meta
+    spec: PoolSpec = PoolSpec()
+    status: PoolStatus = PoolStatus()
+
+
+# ---------------------------------------------------------------- PoolNode
+
+
+class PoolNodeSpec(View, frozen=True):
+    """Which pool a node belongs to."""
+
+    pool_name: str = ""
+
+
+class StartTaskInfo(View, frozen=True):
+    """How a node's start task went."""
+
+    state: str = "Running"
+    exit_code: int | None = None
+    retry_count: int = 0
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    result: str = ""
+    failure_info: FailureInfo | None = None
+
+
+class NodeError(View, frozen=True):
+    """Something that is wrong with a node."""
+
+    code: str
+    message: str = ""
+
+
+class PoolNodeStatus(View, frozen=True):
+    """How a node stands. `pod_generation` is persisted before the pod is created (safety rule S1.2)."""
+
+    observed_generation: int = 0
+    epoch: int = 0
+    state: str = "Creating"
+    pod_generation: int = 0
+    pod_name: str = ""
+    pod_uid: str = msgspec.field(default="", name="podUID")
+    pod_ip: str = msgspec.field(default="", name="podIP")
+    boot_id: str = msgspec.field(default="", name="bootID")
+    node_name: str = ""
+    image: str = ""
+    start_time: datetime | None = None
+    task_slots: int = 0
+    running_tasks: int = 0
+    total_tasks_run: int = 0
+    total_tasks_succeeded: int = 0
+    start_task_info: StartTaskInfo | None = None
+    errors: tuple[NodeError, ...] = ()
+    conditions: tuple[ConditionView, ...] = ()
+
+
+class PoolNodeView(View, frozen=True):
+    """One PoolNode."""
+
+    metadata: Meta
+    spec: PoolNodeSpec = PoolNodeSpec()
+    status: PoolNodeStatus = PoolNodeStatus()
+
+
+# ---------------------------------------------------------------- Job
+
+
+class TaskConstraints(View, frozen=True):
+    """Limits of a task; durations as text; None = the job's, else none."""
+
+    max_wall_clock_time: str | None = None
+    max_task_retry_count: int | None = None
+
+
+class InlineTask(View, frozen=True):
+    """A task written inside a job."""
+
+    id: str
+    command: tuple[str, ...] = ()
+    command_line: str = ""
+    env: tuple[EnvVar, ...] = ()
+    constraints: TaskConstraints = TaskConstraints()
+    required_slots: int = 1
+
+
+class JobConstraints(View, frozen=True):
+    """What a job's tasks get when they say nothing."""
+
+    max_task_retry_count: int | None = None
+
+
+class JobSpec(View, frozen=True):
+    """A job as the user wants it."""
+
+    pool_name: str = ""
+    priority: int = 0
+    env: tuple[EnvVar, ...] = ()
+    constraints: JobConstraints = JobConstraints()
+    on_all_tasks_complete: str | None = None
+    tasks: tuple[InlineTask, ...] = ()
+
+
+class TaskCounts(View, frozen=True, omit_defaults=False):
+    """Tasks of a job by state; succeeded + failed = completed."""
+
+    active: int = 0
+    running: int = 0
+    completed: int = 0
+    succeeded: int = 0
+    failed: int = 0
+
+
+class JobStatus(View, frozen=True):
+    """How a job stands."""
+
+    observed_generation: int = 0
+    epoch: int = 0
+    state: str = "Active"
+    result: str = ""
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    pool_name: str = ""
+    terminate_reason: str = ""
+    task_counts: TaskCounts = TaskCounts()
+    conditions: tuple[ConditionView, ...] = ()
+
+
+class JobView(View, frozen=True):
+    """One Job."""
+
+    metadata: Meta
+    spec: JobSpec = JobSpec()
+    status: JobStatus = JobStatus()
+
+
+# ---------------------------------------------------------------- Task
+
+
+class TaskSpec(View, frozen=True):
+    """A task as the user wants it."""
+
+    job_name: str = ""
+    id: str = ""
+    command: tuple[str, ...] = ()
+    command_line: str = ""
+    env: tuple[EnvVar, ...] = ()
+    constraints: TaskConstraints = TaskConstraints()
+    required_slots: int = 1
+
+
+class TaskStats(View, frozen=True):
+    """What a task used."""
+
+    wall_clock_time: str = ""
+    user_cpu_time: str = msgspec.field(default="", name="userCPUTime")
+    kernel_cpu_time: str = msgspec.field(default="", name="kernelCPUTime")
+    max_memory_bytes: int = 0
+
+
+class TaskStatus(View, frozen=True):
+    """How a task stands. `execution_id` is the run that the status speaks of."""
+
+    observed_generation: int = 0
+    epoch: int = 0
+    state: str = "Active"
+    result: str = ""
+    exit_code: int | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    pool_node_name: str = ""
+    execution_id: str = msgspec.field(default="", name="executionID")
+    attempt: int = 0
+    retry_count: int = 0
+    requeue_count: int = 0
+    requeue_reasons: dict[str, int] = {}
+    failure_info: FailureInfo | None = None
+    stats: TaskStats | None = None
+    conditions: tuple[ConditionView, ...] = ()
+
+
+class TaskView(View, frozen=True):
+    """One Task."""
+
+    metadata: Meta
+    spec: TaskSpec = TaskSpec()
+    status: TaskStatus = TaskStatus()
+
+
+# ---------------------------------------------------------------- Pod
+
+
+class ContainerStateDetail(View, frozen=True):
+    """A waiting or terminated state of a container, as the kubelet wrote it."""
+
+    reason: str = ""
+    message: str = ""
+    exit_code: int = 0
+
+
+class ContainerState(View, frozen=True):
+    """One of three states; running is an empty detail."""
+
+    waiting: ContainerStateDetail | None = None
+    running: dict[str, Any] | None = None
+    terminated: ContainerStateDetail | None = None
+
+
+class ContainerStatus(View, frozen=True):
+    """A container of a node pod."""
+
+    name: str
+    state: ContainerState = ContainerState()
+    restart_count: int = 0
+    image: str = ""
+    image_id: str = msgspec.field(default="", name="imageID")
+
+
+class PodCondition(View, frozen=True):
+    """A pod's condition."""
+
+    type: str
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+
+
+class PodStatus(View, frozen=True):
+    """A node pod as the kubelet reports it."""
+
+    phase: str = ""
+    reason: str = ""
+    message: str = ""
+    pod_ip: str = msgspec.field(default="", name="podIP")
+    start_time: datetime | None = None
+    conditions: tuple[PodCondition, ...] = ()
+    init_container_statuses: tuple[ContainerStatus, ...] = ()
+    container_statuses: tuple[ContainerStatus, ...] = ()
+
+
+class PodSpec(View, frozen=True):
+    """Where a pod runs."""
+
+    node_name: str = ""
+
+
+class PodView(View, frozen=True):
+    """One node pod."""
+
+    metadata: Meta
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()

@@ -1,0 +1,92 @@
+"""What the hub gives to controllers and what it tells them: the two ports between the link and the decisions.
+
+All calls and callbacks happen on the event loop of the operator and return at once.
+"""
+
+from typing import Protocol
+
+import msgspec
+
+from batchpools.link.messages import FileChunk, Finished, Inventory, NodeReport, Rejected, Run, Started
+
+
+class NodeIdentity(msgspec.Struct, frozen=True):
+    """Who is at the other end of a session: from the token's bound pod and the PoolNode that names it. The key is pod_uid."""
+
+    namespace: str
+    pool: str
+    node: str
+    pod_name: str
+    pod_uid: str
+
+
+class SessionInfo(msgspec.Struct, frozen=True):
+    """A live session: who, what it last reported, whether its inventory for the present epoch has come."""
+
+    node: NodeIdentity
+    report: NodeReport | None
+    inventory_epoch: int
+
+
+class HubListener(Protocol):
+    """Told of everything that agents say. Only the leader acts on it."""
+
+    def node_reported(self, node: NodeIdentity, report: NodeReport) -> None:
+        """A session began or the node's phase changed."""
+        ...
+
+    def inventory(self, node: NodeIdentity, inventory: Inventory) -> None:
+        """What runs there; Finished messages that nobody acknowledged follow."""
+        ...
+
+    def started(self, node: NodeIdentity, message: Started) -> None:
+        """A run's process exists."""
+        ...
+
+    def finished(self, node: NodeIdentity, message: Finished) -> None:
+        """A run has ended; to be acknowledged once persisted."""
+        ...
+
+    def unknown(self, node: NodeIdentity, execution_id: str) -> None:
+        """A run that we asked to kill is not there."""
+        ...
+
+    def rejected(self, node: NodeIdentity, message: Rejected) -> None:
+        """A dispatch was not carried out."""
+        ...
+
+    def node_left(self, node: NodeIdentity) -> None:
+        """The session is gone; the node's tasks may well go on."""
+        ...
+
+
+class HubPort(Protocol):
+    """What controllers may ask of the hub. False = no session, or we do not lead (by the hub's own lease deadline)."""
+
+    def dispatch(self, pod_uid: str, run: Run) -> bool:
+        """Send a run."""
+        ...
+
+    def kill(self, pod_uid: str, execution_id: str, grace: float) -> bool:
+        """Ask for the end of a run."""
+        ...
+
+    def acknowledge(self, pod_uid: str, execution_ids: list[str]) -> bool:
+        """Say that results are persisted."""
+        ...
+
+    def remove_directory(self, pod_uid: str, path: str) -> bool:
+        """Have a task's directory removed."""
+        ...
+
+    def session(self, pod_uid: str) -> SessionInfo | None:
+        """The live session of a pod, if there is one."""
+        ...
+
+    def sessions(self) -> list[SessionInfo]:
+        """All live sessions."""
+        ...
+
+    async def read_file(self, pod_uid: str, path: str, offset: int, limit: int) -> FileChunk:
+        """A piece of a file on the node; ConnectionError without a session, TimeoutError after 10 s."""
+        ...

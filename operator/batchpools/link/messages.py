@@ -1,0 +1,213 @@
+"""Every message of the link, as array-like tagged msgspec structs in msgpack.
+
+A frame of the WebSocket is one list of messages, in order. `PROTOCOL_VERSION` is raised whenever an older peer would
+misread something; fields are only ever appended with defaults. Times are Unix seconds, durations seconds.
+Execution ids travel as text (`core.identity.ExecutionId`).
+"""
+
+import msgspec
+
+PROTOCOL_VERSION = 1
+MAX_FRAME_BYTES = 1 << 20
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, tag_field="t"):
+    """Base of all messages."""
+
+
+# ------------------------------------------------------------------ agent -> hub
+
+
+class Hello(Message, frozen=True, tag=1):
+    """First message of a session. `token` is the bound service account token with our audience."""
+
+    version: int
+    token: str
+    agent_version: str
+    max_epoch: int  # highest epoch this agent has obeyed
+
+
+class StartTaskReport(msgspec.Struct, frozen=True, array_like=True):
+    """How the start task stands; `ended_at` 0 while it runs."""
+
+    retry_count: int
+    started_at: float
+    ended_at: float
+    exit_code: int | None
+    code: str
+    message: str
+
+
+class NodeReport(Message, frozen=True, tag=2):
+    """How the node stands; sent after Welcome to every replica and at each change. phase: a `NodePhase` value."""
+
+    phase: str
+    boot_id: str
+    slots: int
+    start_task: StartTaskReport | None
+    message: str
+
+
+class RunState(msgspec.Struct, frozen=True, array_like=True):
+    """One live run in an inventory; `started_at` 0 while it is being launched."""
+
+    execution_id: str
+    started_at: float
+
+
+class Inventory(Message, frozen=True, tag=3):
+    """All that this node knows about runs, in answer to Lead: live ones, and ids acknowledged in the last 10 minutes.
+
+    Finished runs that were not acknowledged follow as Finished messages in the same frame.
+    """
+
+    epoch: int
+    boot_id: str
+    live: list[RunState]
+    acknowledged: list[str]
+
+
+class Started(Message, frozen=True, tag=4):
+    """A run's process exists."""
+
+    execution_id: str
+    started_at: float
+
+
+class Finished(Message, frozen=True, tag=5):
+    """A run has ended and nothing of it is left. Sent again until acknowledged.
+
+    cause: a `Cause` value. exit_code None when nothing ran. code and message say why a launch failed.
+    """
+
+    execution_id: str
+    boot_id: str
+    cause: str
+    exit_code: int | None
+    started_at: float
+    ended_at: float
+    user_cpu: float
+    kernel_cpu: float
+    max_memory_bytes: int
+    code: str
+    message: str
+
+
+class FileChunk(Message, frozen=True, tag=6):
+    """Answer to ReadFile: bytes from `offset`; `size` is the file's size now. `error` is empty or a code."""
+
+    request: int
+    offset: int
+    size: int
+    content: bytes
+    error: str
+    message: str
+
+
+class Pong(Message, frozen=True, tag=7):
+    """Answer to Ping."""
+
+    sent_at: float
+
+
+# ------------------------------------------------------------------ hub -> agent
+
+
+class Welcome(Message, frozen=True, tag=20):
+    """The session is authenticated. `replica` names the process; `epoch` is 0 while it does not lead."""
+
+    version: int
+    replica: str
+    node: str
+    pool: str
+    namespace: str
+    epoch: int
+
+
+class Refused(Message, frozen=True, tag=21):
+    """The session is refused and closed. code: a `Refusal` value; retry_after in seconds, 0 = 30."""
+
+    code: str
+    message: str
+    retry_after: float
+
+
+class Lead(Message, frozen=True, tag=22):
+    """This replica leads with this epoch: send the inventory. Older epochs are refused from now on."""
+
+    epoch: int
+
+
+class Run(Message, frozen=True, tag=23):
+    """Run a task now. `fresh` empties its working directory first (requeue); a retry keeps it.
+
+    directory: `workitems/<job>/<task>`, relative to the node's root. env: the task's over the job's, NAME=value; the
+    agent adds AZ_BATCH_*, and expands $(NAME) in argv. wall_clock 0 = no limit.
+    """
+
+    execution_id: str
+    epoch: int
+    job: str
+    task: str
+    directory: str
+    argv: list[str]
+    env: list[str]
+    slots: int
+    wall_clock: float
+    fresh: bool
+
+
+class Kill(Message, frozen=True, tag=24):
+    """End a run: SIGTERM, `grace` seconds, SIGKILL. Confirmed by Finished (or by Unknown)."""
+
+    execution_id: str
+    epoch: int
+    grace: float
+
+
+class Ack(Message, frozen=True, tag=25):
+    """These results are persisted (or of no interest): forget them."""
+
+    execution_ids: list[str]
+
+
+class ReadFile(Message, frozen=True, tag=26):
+    """Read a regular file below the node's root; a negative offset counts from the end. Any replica may ask."""
+
+    request: int
+    path: str
+    offset: int
+    limit: int
+
+
+class RemoveDirectory(Message, frozen=True, tag=27):
+    """Remove a task's directory (its Task object is gone)."""
+
+    epoch: int
+    path: str
+
+
+class Ping(Message, frozen=True, tag=28):
+    """Are you there; answered by Pong with the same time."""
+
+    sent_at: float
+
+
+# ------------------------------------------------------------------ agent -> hub, answers
+
+
+class Unknown(Message, frozen=True, tag=8):
+    """The node knows nothing of a run that Kill named: it is not there and will not start under this epoch."""
+
+    execution_id: str
+
+
+class Rejected(Message, frozen=True, tag=9):
+    """A Run that the agent did not carry out: older epoch, stopping, no runner. The task was not started."""
+
+    execution_id: str
+    reason: str
+
+
+FromAgent = Hello | NodeReport | Inventory | Started | Finished | FileChunk | Pong | Unknown | Rejected
+FromHub = Welcome | Refused | Lead | Run | Kill | Ack | ReadFile | RemoveDirectory | Ping

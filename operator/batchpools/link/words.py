@@ -1,0 +1,34 @@
+"""The closed vocabularies that messages carry as text. Only the names."""
+
+from enum import StrEnum
+
+
+class NodePhase(StrEnum):
+    """How far a node has come."""
+
+    STARTING = "Starting"
+    START_TASK = "StartTask"
+    START_TASK_FAILED = "StartTaskFailed"
+    READY = "Ready"
+    STOPPING = "Stopping"
+
+
+class Cause(StrEnum):
+    """Why a run ended. EXIT, WALL_CLOCK, OUTPUT_LIMIT and LAUNCH_FAILED are the task's own; the others are ours."""
+
+    EXIT = "exit"
+    WALL_CLOCK = "wallClock"
+    OUTPUT_LIMIT = "outputLimit"
+    LAUNCH_FAILED = "launchFailed"
+    KILLED = "killed"
+    STOPPING = "stopping"
+    BOOT_LOST = "bootLost"  # the task container restarted under the run: the agent says so for the old boot id
+
+
+class Refusal(StrEnum):
+    """Why the hub refuses a session."""
+
+    BAD_PROTOCOL = "BadProtocol"
+    BAD_TOKEN = "BadToken"  # noqa: S105 (a code, not a password)
+    UNKNOWN_NODE = "UnknownNode"
+    BAD_FRAME = "BadFrame"

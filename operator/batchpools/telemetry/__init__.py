@@ -1,0 +1,1 @@
+"""Clock, metrics in one table, structured logging. It observes and decides nothing."""
