@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from batchpools.api.reasons import RequeueReason
 from batchpools.core.identity import Key
 
 StatusT = TypeVar("StatusT")
@@ -60,7 +61,30 @@ class WriteStatus:
     urgent: bool = True  # False: through the bucket of 20 counter writes a second, behind results (safety rule S5.4)
 
 
-Effect = Create | Delete | AddFinalizer | RemoveFinalizer | WriteStatus
+@dataclass(frozen=True, slots=True)
+class DrainNode:
+    """Have the runs of a node killed and requeued, send it nothing more (`core.ledger`)."""
+
+    pod_uid: str
+    reason: RequeueReason
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseNode:
+    """The kubelet says that the node's containers are dead: requeue what ran there (safety rule S4.1)."""
+
+    pod_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndJob:
+    """Have the runs of a job killed, start none."""
+
+    namespace: str
+    job: str
+
+
+Effect = Create | Delete | AddFinalizer | RemoveFinalizer | WriteStatus | DrainNode | ReleaseNode | EndJob
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The parts of each object that decisions read, as frozen msgspec structs; `kube` decodes the API server's bytes straight into them.
+"""The parts of each object that decisions read: frozen msgspec structs, into which `kube` decodes the API server's bytes.
 
 Only the fields needed, no managedFields. A test holds them to the pydantic models in `api`. A status struct is also what is
 written back: the whole of it, by its one writer.

@@ -49,10 +49,11 @@ class NodeReport(Message, frozen=True, tag=2):
 
 
 class RunState(msgspec.Struct, frozen=True, array_like=True):
-    """One live run in an inventory; `started_at` 0 while it is being launched."""
+    """One live run in an inventory; `started_at` 0 while it is being launched. task_name: the Task object's name."""
 
     execution_id: str
     started_at: float
+    task_name: str
 
 
 class Inventory(Message, frozen=True, tag=3):
@@ -81,6 +82,7 @@ class Finished(Message, frozen=True, tag=5):
     """
 
     execution_id: str
+    task_name: str
     boot_id: str
     cause: str
     exit_code: int | None
@@ -141,12 +143,14 @@ class Lead(Message, frozen=True, tag=22):
 class Run(Message, frozen=True, tag=23):
     """Run a task now. `fresh` empties its working directory first (requeue); a retry keeps it.
 
+    task_name: the Task object's name, given back in inventories (a live GET settles what an unknown uid means).
     directory: `workitems/<job>/<task>`, relative to the node's root. env: the task's over the job's, NAME=value; the
     agent adds AZ_BATCH_*, and expands $(NAME) in argv. wall_clock 0 = no limit.
     """
 
     execution_id: str
     epoch: int
+    task_name: str
     job: str
     task: str
     directory: str

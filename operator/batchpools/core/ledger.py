@@ -1,0 +1,66 @@
+"""The port to the leader's book of runs: what other controllers may ask of it, and what they may want done.
+
+`controllers.task` keeps the book; pool, node and job controllers, explain and metrics read it. Everything in it can be
+rebuilt after a restart from the cache and the agents' inventories.
+"""
+
+from typing import NamedTuple, Protocol
+
+from batchpools.api.reasons import RequeueReason
+from batchpools.core.views import TaskCounts
+
+
+class NodeRuns(NamedTuple):
+    """What one node does now and did so far."""
+
+    slots_used: int = 0
+    running_tasks: int = 0
+    total_run: int = 0
+    total_succeeded: int = 0
+
+
+class Explanation(NamedTuple):
+    """Why a task stands where it stands. position: 1-based place in the pool's queue, 0 when it does not wait."""
+
+    state: str
+    node: str
+    reason: str
+    message: str
+    position: int
+    waiting: int
+    refusals: tuple[tuple[str, str], ...]  # (node or "", sentence), every refusal of the chain of checks
+
+
+class RunLedger(Protocol):
+    """Reads (cheap, from memory) and commands (idempotent, asked again until they answer True)."""
+
+    def job_counts(self, namespace: str, job: str) -> TaskCounts:
+        """Live counts; a task counts as completed only once that is persisted."""
+        ...
+
+    def node_runs(self, pod_uid: str) -> NodeRuns:
+        """What the node of this pod does."""
+        ...
+
+    def pool_slots(self, namespace: str, pool: str) -> tuple[int, int]:
+        """(total, used) slots of the pool's ready nodes."""
+        ...
+
+    def drain_node(self, pod_uid: str, reason: RequeueReason) -> bool:
+        """No more tasks for it; its runs are killed and requeued. True when all is confirmed and persisted."""
+        ...
+
+    def release_node(self, pod_uid: str) -> bool:
+        """The kubelet has written that all task containers of this pod are dead (safety rule S4.1): its runs are lost, requeue them.
+
+        True when the requeues are persisted.
+        """
+        ...
+
+    def end_job(self, namespace: str, job: str) -> bool:
+        """Kill the runs of a job that is going away, start none. True when all is confirmed."""
+        ...
+
+    def explain(self, namespace: str, task: str) -> Explanation | None:
+        """None when no such task is known."""
+        ...

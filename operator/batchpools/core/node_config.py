@@ -1,0 +1,27 @@
+"""What an agent is told by the pod it lives in (environment variable BATCHPOOLS_NODE, JSON): written by `core.pools.node_pod`, read by `agent`. Pure."""
+
+import msgspec
+
+NODE_CONFIG_ENV = "BATCHPOOLS_NODE"
+
+
+class StartTaskConfig(msgspec.Struct, frozen=True, rename="camel"):
+    """The start task; argv is already split, `$(NAME)` not yet expanded; env as NAME=value."""
+
+    argv: list[str]
+    env: list[str]
+    max_task_retry_count: int  # -1 = for ever
+
+
+class NodeConfig(msgspec.Struct, frozen=True, rename="camel"):
+    """One node. Durations in seconds."""
+
+    namespace: str
+    pool: str
+    node: str
+    slots: int
+    hub_host: str  # resolves to the addresses of all replicas
+    hub_port: int
+    drain_timeout: float
+    dedicated: bool = True
+    start_task: StartTaskConfig | None = None
