@@ -51,7 +51,7 @@ class RunLedger(Protocol):
         ...
 
     def release_node(self, pod_uid: str) -> bool:
-        """The kubelet has written that all task containers of this pod are dead (safety rule S4.1): its runs are lost, requeue them.
+        """The kubelet wrote that all task containers of this pod are dead (safety rule S4.1): requeue its runs, they are lost.
 
         True when the requeues are persisted.
         """
