@@ -253,6 +253,7 @@ class JobStatus(View, frozen=True):
     end_time: datetime | None = None
     pool_name: str = ""
     terminate_reason: str = ""
+    tasks_created: int = 0  # how many of spec.tasks have been made: one that was deleted since is not made again
     task_counts: TaskCounts = TaskCounts()
     conditions: tuple[ConditionView, ...] = ()
 

@@ -1,0 +1,72 @@
+"""Settings of the operator: one frozen value, read once from the environment. It decides defaults and bounds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from batchpools.api import names
+
+
+class SettingError(ValueError):
+    """A variable of the environment has a value that cannot be used; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a replica needs to know before it starts. Durations in seconds."""
+
+    namespace: str  # the operator's own
+    image: str  # of install-runner and agent in node pods
+    pod_name: str
+    lease_duration: float = 15.0
+    renew_deadline: float = 10.0
+    retry_period: float = 2.0
+    hub_port: int = names.HUB_PORT
+    ops_port: int = names.OPS_PORT
+    metrics_port: int = names.METRICS_PORT
+    aggregated_api: bool = True
+    log_level: str = "INFO"
+
+    @property
+    def hub_host(self) -> str:
+        """The name that agents resolve to the addresses of all replicas."""
+        return f"{names.HUB_SERVICE}.{self.namespace}.svc"
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Settings from BATCHPOOLS_* variables; SettingError with a sentence naming the variable."""
+    settings = Settings(
+        namespace=_text(environment, "BATCHPOOLS_NAMESPACE"),
+        image=_text(environment, "BATCHPOOLS_IMAGE"),
+        pod_name=environment.get("BATCHPOOLS_POD_NAME", "batchpools"),
+        lease_duration=_seconds(environment, "BATCHPOOLS_LEASE_DURATION", 15.0),
+        renew_deadline=_seconds(environment, "BATCHPOOLS_RENEW_DEADLINE", 10.0),
+        retry_period=_seconds(environment, "BATCHPOOLS_RETRY_PERIOD", 2.0),
+        aggregated_api=environment.get("BATCHPOOLS_AGGREGATED_API", "true").lower() != "false",
+        log_level=environment.get("BATCHPOOLS_LOG_LEVEL", "INFO").upper(),
+    )
+    if not settings.retry_period < settings.renew_deadline < settings.lease_duration:
+        raise SettingError(
+            "BATCHPOOLS_RETRY_PERIOD < BATCHPOOLS_RENEW_DEADLINE < BATCHPOOLS_LEASE_DURATION must hold, but they are "
+            f"{settings.retry_period}, {settings.renew_deadline} and {settings.lease_duration} seconds"
+        )
+    return settings
+
+
+def _text(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "")
+    if not value:
+        raise SettingError(f"{name} is not set")
+    return value
+
+
+def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name, "")
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        raise SettingError(f"{name} is {text!r}, not a number of seconds") from None
+    if not 0 < value <= 3600:
+        raise SettingError(f"{name} is {text!r}; it must lie between 0 and 3600 seconds")
+    return value
