@@ -1,0 +1,3 @@
+module batchpools.dev/pause
+
+go 1.26

@@ -1,0 +1,3 @@
+module batchpools.dev/runner
+
+go 1.26

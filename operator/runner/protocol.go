@@ -1,0 +1,114 @@
+package main
+
+// The protocol between the agent and the runner, over a Unix stream socket. This file is its reference.
+//
+// A frame is a 4-byte big-endian length and a JSON object of at most maxFrame bytes. The agent connects and sends hello;
+// the runner answers hello (or refused), then everything is asynchronous. One agent at a time: a newer connection
+// replaces the older. Runs go on without an agent; finished runs are kept until acknowledged and sent again after each
+// hello. Times are Unix seconds, durations seconds.
+//
+// agent -> runner    hello, run, kill, ack, read, list, remove, exit
+// runner -> agent    hello, refused, started, finished, unknown, data, entries, done, error, bye, stopping
+
+const (
+	protocolVersion = 1
+	maxFrame        = 1 << 20
+	maxRead         = 64 << 10
+)
+
+// request is any message of the agent; op says which fields count.
+type request struct {
+	Op      string `json:"op"`
+	Version int    `json:"version"` // hello
+
+	ID             string   `json:"id"`             // run, kill: the execution id
+	Dir            string   `json:"dir"`            // run: the task's directory, relative to the root
+	Argv           []string `json:"argv"`           // run
+	Env            []string `json:"env"`            // run: NAME=value, over the container's environment
+	Fresh          bool     `json:"fresh"`          // run: empty wd and tmp first
+	WallClock      float64  `json:"wallClock"`      // run: 0 = no limit
+	KillGrace      float64  `json:"killGrace"`      // run: between SIGTERM and SIGKILL
+	MaxOutputBytes int64    `json:"maxOutputBytes"` // run: of stdout.txt and stderr.txt together, 0 = no limit
+
+	Grace float64  `json:"grace"` // kill
+	IDs   []string `json:"ids"`   // ack
+
+	Req    int64  `json:"req"`    // read, list, remove: given back in the answer
+	Path   string `json:"path"`   // read, list, remove: relative to the root
+	Offset int64  `json:"offset"` // read: negative counts from the end
+	Limit  int    `json:"limit"`  // read: at most maxRead
+
+	Code int `json:"code"` // exit (only in mode start-task)
+}
+
+type helloReply struct {
+	Op       string     `json:"op"`
+	Version  int        `json:"version"`
+	BootID   string     `json:"bootId"` // new for each runner process
+	Mode     string     `json:"mode"`
+	Env      []string   `json:"env"` // the container's own, without BATCHPOOLS_*
+	Running  []started  `json:"running"`
+	Finished []finished `json:"finished"`
+}
+
+type started struct {
+	Op        string  `json:"op"`
+	ID        string  `json:"id"`
+	Pid       int     `json:"pid"`
+	StartedAt float64 `json:"startedAt"`
+}
+
+// Why a run ended.
+const (
+	causeExit         = "exit"
+	causeKilled       = "killed"
+	causeWallClock    = "wallClock"
+	causeStopping     = "stopping"
+	causeLaunchFailed = "launchFailed"
+	causeOutputLimit  = "outputLimit"
+)
+
+type finished struct {
+	Op        string  `json:"op"`
+	ID        string  `json:"id"`
+	Cause     string  `json:"cause"`
+	ExitCode  *int    `json:"exitCode"` // 128+signal when a signal ended it; null when nothing ran
+	Signal    *int    `json:"signal"`
+	StartedAt float64 `json:"startedAt"`
+	EndedAt   float64 `json:"endedAt"`
+	UserCPU   float64 `json:"userCpu"`
+	KernelCPU float64 `json:"kernelCpu"`
+	MaxRSS    int64   `json:"maxRss"` // bytes
+	Code      string  `json:"code"`
+	Message   string  `json:"message"`
+}
+
+// note is any small answer: refused, unknown, done, error, bye, stopping.
+type note struct {
+	Op      string `json:"op"`
+	ID      string `json:"id,omitempty"`
+	Req     int64  `json:"req,omitempty"`
+	Code    string `json:"code,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+type data struct {
+	Op     string `json:"op"`
+	Req    int64  `json:"req"`
+	Data   []byte `json:"data"` // base64 in JSON
+	Offset int64  `json:"offset"`
+	Size   int64  `json:"size"`
+}
+
+type entry struct {
+	Name       string  `json:"name"`
+	Dir        bool    `json:"dir"`
+	Size       int64   `json:"size"`
+	ModifiedAt float64 `json:"modifiedAt"`
+}
+
+type entries struct {
+	Op      string  `json:"op"`
+	Req     int64   `json:"req"`
+	Entries []entry `json:"entries"`
+}
