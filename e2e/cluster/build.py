@@ -25,7 +25,9 @@ def programs() -> Path:
     with _only_one(folder.parent / "lock"):
         missing = [name for name in pins.PROGRAMS if not (folder / name).exists()]
         if missing:
-            print(f"building {len(missing)} programs from Go modules into {folder} (about 13 minutes, once)", flush=True)
+            print(
+                f"building {len(missing)} programs from Go modules into {folder} (about 13 minutes, once)", flush=True
+            )
             _Builder(folder).build(missing)
     return folder
 
@@ -81,7 +83,9 @@ class _Builder:
     def _wrapper_module(self) -> str:
         """A go.mod that needs Kubernetes and etcd, and gives its staging modules their published versions."""
         self._run(["mod", "download", f"k8s.io/kubernetes@v{pins.KUBERNETES}"], cwd=self._work)
-        cache = subprocess.run([self._go, "env", "GOMODCACHE"], capture_output=True, text=True, check=True).stdout.strip()
+        cache = subprocess.run(
+            [self._go, "env", "GOMODCACHE"], capture_output=True, text=True, check=True
+        ).stdout.strip()
         mod = Path(cache, "cache/download/k8s.io/kubernetes/@v", f"v{pins.KUBERNETES}.mod").read_text()
         staging = re.findall(r"^\s+(k8s\.io/\S+) => \./staging", mod, re.MULTILINE)
         tools = [f"\tk8s.io/kubernetes/cmd/{name}" for name in pins.KUBERNETES_PROGRAMS]
@@ -94,7 +98,9 @@ class _Builder:
 
     def _run(self, arguments: list[str], cwd: Path, **environment: str) -> None:
         settings = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", **environment}
-        done = subprocess.run([self._go, *arguments], cwd=cwd, env=settings, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [self._go, *arguments], cwd=cwd, env=settings, capture_output=True, text=True, check=False
+        )
         if done.returncode != 0:
             raise prerequisites.MissingError(f"go {' '.join(arguments[:2])} failed:\n{done.stderr[-3000:]}")
 

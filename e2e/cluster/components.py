@@ -28,7 +28,18 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: "system:
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: kube-apiserver-kubelet-client}]
 """
 
-FOLDERS = ("kube", "etcd", "log", "pid", "etc", "cni/net.d", "cni/data", "kubelet/volumeplugins", "containerd", "podlogs")
+FOLDERS = (
+    "kube",
+    "etcd",
+    "log",
+    "pid",
+    "etc",
+    "cni/net.d",
+    "cni/data",
+    "kubelet/volumeplugins",
+    "containerd",
+    "podlogs",
+)
 
 
 def write_configuration(at: Layout) -> None:

@@ -20,7 +20,9 @@ _STANDARD = ROOT / "operator"
 
 def python_image() -> archive.Image:
     """A Debian Python under exactly the name that examples use; this cluster cannot pull from a registry."""
-    print(f"{PYTHON_IMAGE} is a locally built Debian {pins.DEBIAN} Python here: this cluster has no registry", flush=True)
+    print(
+        f"{PYTHON_IMAGE} is a locally built Debian {pins.DEBIAN} Python here: this cluster has no registry", flush=True
+    )
     config = {"Cmd": ["python3"]}
     return archive.pack(PYTHON_IMAGE, [_base_layer()], config, pins.cache_dir() / "images" / "python.tar")
 
@@ -30,7 +32,12 @@ def project_image() -> archive.Image:
     config = {
         "Entrypoint": ["python3", "-m", "batchpools"],
         "User": "64500",
-        "Env": [archive.PATH, f"PYTHONPATH=/{_LIBRARY}/code:/{_LIBRARY}/wheels", "PYTHONSAFEPATH=1", "PYTHONUNBUFFERED=1"],
+        "Env": [
+            archive.PATH,
+            f"PYTHONPATH=/{_LIBRARY}/code:/{_LIBRARY}/wheels",
+            "PYTHONSAFEPATH=1",
+            "PYTHONUNBUFFERED=1",
+        ],
         "WorkingDir": "/",
     }
     layers = [_base_layer(), _wheels_layer(), _code_layer()]
@@ -105,7 +112,10 @@ def _compile(folder: Path) -> None:
         target = source.parent / "__pycache__" / f"{source.stem}.cpython-311.pyc"
         try:
             py_compile.compile(
-                str(source), cfile=str(target), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+                str(source),
+                cfile=str(target),
+                doraise=True,
+                invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
             )
         except py_compile.PyCompileError:
             continue  # a template or a test of syntax errors inside a wheel

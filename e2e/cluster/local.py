@@ -71,7 +71,11 @@ class LocalCluster:
         self.start("coredns")
         _wait(lambda: self._answers("get", "node", "node1"), "the node", 60)
         self.kubectl("wait", "--for=condition=Ready", "node/node1", "--timeout=60s")
-        _wait(lambda: self._answers("-n", "default", "get", "serviceaccount", "default"), "the default service account", 60)
+        _wait(
+            lambda: self._answers("-n", "default", "get", "serviceaccount", "default"),
+            "the default service account",
+            60,
+        )
         probe = ["curl", "-sf", "-o", "/dev/null", "http://127.0.0.1:8181/ready"]
         _wait(lambda: self._inside("-n", *probe).returncode == 0, "CoreDNS", 60)
         self._say("the local cluster is up")
@@ -200,7 +204,17 @@ class LocalCluster:
     def _make_node(self, programs: Path) -> None:
         run = self.at.run
         arguments = [str(run), self.at.bridge, f"{self.at.address}/16", str(programs / "pause"), self._kubelet_disk()]
-        unshare = ["unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "--kill-child", str(_NODE_SCRIPT)]
+        unshare = [
+            "unshare",
+            "--mount",
+            "--pid",
+            "--net",
+            "--uts",
+            "--ipc",
+            "--fork",
+            "--kill-child",
+            str(_NODE_SCRIPT),
+        ]
         with (run / "log/init.log").open("ab") as log:
             process = subprocess.Popen(
                 [*unshare, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

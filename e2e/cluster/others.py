@@ -34,7 +34,9 @@ class CurrentCluster:
         """The image that the user provides; RuntimeError with a sentence when IMAGE is not set."""
         image = os.environ.get("IMAGE", "")
         if not image:
-            raise RuntimeError("CLUSTER=current needs IMAGE=<an image of operator/Dockerfile that the cluster can pull>")
+            raise RuntimeError(
+                "CLUSTER=current needs IMAGE=<an image of operator/Dockerfile that the cluster can pull>"
+            )
         return image
 
 

@@ -15,7 +15,14 @@ GO_MINIMUM = (1, 26)
 DEBIAN = "bookworm"
 BASE_PACKAGES = ("python3", "procps", "ca-certificates")
 
-KUBERNETES_PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl", "kube-proxy")
+KUBERNETES_PROGRAMS = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kubectl",
+    "kube-proxy",
+)
 CONTAINERD_PROGRAMS = ("containerd", "containerd-shim-runc-v2", "ctr")
 PROGRAMS = ("etcd", *KUBERNETES_PROGRAMS, *CONTAINERD_PROGRAMS, "runc", "coredns", "helm", "pause")
 

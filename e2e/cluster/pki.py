@@ -46,7 +46,9 @@ def write_pki(folder: Path, *, address: str, first_service: str, node: str = "no
         "etcd": _leaf(etcd, "etcd", names=local, usages=("server", "client")),
         "apiserver-etcd-client": _leaf(etcd, "apiserver-etcd-client", usages=("client",)),
         "front-proxy-client": _leaf(front, "front-proxy-client", usages=("client",)),
-        "apiserver": _leaf(cluster, "kube-apiserver", names=[*api_names, *local, first_service, address], usages=("server",)),
+        "apiserver": _leaf(
+            cluster, "kube-apiserver", names=[*api_names, *local, first_service, address], usages=("server",)
+        ),
         "apiserver-kubelet-client": _leaf(cluster, "kube-apiserver-kubelet-client", usages=("client",)),
         "kubelet": _leaf(cluster, f"system:node:{node}", names=[node, address], usages=("server",)),
         "kcm": _leaf(cluster, "kube-controller-manager", names=local, usages=("server",)),
@@ -75,7 +77,9 @@ def _authority(name: str) -> Pair:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _subject(name)
     usage = x509.KeyUsage(True, False, True, False, False, True, True, False, False)
-    builder = _builder(subject, subject, key).add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    builder = _builder(subject, subject, key).add_extension(
+        x509.BasicConstraints(ca=True, path_length=None), critical=True
+    )
     builder = builder.add_extension(usage, critical=True)
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     return Pair(key, builder.sign(key, hashes.SHA256()))

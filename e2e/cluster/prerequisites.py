@@ -32,9 +32,13 @@ class MissingError(RuntimeError):
 def check_machine() -> None:
     """Root on Debian or Ubuntu with apt, and Go; MissingError with a sentence otherwise."""
     if os.geteuid() != 0:
-        raise MissingError("the local cluster needs root (namespaces, mounts). Run as root, or name a cluster: CLUSTER=current")
+        raise MissingError(
+            "the local cluster needs root (namespaces, mounts). Run as root, or name a cluster: CLUSTER=current"
+        )
     if shutil.which("apt-get") is None:
-        raise MissingError("the local cluster is built on Debian or Ubuntu only. Elsewhere use kind (Docker) or CLUSTER=current")
+        raise MissingError(
+            "the local cluster is built on Debian or Ubuntu only. Elsewhere use kind (Docker) or CLUSTER=current"
+        )
 
 
 def install_packages() -> None:

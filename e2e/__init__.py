@@ -1,0 +1,1 @@
+"""User stories on a real cluster, with real containers: one test a story. Needs `make up`."""

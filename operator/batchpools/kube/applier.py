@@ -1,0 +1,232 @@
+"""The one applier: carries out plans, in order, and nothing else writes. It writes only while we lead."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, assert_never
+
+import msgspec
+from msgspec.structs import replace
+
+from batchpools.api import names
+from batchpools.core.identity import Key
+from batchpools.core.ledger import RunLedger
+from batchpools.core.plan import (
+    AddFinalizer,
+    Create,
+    Delete,
+    DrainNode,
+    Effect,
+    EndJob,
+    Event,
+    Plan,
+    ReleaseNode,
+    RemoveFinalizer,
+    WriteStatus,
+)
+from batchpools.core.views import Meta
+from batchpools.kube.bucket import Bucket
+from batchpools.kube.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    KubeError,
+    NotFoundError,
+    TestFailedError,
+)
+from batchpools.kube.port import KubeApi
+from batchpools.kube.resources import BY_KIND, EVENTS
+from batchpools.telemetry.clock import Clock
+
+_log = logging.getLogger(__name__)
+_FINALIZER_TRIES = 5
+
+
+class NotLeadingError(Exception):
+    """Nothing is written by a replica that does not lead."""
+
+
+class Outcome(StrEnum):
+    """How a create went when it did not simply succeed."""
+
+    NAME_CONFLICT = "NameConflict"
+    TERMINATING = "Terminating"
+    REFUSED = "Refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A create that was not carried out, and the API server's sentence."""
+
+    key: Key
+    outcome: Outcome
+    sentence: str
+
+
+class _Object(msgspec.Struct):
+    metadata: Meta
+
+
+class Applier:
+    """Writes for the leader. `epoch()` is None while this replica does not lead."""
+
+    def __init__(self, api: KubeApi, clock: Clock, epoch: Callable[[], int | None], ledger: RunLedger) -> None:
+        self._api = api
+        self._clock = clock
+        self._epoch = epoch
+        self._ledger = ledger
+        self._bucket = Bucket(clock)
+
+    async def apply(self, key: Key, uid: str, plan: Plan[Any], *, current: Any = None) -> tuple[Refusal, ...]:
+        """Effects in order, then the status once (unless it equals `current`), then events. Refused creates are returned."""
+        refusals = []
+        for effect in plan.effects:
+            refused = await self._carry_out(effect)
+            if refused is not None:
+                refusals.append(refused)
+        if plan.status is not None and not _same(plan.status, current):
+            await self.write_status(WriteStatus(key, uid, plan.status, plan.urgent))
+        for event in plan.events:
+            await self._publish(event)
+        return tuple(refusals)
+
+    async def write_status(self, effect: WriteStatus) -> bool:
+        """Write the whole status of one life of an object; False when that life is over."""
+        epoch = self._leading()
+        if not effect.urgent:
+            await self._bucket.take()
+        key = effect.key
+        operations = [
+            {"op": "test", "path": "/metadata/uid", "value": effect.uid},
+            {"op": "add", "path": "/status", "value": msgspec.to_builtins(replace(effect.status, epoch=epoch))},
+        ]
+        try:
+            await self._api.patch(BY_KIND[key.kind], key.namespace, key.name, operations, subresource="status")
+        except (NotFoundError, TestFailedError):
+            return False
+        return True
+
+    async def _carry_out(self, effect: Effect) -> Refusal | None:
+        self._leading()
+        match effect:
+            case Create():
+                return await self._create(effect)
+            case Delete():
+                await self._delete(effect)
+            case AddFinalizer():
+                await self._change_finalizers(effect.key, effect.uid, add=effect.finalizer)
+            case RemoveFinalizer():
+                await self._change_finalizers(effect.key, effect.uid, remove=effect.finalizer)
+            case WriteStatus():
+                await self.write_status(effect)
+            case DrainNode():
+                self._ledger.drain_node(effect.pod_uid, effect.reason)
+            case ReleaseNode():
+                self._ledger.release_node(effect.pod_uid)
+            case EndJob():
+                self._ledger.end_job(effect.namespace, effect.job)
+            case _:
+                assert_never(effect)
+        return None
+
+    async def _create(self, effect: Create) -> Refusal | None:
+        """AlreadyExists is success only if the object is ours and alive (S7.2): an earlier answer may be lost."""
+        key = effect.key
+        try:
+            await self._api.create(BY_KIND[key.kind], key.namespace, effect.manifest)
+        except AlreadyExistsError:
+            return await self._judge_existing(effect)
+        except (ForbiddenError, InvalidError) as refused:
+            return Refusal(key, Outcome.REFUSED, refused.sentence)
+        return None
+
+    async def _judge_existing(self, effect: Create) -> Refusal | None:
+        key = effect.key
+        try:
+            raw = await self._api.get(BY_KIND[key.kind], key.namespace, key.name)
+        except NotFoundError:
+            return Refusal(key, Outcome.TERMINATING, f"{key.kind} {key.name} was just deleted")
+        meta = msgspec.json.decode(raw, type=_Object).metadata
+        if all(owner.uid != effect.owner_uid for owner in meta.owner_references):
+            sentence = f"{key.kind} {key.name} exists and belongs to somebody else"
+            return Refusal(key, Outcome.NAME_CONFLICT, sentence)
+        if meta.deletion_timestamp is not None:
+            return Refusal(key, Outcome.TERMINATING, f"the former {key.kind} {key.name} is still being deleted")
+        return None
+
+    async def _delete(self, effect: Delete) -> None:
+        key = effect.key
+        try:
+            await self._api.delete(
+                BY_KIND[key.kind], key.namespace, key.name, uid=effect.uid, grace_seconds=effect.grace_seconds
+            )
+        except (NotFoundError, ConflictError):
+            return  # that life is over
+
+    async def _change_finalizers(self, key: Key, uid: str, *, add: str = "", remove: str = "") -> None:
+        """Read, change, write with a test of uid and list; somebody else's change in between means: once more."""
+        resource = BY_KIND[key.kind]
+        for _ in range(_FINALIZER_TRIES):
+            try:
+                raw = await self._api.get(resource, key.namespace, key.name)
+                meta = msgspec.json.decode(raw, type=_Object).metadata
+                if meta.uid != uid:
+                    return
+                wanted = [one for one in meta.finalizers if one != remove]
+                if add and add not in wanted:
+                    wanted.append(add)
+                if wanted == list(meta.finalizers):
+                    return
+                operations: list[dict[str, Any]] = [
+                    {"op": "test", "path": "/metadata/uid", "value": uid},
+                    {"op": "test", "path": "/metadata/resourceVersion", "value": meta.resource_version},
+                    {"op": "add", "path": "/metadata/finalizers", "value": wanted},
+                ]
+                await self._api.patch(resource, key.namespace, key.name, operations)
+            except NotFoundError:
+                return
+            except TestFailedError:
+                continue
+            return
+        raise ConflictError(f"the finalizers of {key.kind} {key.name} change all the time", 409)
+
+    async def _publish(self, event: Event) -> None:
+        """An Event is a courtesy: a failure is logged and passed over."""
+        now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        key = event.key
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{key.name}.", "namespace": key.namespace},
+            "involvedObject": {
+                "apiVersion": names.API_VERSION,
+                "kind": key.kind,
+                "name": key.name,
+                "namespace": key.namespace,
+                "uid": event.uid,
+            },
+            "reason": event.reason,
+            "message": event.message[:1024],
+            "type": "Warning" if event.warning else "Normal",
+            "source": {"component": names.MANAGED_BY},
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        try:
+            await self._api.create(EVENTS, key.namespace, manifest)
+        except KubeError as error:
+            _log.info("event %s was not published: %s", event.reason, error.sentence)
+
+    def _leading(self) -> int:
+        epoch = self._epoch()
+        if epoch is None:
+            raise NotLeadingError("this replica does not lead")
+        return epoch
+
+
+def _same(wanted: Any, current: Any) -> bool:
+    """Whether a status says what is there already; who wrote it (epoch) does not count."""
+    return current is not None and replace(wanted, epoch=0) == replace(current, epoch=0)

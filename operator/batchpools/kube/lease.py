@@ -1,0 +1,190 @@
+"""Who leads: one Lease, taken by compare-and-swap. Its leaseTransitions, raised at every acquisition, is the epoch (rule S2.1)."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from batchpools.api import names
+from batchpools.core.views import Meta, View
+from batchpools.kube.errors import AlreadyExistsError, ConflictError, KubeError, NotFoundError
+from batchpools.kube.port import KubeApi
+from batchpools.kube.resources import LEASES
+from batchpools.telemetry.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds; retry < renew < lease."""
+
+    lease: float = 15.0
+    renew: float = 10.0
+    retry: float = 2.0
+
+
+class _LeaseSpec(View, frozen=True):
+    holder_identity: str = ""
+    lease_duration_seconds: int = 0
+    lease_transitions: int = 0
+    renew_time: datetime | None = None
+
+
+class _Lease(View, frozen=True):
+    metadata: Meta
+    spec: _LeaseSpec = _LeaseSpec()
+
+
+class LeaderElector:
+    """Tries to lead until stopped. on_lead(epoch) and on_follow() are awaited, never at the same time.
+
+    `deadline()` is the monotonic time until which we may act as the leader: the start of the last successful renewal
+    plus the renew deadline, which leaves the rest of the lease for clocks and messages on their way.
+    """
+
+    def __init__(  # noqa: PLR0913 (composed in one place)
+        self,
+        api: KubeApi,
+        clock: Clock,
+        *,
+        namespace: str,
+        identity: str,
+        timing: Timing,
+        on_lead: Callable[[int], Awaitable[None]],
+        on_follow: Callable[[], Awaitable[None]],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._api = api
+        self._clock = clock
+        self._namespace = namespace
+        self._identity = identity
+        self._timing = timing
+        self._on_lead = on_lead
+        self._on_follow = on_follow
+        self._pause = pause
+        self._observed: tuple[str, float] = ("", 0.0)  # resourceVersion of another's lease, when we first saw it
+        self._deadline = 0.0
+        self._epoch: int | None = None
+        self._floor = 0
+
+    @property
+    def epoch(self) -> int | None:
+        """Our epoch while we lead and our deadline has not passed, else None."""
+        return self._epoch if self._clock.monotonic() < self._deadline else None
+
+    def deadline(self) -> float:
+        """Monotonic time until which we may act; 0 when we do not lead."""
+        return self._deadline if self._epoch is not None else 0.0
+
+    def raise_above(self, epoch: int) -> None:
+        """An agent or an object has seen this epoch: the next acquisition goes above it, and it comes at once."""
+        self._floor = max(self._floor, epoch)
+        if self._epoch is not None and epoch > self._epoch:
+            self._deadline = 0.0
+
+    async def run(self) -> None:
+        """Acquire, renew, lose, try again; until cancelled."""
+        while True:
+            began = self._clock.monotonic()
+            try:
+                held = await asyncio.wait_for(self._try_once(began), self._timing.renew - self._timing.retry)
+            except (KubeError, TimeoutError) as error:
+                held = None
+                _log.warning("the Lease could not be renewed or taken: %r", error)
+            await self._follow_outcome(held, began)
+            await self._pause(self._timing.retry)
+
+    async def release(self) -> None:
+        """Give the Lease back, so that a standby leads within a retry period."""
+        if self._epoch is None:
+            return
+        self._deadline = 0.0
+        self._epoch = None
+        await self._on_follow()
+        try:
+            lease = await self._read()
+            if lease is not None and lease.spec.holder_identity == self._identity:
+                await self._write(lease, holder="", transitions=lease.spec.lease_transitions, duration=1)
+        except KubeError as error:
+            _log.info("the Lease was not given back: %s", error.sentence)
+
+    async def _follow_outcome(self, held: int | None, began: float) -> None:
+        """held: the epoch that the Lease says we hold, 0 = somebody else holds it, None = not known."""
+        if held:
+            self._deadline = began + self._timing.renew
+            if held != self._epoch:
+                if self._epoch is not None:
+                    await self._on_follow()
+                self._epoch = held
+                _log.info("leading with epoch %d", held)
+                await self._on_lead(held)
+        elif self._epoch is not None and (held == 0 or self._clock.monotonic() >= self._deadline):
+            self._epoch = None
+            self._deadline = 0.0
+            _log.warning("no longer leading")
+            await self._on_follow()
+
+    async def _try_once(self, now: float) -> int:
+        """Renew or take the Lease if it is free; our epoch, or 0."""
+        lease = await self._read()
+        if lease is None:
+            return await self._create()
+        spec = lease.spec
+        ours = spec.holder_identity == self._identity
+        renewing = ours and self._epoch is not None and self._clock.monotonic() < self._deadline
+        if renewing and spec.lease_transitions == self._epoch:
+            return await self._write(lease, holder=self._identity, transitions=spec.lease_transitions)
+        if ours or not spec.holder_identity or self._expired(lease, now):
+            transitions = max(spec.lease_transitions, self._floor) + 1
+            return await self._write(lease, holder=self._identity, transitions=transitions)
+        return 0
+
+    def _expired(self, lease: _Lease, now: float) -> bool:
+        """Whether a foreign Lease has not changed for its duration, by our own clock."""
+        version = lease.metadata.resource_version
+        if self._observed[0] != version:
+            self._observed = (version, now)
+        return now - self._observed[1] >= max(lease.spec.lease_duration_seconds, 1)
+
+    async def _read(self) -> _Lease | None:
+        try:
+            raw = await self._api.get(LEASES, self._namespace, names.LEASE_NAME)
+        except NotFoundError:
+            return None
+        return msgspec.json.decode(raw, type=_Lease)
+
+    async def _create(self) -> int:
+        transitions = self._floor + 1
+        try:
+            await self._api.create(LEASES, self._namespace, self._manifest(self._identity, transitions))
+        except AlreadyExistsError:
+            return 0
+        return transitions
+
+    async def _write(self, lease: _Lease, *, holder: str, transitions: int, duration: int = 0) -> int:
+        manifest = self._manifest(holder, transitions, lease.metadata.resource_version, duration)
+        try:
+            await self._api.replace(LEASES, self._namespace, names.LEASE_NAME, manifest)
+        except ConflictError:
+            return 0  # somebody else was quicker; the next try sees what is there
+        return transitions
+
+    def _manifest(self, holder: str, transitions: int, version: str = "", duration: int = 0) -> dict[str, object]:
+        now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        metadata = {"name": names.LEASE_NAME, "namespace": self._namespace}
+        return {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {**metadata, **({"resourceVersion": version} if version else {})},
+            "spec": {
+                "holderIdentity": holder,
+                "leaseDurationSeconds": duration or max(1, round(self._timing.lease)),
+                "leaseTransitions": transitions,
+                "renewTime": now,
+                "acquireTime": now,
+            },
+        }

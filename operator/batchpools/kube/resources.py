@@ -1,0 +1,44 @@
+"""The kinds that we read or write, as the API server addresses them. Names only."""
+
+from batchpools.api import names
+from batchpools.kube.port import Resource
+
+POOLS = Resource("Pool", names.GROUP, names.VERSION, "pools")
+POOL_NODES = Resource("PoolNode", names.GROUP, names.VERSION, "poolnodes")
+JOBS = Resource("Job", names.GROUP, names.VERSION, "jobs")
+TASKS = Resource("Task", names.GROUP, names.VERSION, "tasks")
+PODS = Resource("Pod", "", "v1", "pods")
+SECRETS = Resource("Secret", "", "v1", "secrets")
+CONFIG_MAPS = Resource("ConfigMap", "", "v1", "configmaps")
+EVENTS = Resource("Event", "", "v1", "events")
+NAMESPACES = Resource("Namespace", "", "v1", "namespaces", namespaced=False)
+LEASES = Resource("Lease", "coordination.k8s.io", "v1", "leases")
+TOKEN_REVIEWS = Resource("TokenReview", "authentication.k8s.io", "v1", "tokenreviews", namespaced=False)
+API_SERVICES = Resource("APIService", "apiregistration.k8s.io", "v1", "apiservices", namespaced=False)
+
+BY_KIND = {
+    resource.kind: resource
+    for resource in (
+        POOLS,
+        POOL_NODES,
+        JOBS,
+        TASKS,
+        PODS,
+        SECRETS,
+        CONFIG_MAPS,
+        EVENTS,
+        NAMESPACES,
+        LEASES,
+        API_SERVICES,
+    )
+}
+
+
+def path_of(resource: Resource, namespace: str = "", name: str = "", subresource: str = "") -> str:
+    """The URL path of a collection, an object or a subresource; an empty namespace means all of them."""
+    parts = ["/apis", resource.group, resource.version] if resource.group else ["/api", resource.version]
+    if resource.namespaced and namespace:
+        parts += ["namespaces", namespace]
+    parts.append(resource.plural)
+    parts += [part for part in (name, subresource) if part]
+    return "/".join(parts)

@@ -1,0 +1,117 @@
+"""A queue of keys: each at most once in it, each by one worker at a time, failures with growing delays.
+
+Level-triggered: a key says "look again", never what happened.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from batchpools.core.identity import Key
+from batchpools.telemetry.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+_FIRST_DELAY = 0.1
+_LAST_DELAY = 60.0
+
+Reconcile = Callable[[Key], Awaitable[float | None]]
+
+
+class WorkQueue:
+    """Keys waiting for `reconcile`, which returns after how many seconds it wants to look again (None = on the next edge)."""
+
+    def __init__(self, clock: Clock, *, workers: int = 8) -> None:
+        self._clock = clock
+        self._workers = workers
+        self._reconcilers: dict[str, Reconcile] = {}
+        self._waiting: deque[Key] = deque()
+        self._queued: dict[Key, float] = {}
+        self._busy: set[Key] = set()
+        self._again: set[Key] = set()
+        self._timers: dict[Key, tuple[float, asyncio.TimerHandle]] = {}
+        self._failures: dict[Key, int] = {}
+        self._news = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.last_latency = 0.0  # seconds that the last key waited
+
+    def register(self, kind: str, reconcile: Reconcile) -> None:
+        """Keys of this kind go to this reconciler."""
+        self._reconcilers[kind] = reconcile
+
+    @property
+    def depth(self) -> int:
+        """Keys that wait."""
+        return len(self._waiting)
+
+    def add(self, key: Key) -> None:
+        """Look at this key soon; a key that is being looked at is looked at again after."""
+        if not self._tasks:
+            return  # a standby: the leader-to-be adds everything when it starts
+        if key in self._busy:
+            self._again.add(key)
+        elif key not in self._queued:
+            self._queued[key] = self._clock.monotonic()
+            self._waiting.append(key)
+            self._news.set()
+
+    def add_after(self, key: Key, seconds: float) -> None:
+        """Look at this key after a while; an earlier appointment stays."""
+        due = self._clock.monotonic() + seconds
+        held = self._timers.get(key)
+        if held is not None:
+            if held[0] <= due:
+                return
+            held[1].cancel()
+        self._timers[key] = (due, asyncio.get_running_loop().call_later(seconds, self._ring, key))
+
+    def start(self) -> None:
+        """Start the workers."""
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(self._work(), name=f"worker-{n}") for n in range(self._workers)]
+
+    async def stop(self) -> None:
+        """Stop the workers and forget everything: a later leader starts from the cache."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for _, timer in self._timers.values():
+            timer.cancel()
+        for held in (self._waiting, self._queued, self._busy, self._again, self._timers, self._failures):
+            held.clear()
+
+    def _ring(self, key: Key) -> None:
+        self._timers.pop(key, None)
+        self.add(key)
+
+    async def _work(self) -> None:
+        while True:
+            while not self._waiting:
+                self._news.clear()
+                await self._news.wait()
+            key = self._waiting.popleft()
+            self.last_latency = self._clock.monotonic() - self._queued.pop(key)
+            self._busy.add(key)
+            try:
+                await self._one(key)
+            finally:
+                self._busy.discard(key)
+            if key in self._again:
+                self._again.discard(key)
+                self.add(key)
+
+    async def _one(self, key: Key) -> None:
+        try:
+            after = await self._reconcilers[key.kind](key)
+        except Exception as error:  # noqa: BLE001 (the runtime decides about back-off: no reconciler may end the operator)
+            failures = self._failures.get(key, 0) + 1
+            self._failures[key] = failures
+            if failures in {1, 5, 20}:
+                _log.warning("%s %s/%s failed %d times: %r", key.kind, key.namespace, key.name, failures, error)
+            self.add_after(key, min(_FIRST_DELAY * 2 ** (failures - 1), _LAST_DELAY))
+            return
+        self._failures.pop(key, None)
+        if after is not None:
+            self.add_after(key, after)
