@@ -22,6 +22,7 @@ type request struct {
 	Version int    `json:"version"` // hello
 
 	ID             string   `json:"id"`             // run, kill: the execution id
+	Label          string   `json:"label"`          // run: given back in started and finished
 	Dir            string   `json:"dir"`            // run: the task's directory, relative to the root
 	Argv           []string `json:"argv"`           // run
 	Env            []string `json:"env"`            // run: NAME=value, over the container's environment
@@ -49,11 +50,13 @@ type helloReply struct {
 	Env      []string   `json:"env"` // the container's own, without BATCHPOOLS_*
 	Running  []started  `json:"running"`
 	Finished []finished `json:"finished"`
+	Acked    []string   `json:"acked"` // acknowledged in the last 10 minutes
 }
 
 type started struct {
 	Op        string  `json:"op"`
 	ID        string  `json:"id"`
+	Label     string  `json:"label"`
 	Pid       int     `json:"pid"`
 	StartedAt float64 `json:"startedAt"`
 }
@@ -71,6 +74,7 @@ const (
 type finished struct {
 	Op        string  `json:"op"`
 	ID        string  `json:"id"`
+	Label     string  `json:"label"`
 	Cause     string  `json:"cause"`
 	ExitCode  *int    `json:"exitCode"` // 128+signal when a signal ended it; null when nothing ran
 	Signal    *int    `json:"signal"`

@@ -32,13 +32,18 @@ type ending struct {
 }
 
 func (r *run) started() started {
-	return started{Op: "started", ID: r.request.ID, Pid: r.pid, StartedAt: seconds(r.startedAt)}
+	return started{Op: "started", ID: r.request.ID, Label: r.request.Label, Pid: r.pid, StartedAt: seconds(r.startedAt)}
 }
 
 // start launches a run; an id that is known is answered with what is known of it.
-func (s *server) start(message request) {
+//
+// What an older connection still had to say does not count: its agent has been told that the run is not there.
+func (s *server) start(agent *connection, message request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.agent != agent {
+		return
+	}
 	if known, there := s.runs[message.ID]; there {
 		if known.pid > 0 {
 			s.tell(known.started())
@@ -50,7 +55,7 @@ func (s *server) start(message request) {
 		return
 	}
 	if s.stopping {
-		s.tell(finished{Op: "finished", ID: message.ID, Cause: causeStopping, EndedAt: seconds(time.Now())})
+		s.tell(finished{Op: "finished", ID: message.ID, Label: message.Label, Cause: causeStopping, EndedAt: seconds(time.Now())})
 		return
 	}
 	r := &run{request: message, cookie: randomHex(), ended: make(chan struct{})}
@@ -181,7 +186,7 @@ func (s *server) watchOutput(r *run) {
 
 // report keeps the result until it is acknowledged, and tells it.
 func (s *server) report(r *run, done finished) {
-	done.Op, done.ID = "finished", r.request.ID
+	done.Op, done.ID, done.Label = "finished", r.request.ID, r.request.Label
 	if why := r.cause.Load(); why != nil {
 		done.Cause, done.Code, done.Message = why.cause, why.code, why.message
 	}

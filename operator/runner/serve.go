@@ -16,6 +16,8 @@ import (
 	"time"
 )
 
+const ackedKept = 10 * time.Minute
+
 // server is one runner: its runs, and the one agent that it serves.
 type server struct {
 	root        *os.Root
@@ -30,6 +32,8 @@ type server struct {
 	runs     map[string]*run
 	finished map[string]finished
 	order    []string // ids of finished, oldest first
+	acked    map[string]time.Time
+	pruned   time.Time
 	stopping bool
 	agent    *connection
 	idle     *sync.Cond // signalled when a run ended or was acknowledged
@@ -76,7 +80,7 @@ func newServer(root, mode string, agentUID int, stopTimeout time.Duration) (*ser
 	s := &server{
 		root: opened, rootPath: root, mode: mode, agentUID: agentUID, stopTimeout: stopTimeout,
 		bootID: randomHex(), env: containerEnvironment(os.Environ()),
-		runs: map[string]*run{}, finished: map[string]finished{}, exit: make(chan int, 1),
+		runs: map[string]*run{}, finished: map[string]finished{}, acked: map[string]time.Time{}, exit: make(chan int, 1),
 	}
 	s.idle = sync.NewCond(&s.mu)
 	return s, nil
@@ -145,7 +149,10 @@ func (s *server) adopt(agent *connection) {
 	s.agent = agent
 	reply := helloReply{
 		Op: "hello", Version: protocolVersion, BootID: s.bootID, Mode: s.mode, Env: s.env,
-		Running: []started{}, Finished: []finished{},
+		Running: []started{}, Finished: []finished{}, Acked: []string{},
+	}
+	for id := range s.acked {
+		reply.Acked = append(reply.Acked, id)
 	}
 	for _, run := range s.runs {
 		if run.pid > 0 {
@@ -173,7 +180,7 @@ func (s *server) release(agent *connection) {
 func (s *server) handle(agent *connection, message request) {
 	switch message.Op {
 	case "run":
-		s.start(message)
+		s.start(agent, message)
 	case "kill":
 		s.kill(agent, message)
 	case "ack":
@@ -201,8 +208,20 @@ func (s *server) tell(message any) {
 func (s *server) acknowledge(ids []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := time.Now()
 	for _, id := range ids {
+		if _, there := s.finished[id]; there {
+			s.acked[id] = now
+		}
 		delete(s.finished, id)
+	}
+	if now.Sub(s.pruned) > ackedKept/10 {
+		for id, at := range s.acked {
+			if now.Sub(at) > ackedKept {
+				delete(s.acked, id)
+			}
+		}
+		s.pruned = now
 	}
 	kept := s.order[:0]
 	for _, id := range s.order {

@@ -1,4 +1,4 @@
-"""What an agent is told by the pod it lives in: JSON in BATCHPOOLS_NODE, written by `core.pools.node_pod`, read by `agent`. Pure."""
+"""What an agent is told by its pod: JSON in BATCHPOOLS_NODE, written by `core.pools.node_pod`, read by `agent`. Pure."""
 
 import msgspec
 

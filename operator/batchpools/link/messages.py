@@ -106,12 +106,6 @@ class FileChunk(Message, frozen=True, tag=6):
     message: str
 
 
-class Pong(Message, frozen=True, tag=7):
-    """Answer to Ping."""
-
-    sent_at: float
-
-
 # ------------------------------------------------------------------ hub -> agent
 
 
@@ -191,12 +185,6 @@ class RemoveDirectory(Message, frozen=True, tag=27):
     path: str
 
 
-class Ping(Message, frozen=True, tag=28):
-    """Are you there; answered by Pong with the same time."""
-
-    sent_at: float
-
-
 # ------------------------------------------------------------------ agent -> hub, answers
 
 
@@ -213,5 +201,5 @@ class Rejected(Message, frozen=True, tag=9):
     reason: str
 
 
-FromAgent = Hello | NodeReport | Inventory | Started | Finished | FileChunk | Pong | Unknown | Rejected
-FromHub = Welcome | Refused | Lead | Run | Kill | Ack | ReadFile | RemoveDirectory | Ping
+FromAgent = Hello | NodeReport | Inventory | Started | Finished | FileChunk | Unknown | Rejected
+FromHub = Welcome | Refused | Lead | Run | Kill | Ack | ReadFile | RemoveDirectory

@@ -32,3 +32,4 @@ class Refusal(StrEnum):
     BAD_TOKEN = "BadToken"  # noqa: S105 (a code, not a password)
     UNKNOWN_NODE = "UnknownNode"
     BAD_FRAME = "BadFrame"
+    TOO_MANY = "TooMany"

@@ -1,0 +1,57 @@
+"""Decides a task's environment: AZ_BATCH_* over the user's, `$(NAME)` expanded (Azure Batch, runtime environment variables)."""
+
+from collections.abc import Mapping, Sequence
+
+from batchpools.api import names
+from batchpools.core.node_config import NodeConfig
+from batchpools.core.tasks.command import expand, expand_environment
+from batchpools.link.messages import Run
+
+
+def node_variables(config: NodeConfig) -> dict[str, str]:
+    """What every command on the node sees."""
+    root = names.NODE_ROOT_DIR
+    return {
+        "AZ_BATCH_ACCOUNT_NAME": config.namespace,
+        "AZ_BATCH_POOL_ID": config.pool,
+        "AZ_BATCH_NODE_ID": config.node,
+        "AZ_BATCH_NODE_IS_DEDICATED": str(config.dedicated).lower(),
+        "AZ_BATCH_NODE_ROOT_DIR": root,
+        "AZ_BATCH_NODE_SHARED_DIR": f"{root}/shared",
+        "AZ_BATCH_NODE_STARTUP_DIR": f"{root}/startup",
+        "AZ_BATCH_NODE_STARTUP_WORKING_DIR": f"{root}/startup/wd",
+        "AZ_BATCH_NODE_MOUNTS_DIR": f"{root}/fsmounts",
+    }
+
+
+def task_variables(config: NodeConfig, run: Run) -> dict[str, str]:
+    """What one run sees beside the node's."""
+    return {
+        **node_variables(config),
+        **directory_variables(run.directory),
+        "AZ_BATCH_JOB_ID": run.job,
+        "AZ_BATCH_TASK_ID": run.task,
+        "AZ_BATCH_TASK_EXECUTION_ID": run.execution_id,
+    }
+
+
+def directory_variables(directory: str) -> dict[str, str]:
+    """Where a command runs; HOME and TMPDIR lie in its own directory."""
+    whole = f"{names.NODE_ROOT_DIR}/{directory}"
+    wd = f"{whole}/wd"
+    return {
+        "AZ_BATCH_TASK_DIR": whole,
+        "AZ_BATCH_TASK_WORKING_DIR": wd,
+        "HOME": wd,
+        "TMPDIR": f"{whole}/tmp",  # noqa: S108 (the task's own)
+    }
+
+
+def resolve(
+    argv: Sequence[str], user: Sequence[str], system: Mapping[str, str], container: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """(argv, NAME=value pairs to lay over the container's): system beats user beats container; references are expanded."""
+    base = dict(pair.partition("=")[::2] for pair in container)
+    complete = {**expand_environment({**base, **system}, user), **system}
+    overlay = {name: value for name, value in complete.items() if base.get(name) != value}
+    return [expand(word, complete) for word in argv], [f"{name}={value}" for name, value in overlay.items()]

@@ -1,0 +1,170 @@
+"""Decides what happens to a job next: its finalizer, its tasks, its end, its deletion, its status.
+
+`plan_job` is the only entry. Steps in order: deletion, finalizer, missing tasks, end, counters.
+"""
+
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from batchpools.api import names
+from batchpools.api.reasons import Condition, Reason
+from batchpools.api.states import JobState, Result
+from batchpools.core.conditions import set_condition
+from batchpools.core.identity import Key
+from batchpools.core.jobs.children import create_task, task_name
+from batchpools.core.jobs.completion import all_tasks_complete, ends_by_itself, final_counts, result_of
+from batchpools.core.jobs.situation import JobSituation
+from batchpools.core.plan import AddFinalizer, Delete, EndJob, Plan, RemoveFinalizer
+from batchpools.core.views import ConditionView, InlineTask, JobStatus, TaskCounts
+
+CREATES_PER_PLAN = 200  # tasks made in one go, so that one large job does not hold up the others
+DELETES_PER_PLAN = 200
+CONFLICT_INTERVAL = 30.0  # seconds until a name that somebody else holds is tried again
+COUNTER_INTERVAL = 5.0  # seconds between two writes of counters (safety rule S5.4)
+
+
+def plan_job(situation: JobSituation, *, now: datetime) -> Plan[JobStatus]:
+    """What to do about one job now. Applied twice it is empty the second time."""
+    meta, status = situation.job.metadata, situation.job.status
+    key = Key("Job", meta.namespace, meta.name)
+    if meta.deletion_timestamp is not None:
+        return _plan_deletion(situation, key)
+    if status.state == JobState.COMPLETED:
+        return Plan()
+    if names.FINALIZER_JOB not in meta.finalizers:
+        return Plan(effects=(AddFinalizer(key, meta.uid, names.FINALIZER_JOB),), requeue_after=0.0)
+    if status.tasks_created < len(situation.job.spec.tasks):
+        return _plan_creation(situation, now)
+    if ends_by_itself(situation) and all_tasks_complete(situation):
+        return Plan(status=_completed(situation, now))
+    return _plan_counters(situation, now)
+
+
+def _plan_deletion(situation: JobSituation, key: Key) -> Plan[JobStatus]:
+    """Runs end first, then the tasks go, then the job."""
+    meta = situation.job.metadata
+    if names.FINALIZER_JOB not in meta.finalizers:
+        return Plan()
+    if not situation.runs_ended:
+        end = EndJob(meta.namespace, meta.name)
+        return Plan(effects=(end,), status=_deleting(situation), requeue_after=1.0)
+    if situation.tasks:
+        deletes = tuple(
+            Delete(Key("Task", meta.namespace, task.metadata.name), task.metadata.uid)
+            for task in situation.tasks[:DELETES_PER_PLAN]
+        )
+        return Plan(effects=deletes, requeue_after=1.0)
+    return Plan(effects=(RemoveFinalizer(key, meta.uid, names.FINALIZER_JOB),))
+
+
+def _plan_creation(situation: JobSituation, now: datetime) -> Plan[JobStatus]:
+    """Make the next inline tasks, then say how many were made; a restart in between makes the same ones again."""
+    job = situation.job
+    first = job.status.tasks_created
+    upto = min(first + CREATES_PER_PLAN, len(job.spec.tasks))
+    creates = tuple(create_task(job, inline) for inline in job.spec.tasks[first:upto])
+    status = replace(_active(situation, now, situation.counts), tasks_created=upto)
+    return Plan(effects=creates, status=status, requeue_after=0.0)
+
+
+def _plan_counters(situation: JobSituation, now: datetime) -> Plan[JobStatus]:
+    """Conditions at once, mere counters when they are due."""
+    told = situation.job.status
+    wanted = _active(situation, now, situation.counts)
+    again = tuple(create_task(situation.job, inline) for inline in _in_conflict(situation))
+    later = CONFLICT_INTERVAL if again else None
+    if wanted == told:
+        return Plan(effects=again, requeue_after=later)
+    if replace(wanted, task_counts=told.task_counts) != told:
+        return Plan(effects=again, status=wanted, requeue_after=later)
+    if not situation.counts_due:
+        return Plan(effects=again, requeue_after=COUNTER_INTERVAL)
+    return Plan(effects=again, status=wanted, urgent=False, requeue_after=later)
+
+
+def _in_conflict(situation: JobSituation) -> list[InlineTask]:
+    job = situation.job
+    return [inline for inline in job.spec.tasks if task_name(job.metadata.name, inline.id) in situation.conflicts]
+
+
+def _active(situation: JobSituation, now: datetime, counts: TaskCounts) -> JobStatus:
+    job = situation.job
+    return replace(
+        job.status,
+        observed_generation=job.metadata.generation,
+        state=JobState.ACTIVE,
+        start_time=job.status.start_time or job.metadata.creation_timestamp,
+        pool_name=job.spec.pool_name if situation.pool_exists else job.status.pool_name,
+        task_counts=counts,
+        conditions=_waiting_conditions(situation, now),
+    )
+
+
+def _waiting_conditions(situation: JobSituation, now: datetime) -> tuple[ConditionView, ...]:
+    job = situation.job
+    conditions = job.status.conditions
+    generation = job.metadata.generation
+
+    def put(type_: Condition, holds: bool, reason: Reason, message: str) -> None:
+        nonlocal conditions
+        said = ConditionView(
+            type=type_, status=str(holds), reason=reason, message=message, observed_generation=generation
+        )
+        conditions = set_condition(conditions, said, now=now)
+
+    has_said = {condition.type for condition in conditions}
+    if not situation.pool_exists:
+        message = f"Pool {job.spec.pool_name!r} is not in this namespace; the tasks wait until it is."
+        put(Condition.SCHEDULABLE, False, Reason.POOL_NOT_FOUND, message)
+    elif Condition.SCHEDULABLE in has_said:
+        put(Condition.SCHEDULABLE, True, Reason.SCHEDULED, "")
+    if situation.conflicts:
+        held = ", ".join(sorted(situation.conflicts)[:5])
+        put(
+            Condition.STALLED,
+            True,
+            Reason.NAME_CONFLICT,
+            f"Names of tasks are held by objects of another owner: {held}.",
+        )
+    elif Condition.STALLED in has_said:
+        put(Condition.STALLED, False, Reason.RUNNING, "")
+    return conditions
+
+
+def _completed(situation: JobSituation, now: datetime) -> JobStatus:
+    job = situation.job
+    result = result_of(situation)
+    counts = final_counts(situation)
+    succeeded = result == Result.SUCCESS
+    reason = Reason.ALL_TASKS_COMPLETE if succeeded else Reason.TASKS_FAILED
+    message = f"{counts.succeeded} of {counts.completed} tasks succeeded."
+    conditions = _waiting_conditions(situation, now)
+    for type_, holds in (
+        (Condition.COMPLETE, succeeded),
+        (Condition.FAILED, not succeeded),
+        (Condition.FINISHED, True),
+    ):
+        said = ConditionView(
+            type=type_,
+            status=str(holds),
+            reason=reason,
+            message=message,
+            observed_generation=job.metadata.generation,
+        )
+        conditions = set_condition(conditions, said, now=now)
+    return replace(
+        _active(situation, now, counts),
+        state=JobState.COMPLETED,
+        result=result,
+        end_time=now,
+        terminate_reason=Reason.ALL_TASKS_COMPLETE,
+        conditions=conditions,
+    )
+
+
+def _deleting(situation: JobSituation) -> JobStatus | None:
+    status = situation.job.status
+    if status.state == JobState.COMPLETED:  # terminal stays terminal
+        return None
+    return replace(status, state=JobState.DELETING, observed_generation=situation.job.metadata.generation)

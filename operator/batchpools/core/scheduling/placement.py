@@ -1,0 +1,26 @@
+"""Decides which of the nodes with room gets a task: Spread takes the emptiest, Pack the fullest that fits; ties by name."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from batchpools.api.states import NodeFillType
+
+
+@dataclass(slots=True)
+class Room:
+    """A node that takes tasks; a working copy, `free` shrinks as the cycle places."""
+
+    node: str
+    pod_uid: str
+    total: int
+    free: int
+
+
+def place(rooms: Iterable[Room], slots: int, fill: str) -> Room | None:
+    """The node for a task of that many slots."""
+    fitting = [room for room in rooms if room.free >= slots]
+    if not fitting:
+        return None
+    if fill == NodeFillType.PACK:
+        return min(fitting, key=lambda room: (room.free, room.node))
+    return min(fitting, key=lambda room: (room.total - room.free, room.node))

@@ -1,0 +1,86 @@
+"""Decides what follows from the end of a run: success, retry, failure, requeue. Counts of user and operator are kept apart.
+
+Source: REST reference, task execution information (retryCount counts non-zero exits only); error handling article (a task
+that outlives its wall clock: 0xC000013A, TaskEnded, ServerError).
+"""
+
+from dataclasses import dataclass
+
+from batchpools.api.names import WALL_CLOCK_EXIT_CODE
+from batchpools.api.reasons import FailureCode, RequeueReason
+from batchpools.api.states import FailureCategory
+from batchpools.core.views import FailureInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended; cause is a word of `link.words.Cause`, times are Unix seconds."""
+
+    cause: str
+    exit_code: int | None = None
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    user_cpu: float = 0.0
+    kernel_cpu: float = 0.0
+    max_memory_bytes: int = 0
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """Exit 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It has failed for good; exit_code None when nothing ran."""
+
+    failure: FailureInfo
+    exit_code: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A non-zero exit with retries left: again, in the same directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requeue:
+    """Ended through no fault of its own: again, anywhere, afresh; costs no retry."""
+
+    reason: RequeueReason
+
+
+Verdict = Succeeded | Failed | Retry | Requeue
+
+_OURS = {
+    "killed": RequeueReason.POOL_RESIZED,
+    "stopping": RequeueReason.NODE_STOPPED,
+    "bootLost": RequeueReason.NODE_LOST,
+}
+_SERVER_ERRORS = {FailureCode.DISK_FULL, FailureCode.RESOURCE_DIRECTORY_CREATE_FAILED}
+
+
+def judge(ended: Ended, *, retry_count: int, max_retries: int, killed_for: RequeueReason | None = None) -> Verdict:
+    """What follows. max_retries -1 = without end; killed_for: why we had asked for the end, if we had."""
+    if ended.cause in _OURS:
+        return Requeue(killed_for or _OURS[ended.cause])
+    if ended.cause == "wallClock":
+        return Failed(
+            _failure(FailureCode.TASK_ENDED, ended.message, FailureCategory.SERVER_ERROR), WALL_CLOCK_EXIT_CODE
+        )
+    if ended.cause in {"launchFailed", "outputLimit"}:
+        code = FailureCode(ended.code) if ended.code in set(FailureCode) else FailureCode.UNKNOWN
+        category = FailureCategory.SERVER_ERROR if code in _SERVER_ERRORS else FailureCategory.USER_ERROR
+        return Failed(_failure(code, ended.message, category), ended.exit_code)
+    if ended.exit_code == 0:
+        return Succeeded()
+    if max_retries < 0 or retry_count < max_retries:
+        return Retry()
+    message = f"The command left with exit code {ended.exit_code}."
+    return Failed(_failure(FailureCode.FAILURE_EXIT_CODE, message, FailureCategory.USER_ERROR), ended.exit_code)
+
+
+def _failure(code: FailureCode, message: str, category: FailureCategory) -> FailureInfo:
+    return FailureInfo(category=category, code=code, message=message[:1024])

@@ -1,0 +1,92 @@
+"""Makes the operator's own CA and the certificates of hub and aggregated API. Renewal while running is not built yet."""
+
+import datetime as dt
+import ssl
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+CA_DAYS = 3650
+LEAF_DAYS = 365
+_EARLIER = dt.timedelta(minutes=5)  # clocks of nodes may be behind
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """The CA: PEM texts of its certificate and its private key."""
+
+    certificate: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A server certificate: PEM texts."""
+
+    certificate: str
+    key: str
+
+
+def new_authority(now: dt.datetime) -> Authority:
+    """A new CA, EC P-256, valid for ten years."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = _name("batchpools-ca")
+    usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
+    builder = _builder(name, name, key.public_key(), now, CA_DAYS)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    builder = builder.add_extension(usage, critical=True)
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    return Authority(_pem(builder.sign(key, hashes.SHA256())), _key_pem(key))
+
+
+def issue(authority: Authority, names: list[str], now: dt.datetime) -> Issued:
+    """A server certificate for DNS names, valid for a year: each replica issues its own at its start."""
+    issuer = x509.load_pem_x509_certificate(authority.certificate.encode())
+    issuer_key = serialization.load_pem_private_key(authority.key.encode(), password=None)
+    assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)  # noqa: S101 (what new_authority made)
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = _builder(_name(names[0]), issuer.subject, key.public_key(), now, LEAF_DAYS)
+    alternatives = x509.SubjectAlternativeName([x509.DNSName(one) for one in names])
+    issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
+    builder = builder.add_extension(alternatives, critical=False).add_extension(issuer_id, critical=False)
+    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+    return Issued(_pem(builder.sign(issuer_key, hashes.SHA256())), _key_pem(key))
+
+
+def server_context(issued: Issued) -> ssl.SSLContext:
+    """A TLS 1.3 server context of it; the files that Python wants exist for a moment only."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    with tempfile.TemporaryDirectory() as folder:
+        both = Path(folder, "both.pem")
+        both.touch(mode=0o600)
+        both.write_text(issued.certificate + issued.key)
+        context.load_cert_chain(both)
+    return context
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: dt.datetime, days: int
+) -> x509.CertificateBuilder:
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
+    builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - _EARLIER)
+    return builder.not_valid_after(now + dt.timedelta(days=days))
+
+
+def _name(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> str:
+    plain = serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain).decode()

@@ -1,0 +1,245 @@
+"""The hub: sessions of all nodes on this replica, and the port that controllers use. It decides nothing about tasks."""
+
+import asyncio
+import itertools
+import logging
+import ssl
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import assert_never
+
+from picows import WSUpgradeRequest, ws_create_server
+
+from batchpools.api import names
+from batchpools.hub.authentication import BoundPod
+from batchpools.hub.port import HubListener, NodeIdentity, SessionInfo
+from batchpools.hub.session import Session
+from batchpools.kube.errors import KubeError
+from batchpools.link import messages as link
+from batchpools.link.words import Refusal
+from batchpools.telemetry.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+Authenticate = Callable[[str], Awaitable[BoundPod | None]]
+Identify = Callable[[BoundPod], NodeIdentity | None]
+
+STRANGERS_PER_ADDRESS = 16  # connections of one address that have not been admitted yet
+_READ_TIME = 10.0
+_ASK_AGAIN = 0.5
+
+
+class Hub:
+    """One replica's end of the link. `refusals` counts by code; `on_epoch` is told of epochs that agents have seen."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        replica: str,
+        authenticate: Authenticate,
+        identify: Identify,
+        listener: HubListener,
+        on_epoch: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._clock = clock
+        self._replica = replica
+        self._authenticate = authenticate
+        self._identify = identify
+        self._listener = listener
+        self._on_epoch = on_epoch
+        self._sessions: dict[str, Session] = {}
+        self._strangers: Counter[str] = Counter()
+        self._epoch = 0
+        self._deadline: Callable[[], float] = lambda: 0.0
+        self._server: asyncio.Server | None = None
+        self._requests: dict[int, asyncio.Future[link.FileChunk]] = {}
+        self._numbers = itertools.count(1)
+        self.refusals: Counter[str] = Counter()
+
+    # ---------------------------------------------------------------- life
+
+    async def start(self, tls: ssl.SSLContext, port: int = names.HUB_PORT, host: str | None = None) -> int:
+        """Listen; the port."""
+        self._server = await ws_create_server(
+            self._accept,
+            host,
+            port,
+            ssl=tls,
+            max_frame_size=link.MAX_FRAME_BYTES,
+            enable_auto_ping=True,
+            auto_ping_idle_timeout=5,
+            auto_ping_reply_timeout=5,
+        )
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Close all sessions and the port."""
+        if self._server is not None:
+            self._server.close()
+        for session in list(self._sessions.values()):
+            session.close()
+        await asyncio.sleep(0)
+
+    def lead(self, epoch: int, deadline: Callable[[], float]) -> None:
+        """Announce to every node that this replica leads; `deadline()` is the monotonic time until which it may dispatch."""
+        self._epoch = epoch
+        self._deadline = deadline
+        for session in self._sessions.values():
+            session.send(link.Lead(epoch))
+
+    def follow(self) -> None:
+        """Lead no longer: nothing is dispatched from now on."""
+        self._epoch = 0
+        self._deadline = lambda: 0.0
+
+    # ---------------------------------------------------------------- HubPort
+
+    def dispatch(self, pod_uid: str, run: link.Run) -> bool:
+        """Send a run; False = no session with this epoch's inventory, or we do not lead."""
+        session = self._sessions.get(pod_uid)
+        if session is None or not self.may_dispatch() or session.inventory_epoch != self._epoch:
+            return False
+        session.send(run)
+        return True
+
+    def kill(self, pod_uid: str, execution_id: str, grace: float) -> bool:
+        """Ask for the end of a run."""
+        return self._send(pod_uid, link.Kill(execution_id, self._epoch, grace))
+
+    def acknowledge(self, pod_uid: str, execution_ids: list[str]) -> bool:
+        """Say that results are persisted."""
+        return self._send(pod_uid, link.Ack(execution_ids))
+
+    def remove_directory(self, pod_uid: str, path: str) -> bool:
+        """Have a task's directory removed."""
+        return self._send(pod_uid, link.RemoveDirectory(self._epoch, path))
+
+    def session(self, pod_uid: str) -> SessionInfo | None:
+        """The live session of a pod, if there is one."""
+        session = self._sessions.get(pod_uid)
+        return None if session is None else _info(session)
+
+    def sessions(self) -> list[SessionInfo]:
+        """All live sessions."""
+        return [_info(session) for session in self._sessions.values()]
+
+    async def read_file(self, pod_uid: str, path: str, offset: int, limit: int) -> link.FileChunk:
+        """A piece of a file on the node; ConnectionError without a session, TimeoutError after 10 s."""
+        session = self._sessions.get(pod_uid)
+        if session is None:
+            raise ConnectionError("the node has no session with this replica")
+        number = next(self._numbers)
+        answer: asyncio.Future[link.FileChunk] = asyncio.get_running_loop().create_future()
+        self._requests[number] = answer
+        try:
+            session.send(link.ReadFile(number, path, offset, limit))
+            return await asyncio.wait_for(answer, _READ_TIME)
+        finally:
+            del self._requests[number]
+
+    # ---------------------------------------------------------------- SessionOwner
+
+    def may_dispatch(self) -> bool:
+        """Asked at every flush: we lead, and our Lease holds by our own clock (safety rule S2.3)."""
+        return self._epoch > 0 and self._clock.monotonic() < self._deadline()
+
+    async def admit(self, session: Session, hello: link.Hello) -> None:
+        """Authenticate and identify; a newer session of a node replaces the older."""
+        try:
+            pod = await self._authenticate(hello.token)
+        except KubeError as error:
+            session.refuse(Refusal.UNKNOWN_NODE, f"the token cannot be reviewed now: {error.sentence}", _ASK_AGAIN)
+            return
+        if pod is None:
+            _log.warning("refused a session from %s: its token is none of a node", session.address)
+            session.refuse(Refusal.BAD_TOKEN, "the token is not bound to a pod, or not for this audience")
+            return
+        node = self._identify(pod)
+        if node is None:
+            session.refuse(Refusal.UNKNOWN_NODE, f"pod {pod.name} is no node's present pod", _ASK_AGAIN)
+            return
+        if session.closed:
+            return
+        former = self._sessions.get(node.pod_uid)
+        self._sessions[node.pod_uid] = session
+        self._strangers[session.address] -= 1
+        session.admitted(node)
+        if former is not None:
+            former.close()
+        session.send(
+            link.Welcome(link.PROTOCOL_VERSION, self._replica, node.node, node.pool, node.namespace, self._epoch)
+        )
+        self._on_epoch(hello.max_epoch)
+
+    def received(self, session: Session, message: link.FromAgent) -> None:
+        """Hand a message on to the one it is for."""
+        node = session.node
+        assert node is not None  # noqa: S101 (only admitted sessions get here)
+        match message:
+            case link.NodeReport():
+                self._listener.node_reported(node, message)
+            case link.Inventory():
+                if message.epoch == self._epoch:
+                    session.inventory_epoch = message.epoch
+                    self._listener.inventory(node, message)
+            case link.Started():
+                self._listener.started(node, message)
+            case link.Finished():
+                self._listener.finished(node, message)
+            case link.Unknown(execution_id=execution_id):
+                self._listener.unknown(node, execution_id)
+            case link.Rejected():
+                self._listener.rejected(node, message)
+            case link.FileChunk(request=number):
+                answer = self._requests.get(number)
+                if answer is not None and not answer.done():
+                    answer.set_result(message)
+            case link.Hello():
+                session.close()
+            case _:
+                assert_never(message)
+
+    def ended(self, session: Session) -> None:
+        """Forget a session that is gone, unless a newer one has its place."""
+        if session.node is None:
+            self._strangers[session.address] -= 1
+        elif self._sessions.get(session.node.pod_uid) is session:
+            del self._sessions[session.node.pod_uid]
+            self._listener.node_left(session.node)
+        if self._strangers[session.address] <= 0:
+            del self._strangers[session.address]
+
+    def undelivered(self, session: Session, run: link.Run) -> None:
+        """The Lease ran out between dispatch and flush: the run never left."""
+        if session.node is not None:
+            self._listener.rejected(
+                session.node, link.Rejected(run.execution_id, "the Lease ran out before it was sent")
+            )
+
+    # ---------------------------------------------------------------- inside
+
+    def _accept(self, request: WSUpgradeRequest) -> Session | None:
+        """A listener for a new connection to our path; None is answered with 404."""
+        if request.path != names.HUB_PATH.encode():
+            return None
+        return Session(self)
+
+    def connected(self, session: Session) -> bool:
+        """Whether a new connection may say hello: too many unknown ones of an address are turned away."""
+        self._strangers[session.address] += 1
+        if self._strangers[session.address] <= STRANGERS_PER_ADDRESS:
+            return True
+        self.refusals[Refusal.TOO_MANY] += 1
+        return False
+
+    def _send(self, pod_uid: str, message: link.Message) -> bool:
+        session = self._sessions.get(pod_uid)
+        if session is None or self._epoch == 0:
+            return False
+        session.send(message)
+        return True
+
+
+def _info(session: Session) -> SessionInfo:
+    assert session.node is not None  # noqa: S101 (only admitted sessions are kept)
+    return SessionInfo(session.node, session.report, session.inventory_epoch)

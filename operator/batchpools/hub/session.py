@@ -1,0 +1,157 @@
+"""One connection of an agent, from hello to its end. It checks who is there, then hands messages on."""
+
+import asyncio
+import logging
+from collections import Counter
+from typing import Protocol
+
+from picows import WSFrame, WSListener, WSMsgType, WSTransport
+
+from batchpools.hub.port import NodeIdentity
+from batchpools.link.framing import BadFrameError, decode_from_agent
+from batchpools.link.messages import PROTOCOL_VERSION, FromAgent, Hello, Message, NodeReport, Refused, Run
+from batchpools.link.outbox import Outbox
+from batchpools.link.words import Refusal
+
+_log = logging.getLogger(__name__)
+
+HELLO_TIME = 5.0
+_GOODBYE = 0.2  # seconds for a refusal to leave before the connection is cut
+
+
+class SessionOwner(Protocol):
+    """What a session needs of the hub."""
+
+    refusals: Counter[str]
+
+    def connected(self, session: "Session") -> bool:
+        """Whether a new connection may say hello."""
+        ...
+
+    def may_dispatch(self) -> bool:
+        """Whether a Run may leave now."""
+        ...
+
+    async def admit(self, session: "Session", hello: Hello) -> None:
+        """Decide about a hello: admit or refuse."""
+        ...
+
+    def received(self, session: "Session", message: FromAgent) -> None:
+        """A message of an admitted session."""
+        ...
+
+    def ended(self, session: "Session") -> None:
+        """The connection is gone."""
+        ...
+
+    def undelivered(self, session: "Session", run: Run) -> None:
+        """A Run was held back at the last moment."""
+        ...
+
+
+class Session(WSListener):
+    """`node` is set once admitted; `inventory_epoch` is the epoch of the last inventory."""
+
+    def __init__(self, owner: SessionOwner) -> None:
+        self._owner = owner
+        self._transport: WSTransport | None = None
+        self._admission: asyncio.Task[None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._outbox = Outbox(self._write, self._allowed, self._held_back)
+        self.address = "unknown"
+        self.node: NodeIdentity | None = None
+        self.report: NodeReport | None = None
+        self.inventory_epoch = 0
+        self.closed = False
+
+    def send(self, message: Message) -> None:
+        """Send in this turn of the loop."""
+        if not self.closed:
+            self._outbox.add(message)
+
+    def refuse(self, code: Refusal, sentence: str, retry_after: float = 0.0) -> None:
+        """Say why, and close."""
+        self._owner.refusals[code] += 1
+        self.send(Refused(code, sentence, retry_after))
+        asyncio.get_running_loop().call_later(_GOODBYE, self.close)
+
+    def close(self) -> None:
+        """Cut the connection."""
+        if self._transport is not None:
+            self._transport.disconnect()
+
+    # ---------------------------------------------------------------- picows
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """Wait for a hello, not for long."""
+        self._transport = transport
+        peer = transport.underlying_transport.get_extra_info("peername")
+        self.address = str(peer[0]) if peer else "unknown"
+        if not self._owner.connected(self):
+            transport.disconnect()
+            return
+        self._deadline = asyncio.get_running_loop().call_later(HELLO_TIME, self._too_late)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002 (picows' signature)
+        """The connection is gone."""
+        self.closed = True
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if self._admission is not None:
+            self._admission.cancel()
+        self._owner.ended(self)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Decode and hand on; the first bad frame ends the session."""
+        if frame.msg_type == WSMsgType.CLOSE:
+            transport.disconnect()
+            return
+        if frame.msg_type != WSMsgType.BINARY or self.closed:
+            return
+        try:
+            messages = decode_from_agent(frame.get_payload_as_bytes())
+        except BadFrameError:
+            self._owner.refusals[Refusal.BAD_FRAME] += 1
+            self.close()
+            return
+        for message in messages:
+            self._take(message)
+
+    # ---------------------------------------------------------------- inside
+
+    def _take(self, message: FromAgent) -> None:
+        if self.node is not None:
+            if isinstance(message, NodeReport):
+                self.report = message
+            self._owner.received(self, message)
+        elif isinstance(message, Hello) and self._admission is None:
+            if message.version != PROTOCOL_VERSION:
+                sentence = f"this operator speaks protocol {PROTOCOL_VERSION}, the agent {message.version}: replace the node's pod"
+                self.refuse(Refusal.BAD_PROTOCOL, sentence)
+                return
+            self._admission = asyncio.get_running_loop().create_task(self._owner.admit(self, message))
+        else:
+            self._owner.refusals[Refusal.BAD_FRAME] += 1
+            self.close()
+
+    def admitted(self, node: NodeIdentity) -> None:
+        """The hello was good."""
+        self.node = node
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    def _too_late(self) -> None:
+        if self.node is None:
+            self._owner.refusals[Refusal.BAD_FRAME] += 1
+            self.close()
+
+    def _write(self, frame: bytes) -> None:
+        if self._transport is not None and not self.closed:
+            self._transport.send(WSMsgType.BINARY, frame)
+
+    def _allowed(self, message: Message) -> bool:
+        return not isinstance(message, Run) or self._owner.may_dispatch()
+
+    def _held_back(self, message: Message) -> None:
+        if isinstance(message, Run):
+            self._owner.undelivered(self, message)
