@@ -20,7 +20,8 @@ def explain_waiting(question: Question, book: PoolBook | None, uid: str, state: 
 def place_in_queue(book: PoolBook | None, job: str, uid: str) -> tuple[int, int]:
     """(1-based place, how many wait); (0, n) when the task is not in the queue.
 
-    Jobs of higher priority come before; jobs of equal priority take turns, so each can be ahead by as many tasks as this one has before it.
+    Jobs of higher priority come before; jobs of equal priority take turns, so each can be ahead by as many tasks
+    as this one has before it.
     """
     if book is None:
         return 0, 0

@@ -1,4 +1,4 @@
-"""The life of a task in the leader's book: which states there are, and what may follow what. Wrong states cannot be written down."""
+"""The life of a task in the leader's book: which states there are, and what may follow what. Wrong ones cannot be written."""
 
 from dataclasses import dataclass
 from enum import StrEnum

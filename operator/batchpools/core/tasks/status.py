@@ -46,7 +46,7 @@ def again(
     return replace(counted, requeue_count=before.requeue_count + 1, requeue_reasons=reasons)
 
 
-def completed(
+def completed(  # noqa: PLR0913 (each is a fact of the end)
     before: TaskStatus,
     verdict: Succeeded | Failed,
     ended: Ended,

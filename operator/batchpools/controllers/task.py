@@ -1,1 +1,0 @@
-"""Shell of the tasks."""

@@ -1,0 +1,218 @@
+"""Decides what happens to a node next: its pod, its replacement, its leaving, its status. `plan_node` is the only entry. Pure.
+
+A node's name outlives its pods. The number of the next pod is persisted before that pod is created (safety rule S1.2), and
+a dead pod's object goes only when its runs are accounted for (safety rule S4.1).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from batchpools.api import names
+from batchpools.api.reasons import RequeueReason
+from batchpools.core.identity import Key
+from batchpools.core.ledger import NodeRuns
+from batchpools.core.plan import AddFinalizer, Delete, DrainNode, Effect, Plan, ReleaseNode, RemoveFinalizer
+from batchpools.core.pools import pod_facts
+from batchpools.core.pools.node_pod import NodePodSettings, create_pod, pod_name
+from batchpools.core.pools.node_state import NodeFacts, Report, conditions_of, errors_of, start_task_info, state_of
+from batchpools.core.pools.template import read_template, refused
+from batchpools.core.views import PodView, PoolNodeStatus, PoolNodeView, PoolView
+
+LOOK_AGAIN = 1.0
+REFUSED_AGAIN = 15.0
+REGISTER_AGAIN = 20.0
+COUNTER_INTERVAL = 30.0  # seconds between two writes of a node's counters (safety rule S5.4)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSituation:
+    """A node and what is known of the things around it.
+
+    pod: the pod of the present generation, by name; other_pods: pods of this node with another name. drained, released:
+    what the ledger of runs answers for the present pod. refusal: the API server's sentence for the last try to create.
+    """
+
+    node: PoolNodeView
+    pool: PoolView | None
+    pod: PodView | None
+    settings: NodePodSettings
+    other_pods: tuple[PodView, ...] = ()
+    report: Report | None = None
+    runs: NodeRuns = NodeRuns()
+    drained: bool = False
+    released: bool = False
+    refusal: str = ""
+    counts_due: bool = True
+
+
+def plan_node(situation: NodeSituation, *, now: datetime) -> Plan[PoolNodeStatus]:
+    """What to do about one node now. Applied twice it is empty the second time."""
+    node = situation.node
+    meta = node.metadata
+    key = Key("PoolNode", meta.namespace, meta.name)
+    if meta.deletion_timestamp is not None:
+        return _leaving(situation, key, now)
+    if situation.pool is None or situation.pool.metadata.deletion_timestamp is not None:
+        return Plan()  # the pool's own plan removes its nodes
+    if names.FINALIZER_NODE not in meta.finalizers:
+        return Plan(effects=(AddFinalizer(key, meta.uid, names.FINALIZER_NODE),), requeue_after=0.0)
+    pod = situation.pod
+    if pod is not None and _is_ours(pod, node):
+        if _is_over(pod):
+            return _bury(situation, pod, now)
+        return _observe(situation, now)
+    return _new_pod(situation, now)
+
+
+def _new_pod(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
+    """Persist the next generation first, then create its pod."""
+    node, pool = situation.node, situation.pool
+    assert pool is not None  # noqa: S101 (asked before)
+    status = node.status
+    wrong = refused(read_template(pool.spec))
+    if wrong:
+        return Plan(status=_status(replace_refusal(situation, wrong), now))
+    if situation.other_pods:
+        return Plan(effects=_clear(situation), requeue_after=LOOK_AGAIN)
+    if not status.pod_name or status.pod_uid:  # the pod of this generation has been seen: it is gone
+        generation = status.pod_generation + 1
+        named = replace(
+            _status(situation, now),
+            pod_generation=generation,
+            pod_name=pod_name(node.metadata.name, generation),
+            pod_uid="",
+            pod_ip="",
+            node_name="",
+            boot_id="",
+            start_time=None,
+            start_task_info=None,
+        )
+        return Plan(status=named, requeue_after=0.0)
+    create = create_pod(pool, node, status.pod_generation, situation.settings)
+    told = _status(situation, now)
+    again = REFUSED_AGAIN if situation.refusal else LOOK_AGAIN
+    return Plan(effects=(create,), status=told, requeue_after=again)
+
+
+def _observe(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
+    """A living pod: write how the node stands when that changed, counters when they are due."""
+    told, wanted = situation.node.status, _status(situation, now)
+    again = REGISTER_AGAIN if situation.report is None else None
+    if wanted == told:
+        return Plan(requeue_after=again)
+    if _without_counters(wanted) != _without_counters(told):
+        return Plan(status=wanted, requeue_after=again)
+    if not situation.counts_due:
+        return Plan(requeue_after=COUNTER_INTERVAL)
+    return Plan(status=wanted, urgent=False, requeue_after=again)
+
+
+def _bury(situation: NodeSituation, pod: PodView, now: datetime) -> Plan[PoolNodeStatus]:
+    """The pod is ending or dead: wait for the kubelet's word, account for its runs, let its object go."""
+    effects: list[Effect] = []
+    if pod.metadata.deletion_timestamp is None:
+        effects.append(Delete(_pod_key(pod), pod.metadata.uid))
+    if not pod_facts.is_dead(pod):
+        return Plan(effects=tuple(effects), status=_status(situation, now), requeue_after=LOOK_AGAIN)
+    if not situation.released:
+        return Plan(effects=(*effects, ReleaseNode(pod.metadata.uid)), requeue_after=LOOK_AGAIN)
+    effects.append(RemoveFinalizer(_pod_key(pod), pod.metadata.uid, names.FINALIZER_POD))
+    recorded = replace(_status(situation, now), pod_uid=pod.metadata.uid)
+    return Plan(effects=tuple(effects), status=recorded, requeue_after=LOOK_AGAIN)
+
+
+def _leaving(situation: NodeSituation, key: Key, now: datetime) -> Plan[PoolNodeStatus]:
+    """Drain, delete the pod, wait for its end, let both objects go."""
+    node, pod = situation.node, situation.pod
+    if names.FINALIZER_NODE not in node.metadata.finalizers:
+        return Plan()
+    status = _status(situation, now)
+    if pod is not None and _is_ours(pod, node):
+        if not _is_over(pod) and not situation.drained:
+            drain = DrainNode(pod.metadata.uid, RequeueReason.POOL_RESIZED)
+            return Plan(effects=(drain,), status=status, requeue_after=LOOK_AGAIN)
+        plan = _bury(situation, pod, now)
+        return replace_plan(plan, status)
+    if situation.other_pods:
+        return Plan(effects=_clear(situation), status=status, requeue_after=LOOK_AGAIN)
+    return Plan(effects=(RemoveFinalizer(key, node.metadata.uid, names.FINALIZER_NODE),))
+
+
+def _clear(situation: NodeSituation) -> tuple[Effect, ...]:
+    """Pods of former generations: nothing was sent to them since; they go once the kubelet says that they are dead."""
+    effects: list[Effect] = []
+    for pod in situation.other_pods:
+        if pod.metadata.deletion_timestamp is None:
+            effects.append(Delete(_pod_key(pod), pod.metadata.uid))
+        if pod_facts.is_dead(pod):
+            effects.append(ReleaseNode(pod.metadata.uid))
+            effects.append(RemoveFinalizer(_pod_key(pod), pod.metadata.uid, names.FINALIZER_POD))
+    return tuple(effects)
+
+
+def replace_refusal(situation: NodeSituation, sentence: str) -> NodeSituation:
+    """The situation with a sentence of our own about why there is no pod."""
+    return NodeSituation(situation.node, situation.pool, None, situation.settings, refusal=sentence)
+
+
+def replace_plan(plan: Plan[PoolNodeStatus], status: PoolNodeStatus) -> Plan[PoolNodeStatus]:
+    """The plan with another status."""
+    return Plan(plan.effects, status, plan.urgent, plan.events, plan.requeue_after)
+
+
+def _status(situation: NodeSituation, now: datetime) -> PoolNodeStatus:
+    node, pod, pool = situation.node, situation.pod, situation.pool
+    ours = pod if pod is not None and _is_ours(pod, node) else None
+    facts = NodeFacts(
+        node=node,
+        pod=ours,
+        report=situation.report if ours is not None else None,
+        has_start_task=pool is not None and pool.spec.start_task is not None,
+        running_tasks=situation.runs.running_tasks,
+        refused=situation.refusal,
+    )
+    conditions = conditions_of(facts, now)
+    told = replace(
+        node.status,
+        observed_generation=node.metadata.generation,
+        state=state_of(facts, conditions),
+        conditions=conditions,
+        errors=errors_of(facts, conditions),
+        start_task_info=start_task_info(facts),
+    )
+    if ours is None:
+        return told
+    runs = situation.runs
+    return replace(
+        told,
+        pod_uid=ours.metadata.uid,
+        pod_ip=ours.status.pod_ip,
+        node_name=ours.spec.node_name,
+        image=read_template(pool.spec).image if pool is not None else node.status.image,
+        start_time=ours.status.start_time,
+        boot_id=situation.report.boot_id if situation.report is not None else node.status.boot_id,
+        task_slots=pool.spec.task_slots_per_node if pool is not None else node.status.task_slots,
+        running_tasks=runs.running_tasks,
+        total_tasks_run=max(runs.total_run, node.status.total_tasks_run),
+        total_tasks_succeeded=max(runs.total_succeeded, node.status.total_tasks_succeeded),
+    )
+
+
+def _without_counters(status: PoolNodeStatus) -> PoolNodeStatus:
+    """What is written at once: all but the counters, and Idle and Running count as one."""
+    state = "Idle" if status.state == "Running" else status.state
+    return replace(status, state=state, running_tasks=0, total_tasks_run=0, total_tasks_succeeded=0)
+
+
+def _is_ours(pod: PodView, node: PoolNodeView) -> bool:
+    return any(owner.uid == node.metadata.uid for owner in pod.metadata.owner_references)
+
+
+def _is_over(pod: PodView) -> bool:
+    return pod.metadata.deletion_timestamp is not None or pod.status.phase in {"Failed", "Succeeded"}
+
+
+def _pod_key(pod: PodView) -> Key:
+    return Key("Pod", pod.metadata.namespace, pod.metadata.name)

@@ -1,0 +1,191 @@
+"""Decides how a node stands: its conditions Scheduled → Registered → StartTaskDone → Ready, and from them Azure's one word. Pure."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from batchpools.api.reasons import Condition, FailureCode, Reason
+from batchpools.api.states import FailureCategory, NodeState, Result, StartTaskState
+from batchpools.core.conditions import find_condition, set_condition
+from batchpools.core.pools import pod_facts
+from batchpools.core.views import ConditionView, FailureInfo, NodeError, PodView, PoolNodeView, StartTaskInfo
+
+REGISTER_TIME = timedelta(seconds=60)
+SILENCE = timedelta(seconds=10)
+
+Conditions = tuple[ConditionView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StartTaskFacts:
+    """What the agent says of the start task; ended_at 0 while it runs."""
+
+    retry_count: int
+    started_at: float
+    ended_at: float
+    exit_code: int | None
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the agent last said, while its session lives. phase: a word of `link.words.NodePhase`."""
+
+    phase: str
+    boot_id: str = ""
+    start_task: StartTaskFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """All that decides how a node stands."""
+
+    node: PoolNodeView
+    pod: PodView | None
+    report: Report | None
+    has_start_task: bool
+    running_tasks: int = 0
+    refused: str = ""  # the API server's sentence when it refused the pod
+
+
+def conditions_of(facts: NodeFacts, now: datetime) -> Conditions:
+    """The four conditions, in order; a later one is not true unless the former are."""
+    generation = facts.node.metadata.generation
+    said = [_scheduled(facts), _registered(facts, now), _start_task_done(facts)]
+    ready = next((one for one in said if one.status != "True"), None)
+    if ready is None and facts.report is not None and facts.report.phase == "Ready":
+        said.append(_condition(Condition.READY, True, Reason.NODE_READY))
+    elif ready is None:
+        said.append(_condition(Condition.READY, False, Reason.AGENT_NOT_CONNECTED, "The task container is not up."))
+    else:
+        said.append(_condition(Condition.READY, False, Reason(ready.reason), ready.message))
+    conditions = facts.node.status.conditions
+    for one in said:
+        stamped = ConditionView(
+            type=one.type, status=one.status, reason=one.reason, message=one.message, observed_generation=generation
+        )
+        conditions = set_condition(conditions, stamped, now=now)
+    return conditions
+
+
+def state_of(facts: NodeFacts, conditions: Conditions) -> NodeState:
+    """Azure's one word."""
+    if facts.node.metadata.deletion_timestamp is not None:
+        return NodeState.LEAVING_POOL
+    if facts.pod is None or not _holds(conditions, Condition.SCHEDULED):
+        return NodeState.UNUSABLE if facts.refused else NodeState.CREATING
+    if facts.report is None:
+        reason = _reason(conditions, Condition.REGISTERED)
+        if reason == Reason.AGENT_SILENT:
+            return NodeState.UNKNOWN
+        broken = reason == Reason.AGENT_NOT_CONNECTED or pod_facts.trouble(facts.pod) is not None
+        return NodeState.UNUSABLE if broken else NodeState.STARTING
+    if facts.report.phase == "StartTaskFailed":
+        return NodeState.START_TASK_FAILED
+    if pod_facts.trouble(facts.pod) is not None:
+        return NodeState.UNUSABLE
+    if facts.report.phase == "StartTask":
+        return NodeState.WAITING_FOR_START_TASK
+    if facts.report.phase != "Ready":
+        return NodeState.STARTING
+    return NodeState.RUNNING if facts.running_tasks else NodeState.IDLE
+
+
+def errors_of(facts: NodeFacts, conditions: Conditions) -> tuple[NodeError, ...]:
+    """What is wrong with the node, in words for people."""
+    if facts.refused:
+        return (NodeError(code=Reason.ALLOCATION_FAILED, message=facts.refused),)
+    if facts.pod is None:
+        return ()
+    found = pod_facts.trouble(facts.pod)
+    if found is not None:
+        return (NodeError(code=found.code, message=found.message[:1024]),)
+    words = pod_facts.unschedulable(facts.pod)
+    if words:
+        return (NodeError(code=Reason.POD_UNSCHEDULABLE, message=words[:1024]),)
+    registered = find_condition(conditions, Condition.REGISTERED)
+    if registered is not None and registered.reason in {Reason.AGENT_NOT_CONNECTED, Reason.AGENT_SILENT}:
+        return (NodeError(code=registered.reason, message=registered.message),)
+    return ()
+
+
+def start_task_info(facts: NodeFacts) -> StartTaskInfo | None:
+    """How the start task went; what was told stays when the agent is gone."""
+    told = facts.report.start_task if facts.report is not None else None
+    if told is None:
+        return facts.node.status.start_task_info
+    begun = _time(told.started_at) if told.started_at else None
+    if not told.ended_at:
+        return StartTaskInfo(state=StartTaskState.RUNNING, retry_count=told.retry_count, start_time=begun)
+    good = told.exit_code == 0
+    code = told.code or FailureCode.FAILURE_EXIT_CODE
+    sentence = told.message or f"The start task left with exit code {told.exit_code}."
+    failure = FailureInfo(category=FailureCategory.USER_ERROR, code=code, message=sentence)
+    return StartTaskInfo(
+        state=StartTaskState.COMPLETED,
+        exit_code=told.exit_code,
+        retry_count=told.retry_count,
+        start_time=begun,
+        end_time=_time(told.ended_at),
+        result=Result.SUCCESS if good else Result.FAILURE,
+        failure_info=None if good else failure,
+    )
+
+
+def _scheduled(facts: NodeFacts) -> ConditionView:
+    if facts.pod is None:
+        reason = Reason.ALLOCATION_FAILED if facts.refused else Reason.POD_PENDING
+        return _condition(Condition.SCHEDULED, False, reason, facts.refused)
+    if pod_facts.is_scheduled(facts.pod):
+        return _condition(Condition.SCHEDULED, True, Reason.POD_SCHEDULED)
+    words = pod_facts.unschedulable(facts.pod)
+    return _condition(Condition.SCHEDULED, False, Reason.POD_UNSCHEDULABLE if words else Reason.POD_PENDING, words)
+
+
+def _registered(facts: NodeFacts, now: datetime) -> ConditionView:
+    if facts.report is not None:
+        return _condition(Condition.REGISTERED, True, Reason.AGENT_CONNECTED)
+    former = find_condition(facts.node.status.conditions, Condition.REGISTERED)
+    was_up = former is not None and former.reason in {Reason.AGENT_CONNECTED, Reason.AGENT_SILENT}
+    if was_up and former is not None:
+        return _condition(
+            Condition.REGISTERED, False, Reason.AGENT_SILENT, "The agent's session is gone; its tasks go on."
+        )
+    begun = facts.pod.status.start_time if facts.pod is not None else None
+    if begun is not None and now - begun > REGISTER_TIME:
+        sentence = f"The agent has not registered for {int((now - begun).total_seconds() // 60)} minutes."
+        return _condition(Condition.REGISTERED, False, Reason.AGENT_NOT_CONNECTED, sentence)
+    return _condition(Condition.REGISTERED, False, Reason.POD_PENDING)
+
+
+def _start_task_done(facts: NodeFacts) -> ConditionView:
+    if not facts.has_start_task:
+        return _condition(Condition.START_TASK_DONE, True, Reason.NO_START_TASK)
+    phase = facts.report.phase if facts.report is not None else ""
+    told = facts.report.start_task if facts.report is not None else None
+    if phase == "Ready":
+        return _condition(Condition.START_TASK_DONE, True, Reason.START_TASK_SUCCEEDED)
+    if phase == "StartTaskFailed":
+        runs = told.retry_count + 1 if told is not None else 1
+        code = told.exit_code if told is not None else None
+        sentence = f"The start task failed {runs} times, at last with exit code {code}."
+        return _condition(Condition.START_TASK_DONE, False, Reason.START_TASK_FAILED, sentence)
+    return _condition(Condition.START_TASK_DONE, False, Reason.START_TASK_RUNNING)
+
+
+def _condition(type_: Condition, holds: bool, reason: Reason, message: str = "") -> ConditionView:
+    return ConditionView(type=type_, status=str(holds), reason=reason, message=message[:1024])
+
+
+def _holds(conditions: Conditions, type_: Condition) -> bool:
+    found = find_condition(conditions, type_)
+    return found is not None and found.status == "True"
+
+
+def _reason(conditions: Conditions, type_: Condition) -> str:
+    found = find_condition(conditions, type_)
+    return found.reason if found is not None else ""
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(round(seconds), UTC)

@@ -1,0 +1,93 @@
+"""Decides what happens to a pool next: its finalizer, the nodes to make, the nodes to leave, its status. Pure."""
+
+from datetime import datetime
+from typing import Any
+
+from batchpools.api import names
+from batchpools.core.identity import Key
+from batchpools.core.plan import AddFinalizer, Create, Delete, Effect, Plan, RemoveFinalizer
+from batchpools.core.pools.pool_status import status_of, without_counters
+from batchpools.core.pools.resize import NODES_PER_PLAN, names_to_make, nodes_to_leave
+from batchpools.core.pools.situation import PoolSituation
+from batchpools.core.pools.template import read_template, refused
+from batchpools.core.views import PoolNodeView, PoolStatus
+
+COUNTER_INTERVAL = 5.0  # seconds between two writes of a pool's counters (safety rule S5.4)
+LOOK_AGAIN = 1.0
+
+
+def plan_pool(situation: PoolSituation, *, now: datetime) -> Plan[PoolStatus]:
+    """What to do about one pool now. Applied twice it is empty the second time."""
+    meta = situation.pool.metadata
+    key = Key("Pool", meta.namespace, meta.name)
+    if meta.deletion_timestamp is not None:
+        return _deletion(situation, key, now)
+    if names.FINALIZER_POOL not in meta.finalizers:
+        return Plan(effects=(AddFinalizer(key, meta.uid, names.FINALIZER_POOL),), requeue_after=0.0)
+    effects = _resize(situation)
+    status = status_of(situation, now)
+    told = situation.pool.status
+    if status == told:
+        return Plan(effects=effects)
+    if without_counters(status) != without_counters(told):
+        return Plan(effects=effects, status=status)
+    if not situation.counts_due:
+        return Plan(effects=effects, requeue_after=COUNTER_INTERVAL)
+    return Plan(effects=effects, status=status, urgent=False)
+
+
+def _deletion(situation: PoolSituation, key: Key, now: datetime) -> Plan[PoolStatus]:
+    """All nodes leave, then the pool does."""
+    meta = situation.pool.metadata
+    if names.FINALIZER_POOL not in meta.finalizers:
+        return Plan()
+    if situation.nodes:
+        return Plan(effects=_leave(situation.nodes), status=status_of(situation, now), requeue_after=LOOK_AGAIN)
+    return Plan(effects=(RemoveFinalizer(key, meta.uid, names.FINALIZER_POOL),))
+
+
+def _resize(situation: PoolSituation) -> tuple[Effect, ...]:
+    """Grow or shrink to the target. Nodes that are leaving count neither way, but keep their names until they are gone."""
+    pool = situation.pool
+    staying = [node for node in situation.nodes if node.metadata.deletion_timestamp is None]
+    missing = pool.spec.target_dedicated_nodes - len(staying)
+    if missing > 0:
+        if refused(read_template(pool.spec)):
+            return ()
+        taken = {node.metadata.name for node in situation.nodes}
+        count = min(missing, NODES_PER_PLAN)
+        return tuple(_create(situation, name) for name in names_to_make(pool.metadata.name, taken, count))
+    return _leave(tuple(nodes_to_leave(staying, -missing, situation.used_slots)))
+
+
+def _leave(nodes: tuple[PoolNodeView, ...]) -> tuple[Effect, ...]:
+    return tuple(
+        Delete(Key("PoolNode", node.metadata.namespace, node.metadata.name), node.metadata.uid)
+        for node in nodes
+        if node.metadata.deletion_timestamp is None
+    )
+
+
+def _create(situation: PoolSituation, name: str) -> Create:
+    meta = situation.pool.metadata
+    owner = {
+        "apiVersion": names.API_VERSION,
+        "kind": "Pool",
+        "name": meta.name,
+        "uid": meta.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    manifest: dict[str, Any] = {
+        "apiVersion": names.API_VERSION,
+        "kind": "PoolNode",
+        "metadata": {
+            "name": name,
+            "namespace": meta.namespace,
+            "labels": {names.LABEL_MANAGED_BY: names.MANAGED_BY, names.LABEL_POOL: meta.name},
+            "ownerReferences": [owner],
+            "finalizers": [names.FINALIZER_NODE],
+        },
+        "spec": {"poolName": meta.name},
+    }
+    return Create(Key("PoolNode", meta.namespace, name), manifest, owner_uid=meta.uid)

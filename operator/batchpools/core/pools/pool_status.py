@@ -1,0 +1,113 @@
+"""Decides what a pool's status says: counts, errors, conditions. Pure."""
+
+from collections import Counter
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from batchpools.api import names
+from batchpools.api.reasons import Condition, Reason
+from batchpools.api.states import AllocationState, NodeState, PoolState
+from batchpools.core.conditions import set_condition
+from batchpools.core.pools.situation import PoolSituation
+from batchpools.core.pools.template import read_template, refused
+from batchpools.core.views import ConditionView, PoolNodeView, PoolStatus, ResizeError, SlotCounts
+
+_FAULTY = (NodeState.UNUSABLE, NodeState.START_TASK_FAILED, NodeState.UNKNOWN)
+_USABLE = (NodeState.IDLE, NodeState.RUNNING)
+_ADMISSION_WORDS = ("PodSecurity", "is invalid", "denied the request", "violates")
+
+
+def status_of(situation: PoolSituation, now: datetime) -> PoolStatus:
+    """The whole status as it should be now."""
+    pool = situation.pool
+    staying = [node for node in situation.nodes if node.metadata.deletion_timestamp is None]
+    counts = Counter(_live_state(node, situation) for node in situation.nodes)
+    steady = len(situation.nodes) == pool.spec.target_dedicated_nodes and not counts[NodeState.LEAVING_POOL]
+    deleting = pool.metadata.deletion_timestamp is not None
+    total, used = situation.slots
+    return replace(
+        pool.status,
+        observed_generation=pool.metadata.generation,
+        state=PoolState.DELETING if deleting else PoolState.ACTIVE,
+        allocation_state=AllocationState.STEADY if steady else AllocationState.RESIZING,
+        selector=f"{names.LABEL_POOL}={pool.metadata.name}",
+        target_dedicated_nodes=0 if deleting else pool.spec.target_dedicated_nodes,
+        current_dedicated_nodes=len(staying),
+        node_counts={_camel(state): number for state, number in sorted(counts.items())},
+        task_slots=SlotCounts(total=total, used=used),
+        resize_errors=_resize_errors(staying),
+        conditions=_conditions(situation, staying, counts, steady, now),
+    )
+
+
+def without_counters(status: PoolStatus) -> PoolStatus:
+    """What is written at once: all but slots and the split of Idle and Running."""
+    counts = dict(status.node_counts)
+    usable = counts.pop("idle", 0) + counts.pop("running", 0)
+    return replace(status, task_slots=SlotCounts(), node_counts={**counts, "usable": usable})
+
+
+def _conditions(
+    situation: PoolSituation, staying: list[PoolNodeView], counts: Counter[str], steady: bool, now: datetime
+) -> tuple[ConditionView, ...]:
+    pool = situation.pool
+    conditions = pool.status.conditions
+
+    def put(type_: Condition, holds: bool, reason: Reason, message: str = "") -> None:
+        nonlocal conditions
+        said = ConditionView(
+            type=type_,
+            status=str(holds),
+            reason=reason,
+            message=message[:1024],
+            observed_generation=pool.metadata.generation,
+        )
+        conditions = set_condition(conditions, said, now=now)
+
+    stalled = refused(read_template(pool.spec)) or _admission_sentence(staying)
+    put(Condition.STALLED, bool(stalled), Reason.TEMPLATE_INVALID if stalled else Reason.ACCEPTED, stalled)
+    put(Condition.RECONCILING, not steady, Reason.STEADY if steady else Reason.RESIZING)
+    faulty = {state: counts[state] for state in _FAULTY if counts[state]}
+    words = ", ".join(f"{number} {state}" for state, number in faulty.items())
+    first = next((node.status.errors[0].message for node in staying if node.status.errors), "")
+    reason = Reason.NODES_FAULTY if faulty else Reason.NODES_HEALTHY
+    put(Condition.DEGRADED, bool(faulty), reason, f"{words}. {first}".strip() if faulty else "")
+    usable = sum(counts[state] for state in _USABLE)
+    good = not stalled and (usable > 0 or pool.spec.target_dedicated_nodes == 0)
+    put(Condition.READY, good, Reason.TARGET_REACHED if good else Reason.NO_USABLE_NODES, stalled)
+    return conditions
+
+
+def _live_state(node: PoolNodeView, situation: PoolSituation) -> str:
+    """The node's state as told, with Idle and Running as they are now."""
+    state = node.status.state
+    if node.metadata.deletion_timestamp is not None:
+        return NodeState.LEAVING_POOL
+    if state in _USABLE:
+        return NodeState.RUNNING if situation.used_slots.get(node.metadata.name, 0) else NodeState.IDLE
+    return state
+
+
+def _admission_sentence(nodes: list[PoolNodeView]) -> str:
+    """The API server's sentence, when it will never take such a pod (as against: not now)."""
+    for node in nodes:
+        for error in node.status.errors:
+            if error.code == Reason.ALLOCATION_FAILED and any(word in error.message for word in _ADMISSION_WORDS):
+                return error.message
+    return ""
+
+
+def _resize_errors(nodes: list[PoolNodeView]) -> tuple[ResizeError, ...]:
+    """One of each kind, with the first sentence."""
+    found: dict[str, str] = {}
+    for node in nodes:
+        for error in node.status.errors:
+            if error.code in {Reason.ALLOCATION_FAILED, Reason.POD_UNSCHEDULABLE}:
+                code = Reason.QUOTA_REACHED if "exceeded quota" in error.message else Reason.ALLOCATION_FAILED
+                found.setdefault(code, error.message)
+    return tuple(ResizeError(code=code, message=message) for code, message in sorted(found.items()))
+
+
+def _camel(state: str) -> str:
+    return state[0].lower() + state[1:]
