@@ -1,1 +1,133 @@
-"""Shell of the jobs."""
+"""Shell of the jobs: wakes on edges of jobs, tasks and pools, gathers a `JobSituation`, has the plan applied."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+
+from batchpools.core.identity import Key
+from batchpools.core.jobs.completion import ends_by_itself, unseen
+from batchpools.core.jobs.plan import COUNTER_INTERVAL, plan_job
+from batchpools.core.jobs.situation import JobSituation
+from batchpools.core.ledger import RunLedger
+from batchpools.core.views import JobView, PoolView, TaskView
+from batchpools.kube.applier import Applier, Outcome
+from batchpools.kube.cache import Cache
+from batchpools.kube.errors import NotFoundError
+from batchpools.kube.port import KubeApi
+from batchpools.kube.resources import TASKS
+from batchpools.telemetry.clock import Clock
+
+CACHE_TIME = 5.0  # seconds after which a made task that the cache does not show is asked for
+ASKED_AT_ONCE = 50
+
+
+class JobController:
+    """Reconciles Jobs."""
+
+    def __init__(self, cache: Cache, api: KubeApi, applier: Applier, ledger: RunLedger, clock: Clock) -> None:
+        self._cache = cache
+        self._api = api
+        self._applier = applier
+        self._ledger = ledger
+        self._clock = clock
+        self._counted: dict[Key, float] = {}
+        self._conflicts: dict[Key, frozenset[str]] = {}
+        self._gone: dict[Key, frozenset[str]] = {}
+        self._created_at: dict[Key, float] = {}
+
+    def wire(self, wake: Callable[[Key], None]) -> None:
+        """Wake a job when it, its pool or one of its tasks changes."""
+
+        def job_changed(old: JobView | None, new: JobView | None) -> None:
+            view = new or old
+            if view is not None:
+                wake(Key("Job", view.metadata.namespace, view.metadata.name))
+
+        def task_changed(old: TaskView | None, new: TaskView | None) -> None:
+            view = new or old
+            if view is not None:
+                wake(Key("Job", view.metadata.namespace, view.spec.job_name))
+
+        def pool_changed(old: PoolView | None, new: PoolView | None) -> None:
+            view = new or old
+            if view is not None and (old is None or new is None):
+                for job in self._cache.jobs.indexed("by_pool", (view.metadata.namespace, view.metadata.name)):
+                    wake(Key("Job", job.metadata.namespace, job.metadata.name))
+
+        self._cache.jobs.subscribe(job_changed)
+        self._cache.tasks.subscribe(task_changed)
+        self._cache.pools.subscribe(pool_changed)
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Bring one job nearer to its end; seconds until the next look, None = on the next edge."""
+        job = self._cache.jobs.get(key.namespace, key.name)
+        if job is None:
+            for held in (self._counted, self._conflicts, self._gone, self._created_at):
+                held.pop(key, None)
+            return None
+        situation = await self._confirm(key, self._situation(key, job))
+        if situation is None:
+            return CACHE_TIME
+        plan = plan_job(situation, now=self._clock.now())
+        refusals = await self._applier.apply(key, job.metadata.uid, plan, current=job.status)
+        taken = {one.key.name for one in refusals if one.outcome == Outcome.NAME_CONFLICT}
+        if plan.effects:
+            self._created_at[key] = self._clock.monotonic()
+            kept = {name for name in self._conflicts.get(key, frozenset()) if name in taken}
+            self._conflicts[key] = frozenset(kept | taken)
+        if plan.status is not None:
+            self._counted[key] = self._clock.monotonic()
+        return plan.requeue_after
+
+    def _situation(self, key: Key, job: JobView) -> JobSituation:
+        counts = self._ledger.job_counts(key.namespace, key.name)
+        settled = counts.active == 0 and counts.running == 0
+        wanted = settled or job.metadata.deletion_timestamp is not None
+        tasks = tuple(self._cache.tasks.indexed("by_job", (key.namespace, key.name))) if wanted else ()
+        last = self._counted.get(key)
+        return JobSituation(
+            job=job,
+            tasks=tasks,
+            settled=settled,
+            counts=counts,
+            pool_exists=self._cache.pools.get(key.namespace, job.spec.pool_name) is not None,
+            conflicts=self._conflicts.get(key, frozenset()),
+            confirmed_gone=self._gone.get(key, frozenset()),
+            runs_ended=self._ledger.is_job_quiet(key.namespace, key.name),
+            counts_due=last is None or self._clock.monotonic() - last >= COUNTER_INTERVAL,
+        )
+
+    async def _confirm(self, key: Key, situation: JobSituation) -> JobSituation | None:
+        """Before a job ends: tasks that were made and that the cache does not show are asked for. None = look again later."""
+        job = situation.job
+        made = job.status.tasks_created >= len(job.spec.tasks)
+        if (
+            not (situation.settled and made and ends_by_itself(situation))
+            or job.metadata.deletion_timestamp is not None
+        ):
+            return situation
+        if job.status.state != "Active":
+            return situation
+        missing = unseen(situation)
+        if not missing:
+            return situation
+        if self._clock.monotonic() - self._created_at.setdefault(key, self._clock.monotonic()) < CACHE_TIME:
+            return None
+        gone, taken = set(situation.confirmed_gone), set(situation.conflicts)
+        for name in missing[:ASKED_AT_ONCE]:
+            owner = await self._owner_of(key.namespace, name)
+            if owner is None:
+                gone.add(name)
+            elif owner != job.metadata.uid:
+                taken.add(name)
+        self._gone[key], self._conflicts[key] = frozenset(gone), frozenset(taken)
+        return replace(situation, conflicts=frozenset(taken), confirmed_gone=frozenset(gone))
+
+    async def _owner_of(self, namespace: str, name: str) -> str | None:
+        """The uid of a task's controller, as the API server says now; None when there is no such task."""
+        try:
+            view = msgspec.json.decode(await self._api.get(TASKS, namespace, name), type=TaskView)
+        except NotFoundError:
+            return None
+        return next((owner.uid for owner in view.metadata.owner_references if owner.controller), "")

@@ -1,1 +1,65 @@
-"""Shell of the pools."""
+"""Shell of the pools: wakes on edges of pools and nodes, gathers a `PoolSituation`, has the plan applied."""
+
+from collections.abc import Callable
+
+from batchpools.core.identity import Key
+from batchpools.core.ledger import RunLedger
+from batchpools.core.pools.pool_plan import COUNTER_INTERVAL, plan_pool
+from batchpools.core.pools.situation import PoolSituation
+from batchpools.core.views import PoolNodeView, PoolView
+from batchpools.kube.applier import Applier
+from batchpools.kube.cache import Cache
+from batchpools.telemetry.clock import Clock
+
+
+class PoolController:
+    """Reconciles Pools."""
+
+    def __init__(self, cache: Cache, applier: Applier, ledger: RunLedger, clock: Clock) -> None:
+        self._cache = cache
+        self._applier = applier
+        self._ledger = ledger
+        self._clock = clock
+        self._counted: dict[Key, float] = {}
+
+    def wire(self, wake: Callable[[Key], None]) -> None:
+        """Wake a pool when it or one of its nodes changes."""
+
+        def pool_changed(old: PoolView | None, new: PoolView | None) -> None:
+            view = new or old
+            if view is not None:
+                wake(Key("Pool", view.metadata.namespace, view.metadata.name))
+
+        def node_changed(old: PoolNodeView | None, new: PoolNodeView | None) -> None:
+            view = new or old
+            if view is not None:
+                wake(Key("Pool", view.metadata.namespace, view.spec.pool_name))
+
+        self._cache.pools.subscribe(pool_changed)
+        self._cache.nodes.subscribe(node_changed)
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Bring one pool nearer to what it should be; seconds until the next look, None = on the next edge."""
+        pool = self._cache.pools.get(key.namespace, key.name)
+        if pool is None:
+            self._counted.pop(key, None)
+            return None
+        plan = plan_pool(self._situation(key, pool), now=self._clock.now())
+        await self._applier.apply(key, pool.metadata.uid, plan, current=pool.status)
+        if plan.status is not None:
+            self._counted[key] = self._clock.monotonic()
+        return plan.requeue_after
+
+    def _situation(self, key: Key, pool: PoolView) -> PoolSituation:
+        found = self._cache.nodes.indexed("by_pool", (key.namespace, key.name))
+        nodes = tuple(sorted(found, key=lambda node: node.metadata.name))
+        used = {node.metadata.name: self._ledger.node_runs(node.status.pod_uid).slots_used for node in nodes}
+        last = self._counted.get(key)
+        due = last is None or self._clock.monotonic() - last >= COUNTER_INTERVAL
+        return PoolSituation(
+            pool=pool,
+            nodes=nodes,
+            used_slots=used,
+            slots=self._ledger.pool_slots(key.namespace, key.name),
+            counts_due=due,
+        )

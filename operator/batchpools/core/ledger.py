@@ -32,7 +32,7 @@ class Explanation(NamedTuple):
 
 
 class RunLedger(Protocol):
-    """Reads (cheap, from memory) and commands (idempotent, asked again until they answer True)."""
+    """Questions (cheap, from memory) and commands (idempotent, given again until the question is answered well)."""
 
     def job_counts(self, namespace: str, job: str) -> TaskCounts:
         """Live counts; a task counts as completed only once that is persisted."""
@@ -46,19 +46,28 @@ class RunLedger(Protocol):
         """(total, used) slots of the pool's ready nodes."""
         ...
 
-    def drain_node(self, pod_uid: str, reason: RequeueReason) -> bool:
-        """No more tasks for it; its runs are killed and requeued. True when all is confirmed and persisted."""
+    def drain_node(self, pod_uid: str, reason: RequeueReason) -> None:
+        """No more tasks for it; its runs are killed and requeued."""
         ...
 
-    def release_node(self, pod_uid: str) -> bool:
-        """The kubelet wrote that all task containers of this pod are dead (safety rule S4.1): requeue its runs, they are lost.
-
-        True when the requeues are persisted.
-        """
+    def is_drained(self, pod_uid: str) -> bool:
+        """Whether the node takes no tasks, and every end on it is confirmed and persisted."""
         ...
 
-    def end_job(self, namespace: str, job: str) -> bool:
-        """Kill the runs of a job that is going away, start none. True when all is confirmed."""
+    def release_node(self, pod_uid: str) -> None:
+        """The kubelet wrote that all task containers of this pod are dead (safety rule S4.1): requeue its runs, they are lost."""
+        ...
+
+    def is_released(self, pod_uid: str) -> bool:
+        """Whether nothing is believed to run in this pod, and what followed from that is persisted."""
+        ...
+
+    def end_job(self, namespace: str, job: str) -> None:
+        """Kill the runs of a job that is going away, start none."""
+        ...
+
+    def is_job_quiet(self, namespace: str, job: str) -> bool:
+        """Whether nothing of the job runs any more, confirmed."""
         ...
 
     def explain(self, namespace: str, task: str) -> Explanation | None:

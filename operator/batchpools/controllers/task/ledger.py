@@ -98,17 +98,26 @@ class RunLedgerOfLeader:
         nodes = [node for node in self._book.nodes.of_pool((namespace, pool)) if node.ready]
         return sum(node.total for node in nodes), sum(node.used for node in nodes)
 
-    def drain_node(self, pod_uid: str, reason: RequeueReason) -> bool:
-        """No more tasks for it; its runs are killed and requeued. True when all is confirmed and persisted."""
+    def drain_node(self, pod_uid: str, reason: RequeueReason) -> None:
+        """No more tasks for it; its runs are killed and requeued."""
         page = self._book.nodes.get(pod_uid)
         if page is not None:
             page.draining = reason
         for entry in self._on_pod(pod_uid):
             self._end_run(entry, Why.DRAINED, reason)
-        return not self._busy(pod_uid) and not self._is_unheard(pod_uid)
 
-    def release_node(self, pod_uid: str) -> bool:
-        """All task containers of this pod are dead: its runs are lost. True when their requeues are persisted."""
+    def is_drained(self, pod_uid: str) -> bool:
+        """Whether the node takes no tasks, and every end on it is confirmed and persisted."""
+        page = self._book.nodes.get(pod_uid)
+        return (page is None or page.draining is not None) and self.is_released(pod_uid)
+
+    def is_released(self, pod_uid: str) -> bool:
+        """Whether nothing is believed to run in this pod, and what followed from that is persisted."""
+        unheard = any(pod_uid in waiting for waiting in self._book.unheard.values())
+        return not unheard and not self._busy(pod_uid)
+
+    def release_node(self, pod_uid: str) -> None:
+        """All task containers of this pod are dead: its runs are lost."""
         for entry in self._on_pod(pod_uid):
             if entry.deleted:
                 self._book.drop(entry)
@@ -117,27 +126,25 @@ class RunLedgerOfLeader:
         for waiting in self._book.unheard.values():
             waiting.pop(pod_uid, None)
         self._release_held()
-        if self._busy(pod_uid):
-            return False
-        self._book.nodes.forget(pod_uid)
-        return True
+        if not self._busy(pod_uid):
+            self._book.nodes.forget(pod_uid)
 
-    def end_job(self, namespace: str, job: str) -> bool:
-        """Kill the runs of a job that is going away, start none. True when all is confirmed."""
+    def end_job(self, namespace: str, job: str) -> None:
+        """Kill the runs of a job that is going away, start none."""
         view = self._cache.jobs.get(namespace, job)
         if view is not None:
             self._book.ended_jobs.add(view.metadata.uid)
-        quiet = True
-        for task in list(self._cache.tasks.indexed("by_job", (namespace, job))):
-            entry = self._book.entries.get(task.metadata.uid)
-            if entry is None or isinstance(entry.state, Done):
-                continue
+        for entry in self._of_job(namespace, job):
             if isinstance(entry.state, Waiting):
                 self._book.dequeue(entry)
-                continue
-            quiet = False
-            self._end_run(entry, Why.JOB_ENDED, RequeueReason.POOL_RESIZED)
-        return quiet
+            else:
+                self._end_run(entry, Why.JOB_ENDED, RequeueReason.POOL_RESIZED)
+
+    def is_job_quiet(self, namespace: str, job: str) -> bool:
+        """Whether nothing of the job runs any more, confirmed."""
+        view = self._cache.jobs.get(namespace, job)
+        stopped = view is None or view.metadata.uid in self._book.ended_jobs
+        return stopped and all(isinstance(entry.state, Waiting | Done) for entry in self._of_job(namespace, job))
 
     def explain(self, namespace: str, task: str) -> Explanation | None:
         """Why a task stands where it stands; None when no such task is known."""
@@ -215,8 +222,10 @@ class RunLedgerOfLeader:
             for entry in self._book.entries.values()
         )
 
-    def _is_unheard(self, pod_uid: str) -> bool:
-        return any(pod_uid in waiting for waiting in self._book.unheard.values())
+    def _of_job(self, namespace: str, job: str) -> list[Entry]:
+        views = self._cache.tasks.indexed("by_job", (namespace, job))
+        found = (self._book.entries.get(view.metadata.uid) for view in list(views))
+        return [entry for entry in found if entry is not None]
 
     def _end_run(self, entry: Entry, why: Why, reason: RequeueReason) -> None:
         state = entry.state

@@ -50,6 +50,9 @@ class Reports:
     def node_reported(self, node: NodeIdentity, report: link.NodeReport) -> None:
         """A session began or a node's phase changed."""
         page = self._book.nodes.reported(node, report)
+        seen = self._book.cache.nodes.get(node.namespace, node.node)
+        if seen is None or seen.metadata.deletion_timestamp is not None:
+            page.draining = page.draining or RequeueReason.POOL_RESIZED
         self.wake_pool(page.pool)
 
     def node_left(self, node: NodeIdentity) -> None:

@@ -36,7 +36,7 @@ def plan_job(situation: JobSituation, *, now: datetime) -> Plan[JobStatus]:
         return Plan(effects=(AddFinalizer(key, meta.uid, names.FINALIZER_JOB),), requeue_after=0.0)
     if status.tasks_created < len(situation.job.spec.tasks):
         return _plan_creation(situation, now)
-    if ends_by_itself(situation) and all_tasks_complete(situation):
+    if situation.settled and ends_by_itself(situation) and all_tasks_complete(situation):
         return Plan(status=_completed(situation, now))
     return _plan_counters(situation, now)
 

@@ -9,13 +9,15 @@ from batchpools.core.views import JobView, TaskCounts, TaskView
 class JobSituation:
     """A job and what is known of the things around it.
 
-    tasks: all Tasks that name the job, from the cache. conflicts: names of inline tasks whose object is not ours.
+    settled: the counts show nothing that waits or runs; only then, and in a deletion, `tasks` are given: all Tasks that
+    name the job, from the cache. conflicts: names of inline tasks whose object is not ours.
     confirmed_gone: names of made tasks that a live GET did not find. runs_ended: the ledger confirmed that nothing of
     the job runs any more (asked for by the effect EndJob). counts_due: the last write of counters is long enough ago.
     """
 
     job: JobView
     tasks: tuple[TaskView, ...] = ()
+    settled: bool = True
     counts: TaskCounts = field(default_factory=TaskCounts)
     pool_exists: bool = True
     conflicts: frozenset[str] = frozenset()

@@ -4,7 +4,7 @@ A node's name outlives its pods. The number of the next pod is persisted before 
 a dead pod's object goes only when its runs are accounted for (safety rule S4.1).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -30,8 +30,9 @@ COUNTER_INTERVAL = 30.0  # seconds between two writes of a node's counters (safe
 class NodeSituation:
     """A node and what is known of the things around it.
 
-    pod: the pod of the present generation, by name; other_pods: pods of this node with another name. drained, released:
-    what the ledger of runs answers for the present pod. refusal: the API server's sentence for the last try to create.
+    pod: the pod of the present generation, by name (None only after a live GET, once its uid is recorded); other_pods:
+    pods of this node with another name. drained, released: what the ledger of runs answers for the present pod.
+    refusal: the API server's sentence for the last try to create.
     """
 
     node: PoolNodeView
@@ -40,7 +41,7 @@ class NodeSituation:
     settings: NodePodSettings
     other_pods: tuple[PodView, ...] = ()
     report: Report | None = None
-    runs: NodeRuns = NodeRuns()
+    runs: NodeRuns = field(default_factory=NodeRuns)
     drained: bool = False
     released: bool = False
     refusal: str = ""
@@ -73,9 +74,11 @@ def _new_pod(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
     status = node.status
     wrong = refused(read_template(pool.spec))
     if wrong:
-        return Plan(status=_status(replace_refusal(situation, wrong), now))
+        return Plan(status=_status(_refused(situation, wrong), now))
     if situation.other_pods:
         return Plan(effects=_clear(situation), requeue_after=LOOK_AGAIN)
+    if status.pod_uid and not situation.released:  # its object is gone, and ours is the only finalizer: it was dead
+        return Plan(effects=(ReleaseNode(status.pod_uid),), requeue_after=LOOK_AGAIN)
     if not status.pod_name or status.pod_uid:  # the pod of this generation has been seen: it is gone
         generation = status.pod_generation + 1
         named = replace(
@@ -134,9 +137,11 @@ def _leaving(situation: NodeSituation, key: Key, now: datetime) -> Plan[PoolNode
             drain = DrainNode(pod.metadata.uid, RequeueReason.POOL_RESIZED)
             return Plan(effects=(drain,), status=status, requeue_after=LOOK_AGAIN)
         plan = _bury(situation, pod, now)
-        return replace_plan(plan, status)
+        return Plan(plan.effects, status, requeue_after=plan.requeue_after)
     if situation.other_pods:
         return Plan(effects=_clear(situation), status=status, requeue_after=LOOK_AGAIN)
+    if node.status.pod_uid and not situation.released:
+        return Plan(effects=(ReleaseNode(node.status.pod_uid),), requeue_after=LOOK_AGAIN)
     return Plan(effects=(RemoveFinalizer(key, node.metadata.uid, names.FINALIZER_NODE),))
 
 
@@ -152,14 +157,9 @@ def _clear(situation: NodeSituation) -> tuple[Effect, ...]:
     return tuple(effects)
 
 
-def replace_refusal(situation: NodeSituation, sentence: str) -> NodeSituation:
+def _refused(situation: NodeSituation, sentence: str) -> NodeSituation:
     """The situation with a sentence of our own about why there is no pod."""
     return NodeSituation(situation.node, situation.pool, None, situation.settings, refusal=sentence)
-
-
-def replace_plan(plan: Plan[PoolNodeStatus], status: PoolNodeStatus) -> Plan[PoolNodeStatus]:
-    """The plan with another status."""
-    return Plan(plan.effects, status, plan.urgent, plan.events, plan.requeue_after)
 
 
 def _status(situation: NodeSituation, now: datetime) -> PoolNodeStatus:

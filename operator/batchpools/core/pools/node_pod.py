@@ -1,4 +1,4 @@
-"""Builds the pod of a node: install-runner, the agent beside everything, the start task, and the user's container under the runner. Pure."""
+"""Builds the pod of a node: install-runner, the agent, the start task, and the user's container under the runner. Pure."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Decides how a node stands: its conditions Scheduled → Registered → StartTaskDone → Ready, and from them Azure's one word. Pure."""
+"""Decides how a node stands: the conditions Scheduled → Registered → StartTaskDone → Ready, and Azure's one word. Pure."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

@@ -30,7 +30,7 @@ def names_to_make(pool: str, taken: set[str], count: int) -> list[str]:
 
 def nodes_to_leave(nodes: Sequence[PoolNodeView], count: int, used_slots: Mapping[str, int]) -> list[PoolNodeView]:
     """Faulty ones first, then those that start, then idle ones, then those that lose least; of equals the newest number."""
-    ordered = sorted(nodes, key=lambda node: _number(node), reverse=True)
+    ordered = sorted(nodes, key=_number, reverse=True)
     ordered.sort(key=lambda node: (_rank(node, used_slots), used_slots.get(node.metadata.name, 0)))
     return ordered[:count]
 

@@ -38,12 +38,12 @@ class Template:
 def read_template(spec: PoolSpec) -> Template:
     """The template of a pool, from whichever form it is written in."""
     if not spec.template:
-        container = {"name": names.TASK_CONTAINER, "image": spec.image}
+        container: Json = {"name": names.TASK_CONTAINER, "image": spec.image}
         if spec.resources:
-            container["resources"] = spec.resources  # type: ignore[assignment] # JSON
+            container["resources"] = spec.resources
         return Template({}, {}, container, [], {}, {})
     metadata, pod = spec.template.get("metadata", {}), spec.template.get("spec", {})
-    task = next((one for one in pod.get("containers", []) if one.get("name") == names.TASK_CONTAINER), {})
+    task: Json = next((one for one in pod.get("containers", []) if one.get("name") == names.TASK_CONTAINER), {})
     return Template(
         labels=dict(metadata.get("labels", {})),
         annotations=dict(metadata.get("annotations", {})),

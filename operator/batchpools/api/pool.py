@@ -1,0 +1,236 @@
+"""Pool: a set of warm nodes of one kind. Source of the concepts: Azure Batch REST reference, Pool."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from batchpools.api import names
+from batchpools.api.common import EPOCH_RULE as EPOCH
+from batchpools.api.common import (
+    ONE_COMMAND,
+    PRESERVE,
+    Command,
+    CommandLine,
+    Duration,
+    Env,
+    Model,
+    Status,
+    Text,
+    opaque,
+    rule,
+    rules,
+)
+from batchpools.api.states import AllocationState, NodeFillType, PoolState
+
+Opaque = Annotated[dict[str, Any], Field(json_schema_extra=PRESERVE)]
+Image = Annotated[str, Field(min_length=1, max_length=512)]
+_AGENT = f"!has(self.runAsUser) || self.runAsUser != {names.AGENT_UID}"
+
+
+class PodSecurityContext(Model):
+    """Users of the pod. What the system needs (non-root, seccomp) is set by it."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(rule(_AGENT, f"runAsUser {names.AGENT_UID} is the agent's; tasks may not run as it"))
+    )
+    run_as_user: int | None = Field(default=None, ge=0, description="User id of tasks; 1000 by default.")
+    run_as_group: int | None = Field(default=None, ge=0, description="Group id of tasks; 1000 by default.")
+    fs_group: int | None = Field(default=None, ge=0, description="Group that owns the volumes; 1000 by default.")
+
+
+class ContainerSecurityContext(Model):
+    """Users of the task container."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(rule(_AGENT, f"runAsUser {names.AGENT_UID} is the agent's; tasks may not run as it"))
+    )
+    run_as_user: int | None = Field(default=None, ge=0, description="User id of tasks.")
+    run_as_group: int | None = Field(default=None, ge=0, description="Group id of tasks.")
+    read_only_root_filesystem: bool | None = Field(default=None, description="Whether the image's files are read-only.")
+
+
+class VolumeMount(Model):
+    """A volume in the task container."""
+
+    name: Annotated[str, Field(max_length=63)] = Field(description="The volume.")
+    mount_path: Annotated[str, Field(max_length=512)] = Field(description="Where it appears.")
+    read_only: bool | None = Field(default=None, description="Whether it can only be read.")
+    sub_path: Annotated[str, Field(max_length=512)] | None = Field(
+        default=None, description="A path inside the volume."
+    )
+
+
+class Container(Model):
+    """The container that tasks run in; its command is the runner's."""
+
+    name: Literal["task"] = Field(description="Always `task`.")
+    image: Image = Field(description="The image that tasks run in.")
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
+        default=None, description="As in a pod; IfNotPresent by default."
+    )
+    env: Annotated[list[Opaque], Field(max_length=100)] | None = Field(
+        default=None, description="Environment of everything on the node, as in a pod."
+    )
+    env_from: Annotated[list[Opaque], Field(max_length=20)] | None = Field(
+        default=None, description="Environment from ConfigMaps and Secrets, as in a pod."
+    )
+    resources: dict[str, Any] | None = opaque("Requests and limits of a node, as in a pod.")
+    volume_mounts: Annotated[list[VolumeMount], Field(max_length=50)] | None = Field(
+        default=None, description="Volumes in the container."
+    )
+    security_context: ContainerSecurityContext | None = Field(default=None, description="Users of the container.")
+
+
+class Volume(Model):
+    """A volume: a ConfigMap or an empty directory."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                f"!self.name.startsWith('{names.VOLUME_PREFIX}')",
+                f"volume names that begin with {names.VOLUME_PREFIX} are the operator's",
+            ),
+            rule("has(self.configMap) != has(self.emptyDir)", "exactly one of configMap and emptyDir must be given"),
+        )
+    )
+    name: Annotated[str, Field(max_length=63)] = Field(description="Name of the volume.")
+    config_map: dict[str, Any] | None = opaque("A ConfigMap, as in a pod.")
+    empty_dir: dict[str, Any] | None = opaque("An empty directory, as in a pod.")
+
+
+class PodTemplateSpec(Model):
+    """The user's part of a node's pod."""
+
+    containers: Annotated[list[Container], Field(min_length=1, max_length=1)] = Field(
+        description="Exactly one container, called `task`."
+    )
+    volumes: Annotated[list[Volume], Field(max_length=50)] | None = Field(
+        default=None, description="Volumes of the node."
+    )
+    node_selector: dict[str, Annotated[str, Field(max_length=63)]] | None = Field(
+        default=None, description="Which Kubernetes nodes may carry it, as in a pod."
+    )
+    tolerations: Annotated[list[Opaque], Field(max_length=50)] | None = Field(
+        default=None, description="Which taints it bears, as in a pod."
+    )
+    security_context: PodSecurityContext | None = Field(default=None, description="Users of the pod.")
+
+
+class TemplateMetadata(Model):
+    """Labels and annotations of node pods."""
+
+    labels: dict[str, Annotated[str, Field(max_length=63)]] | None = Field(
+        default=None, description="Labels of node pods."
+    )
+    annotations: dict[str, Text] | None = Field(default=None, description="Annotations of node pods.")
+
+
+class Template(Model):
+    """What a node's pod looks like."""
+
+    metadata: TemplateMetadata | None = Field(default=None, description="Labels and annotations of node pods.")
+    spec: PodTemplateSpec = Field(description="The user's part of a node's pod.")
+
+
+class TaskSchedulingPolicy(Model):
+    """Where tasks go first."""
+
+    node_fill_type: NodeFillType = Field(
+        default=NodeFillType.SPREAD, description="Spread fills the emptiest node first, Pack the fullest."
+    )
+
+
+class StartTask(Model):
+    """What runs on each node before its first task, in an init container. What it writes below shared/ stays."""
+
+    model_config = ConfigDict(json_schema_extra=rules(ONE_COMMAND))
+    command: Command | None = Field(default=None, description="The command, one word an item; $(NAME) is expanded.")
+    command_line: CommandLine | None = Field(
+        default=None, description="The command as one line, split into words; no shell."
+    )
+    image: Image | None = Field(default=None, description="Its image; the task container's by default.")
+    env: Env | None = Field(default=None, description="Its environment.")
+    max_task_retry_count: int = Field(
+        default=0, ge=-1, le=1000, description="How often it is run again after a failure; -1 without end."
+    )
+
+
+class PoolSpec(Model):
+    """A pool as the user wants it."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule("has(self.image) != has(self.template)", "exactly one of image and template must be given"),
+            rule(
+                "!has(self.resources) || has(self.image)",
+                "resources goes with image; in a template it stands in the container",
+            ),
+            rule(
+                "duration(self.drainTimeout) >= duration('1s') && duration(self.drainTimeout) <= duration('24h')",
+                "drainTimeout must lie between 1s and 24h",
+            ),
+        )
+    )
+    image: Image | None = Field(default=None, description="Short form: the image that tasks run in.")
+    resources: dict[str, Any] | None = opaque("Short form: requests and limits of a node.")
+    template: Template | None = Field(default=None, description="Long form: the pod of a node.")
+    target_dedicated_nodes: int = Field(default=0, ge=0, le=10000, description="How many nodes there shall be.")
+    task_slots_per_node: int = Field(default=1, ge=1, le=256, description="How many slots a node has for tasks.")
+    task_scheduling_policy: TaskSchedulingPolicy = Field(
+        default=TaskSchedulingPolicy(), description="Where tasks go first."
+    )
+    drain_timeout: Duration = Field(
+        default="30s", description="What a node gets to end its tasks when its pod is told to stop."
+    )
+    start_task: StartTask | None = Field(default=None, description="What runs on each node before its first task.")
+
+
+class ResizeError(Model):
+    """Why a resize did not reach its target."""
+
+    code: Annotated[str, Field(max_length=64)] = Field(description="Azure's code.")
+    message: Annotated[str, Field(max_length=4096)] = Field(default="", description="Kubernetes' own sentence.")
+
+
+class SlotCounts(Model):
+    """Slots of a pool's ready nodes."""
+
+    total: int = Field(default=0, description="All of them.")
+    used: int = Field(default=0, description="Those that tasks hold.")
+
+
+class PoolStatus(Status):
+    """How a pool stands."""
+
+    model_config = ConfigDict(json_schema_extra=rules(EPOCH))
+    state: PoolState = Field(default=PoolState.ACTIVE, description="Whether it is in use or going away.")
+    allocation_state: AllocationState = Field(
+        default=AllocationState.STEADY, description="Whether its nodes are at their target."
+    )
+    selector: Annotated[str, Field(max_length=512)] = Field(default="", description="Label selector of its pods.")
+    target_dedicated_nodes: int = Field(default=0, description="The target in force.")
+    current_dedicated_nodes: int = Field(default=0, description="Nodes that are there and stay.")
+    node_counts: dict[str, int] = Field(default={}, description="Nodes by state.")
+    task_slots: SlotCounts = Field(default=SlotCounts(), description="Slots of ready nodes.")
+    resize_errors: Annotated[list[ResizeError], Field(max_length=16)] = Field(
+        default=[], description="Why the target is not reached."
+    )
+
+
+class Pool(Model):
+    """A pool of warm nodes that run tasks."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "self.metadata.name.size() <= 50 && !self.metadata.name.contains('.')",
+                "the name of a pool has at most 50 characters and no dots",
+            )
+        )
+    )
+    spec: PoolSpec = Field(description="What the pool shall be.")
+    status: PoolStatus = Field(
+        default=PoolStatus(),
+        json_schema_extra={"default": {"state": "Active"}},
+        description="How the pool stands; written by the operator.",
+    )

@@ -1,0 +1,71 @@
+"""PoolNode: one node of a pool, made by the operator; it keeps its name when its pod is replaced."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from batchpools.api.common import EPOCH_RULE, DnsLabel, FailureInfo, Model, Status, Text, rule, rules
+from batchpools.api.states import NodeState, Result, StartTaskState
+
+_Name = Annotated[str, Field(max_length=253)]
+
+
+class PoolNodeSpec(Model):
+    """Which pool a node belongs to."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule("self.poolName == oldSelf.poolName", "a node stays in its pool: poolName cannot change")
+        )
+    )
+    pool_name: DnsLabel = Field(description="The pool it belongs to.")
+
+
+class StartTaskInfo(Model):
+    """How the start task went."""
+
+    state: StartTaskState = Field(default=StartTaskState.RUNNING, description="Whether it has ended.")
+    exit_code: int | None = Field(default=None, description="Exit code of the last run.")
+    retry_count: int = Field(default=0, description="How often it was run again.")
+    start_time: datetime | None = Field(default=None, description="When the last run began.")
+    end_time: datetime | None = Field(default=None, description="When the last run ended.")
+    result: Result | None = Field(default=None, description="How it ended.")
+    failure_info: FailureInfo | None = Field(default=None, description="Why it failed.")
+
+
+class NodeError(Model):
+    """Something that is wrong with the node."""
+
+    code: Annotated[str, Field(max_length=64)] = Field(description="What, in one word.")
+    message: Annotated[str, Field(max_length=4096)] = Field(default="", description="What, in Kubernetes' own words.")
+
+
+class PoolNodeStatus(Status):
+    """How a node stands."""
+
+    model_config = ConfigDict(json_schema_extra=rules(EPOCH_RULE))
+    state: NodeState = Field(default=NodeState.CREATING, description="Azure's word for how it stands.")
+    pod_generation: int = Field(default=0, description="How many pods this node has had.")
+    pod_name: _Name = Field(default="", description="Its present pod.")
+    pod_uid: _Name = Field(default="", alias="podUID", description="The uid of its present pod.")
+    pod_ip: _Name = Field(default="", alias="podIP", description="The address of its present pod.")
+    boot_id: _Name = Field(default="", alias="bootID", description="Changes when its task container restarts.")
+    node_name: _Name = Field(default="", description="The Kubernetes node that carries it.")
+    image: Text = Field(default="", description="The image that tasks run in.")
+    start_time: datetime | None = Field(default=None, description="When its present pod began.")
+    task_slots: int = Field(default=0, description="Its slots.")
+    running_tasks: int = Field(default=0, description="Tasks that run there; seconds old.")
+    total_tasks_run: int = Field(default=0, description="Runs that ended there.")
+    total_tasks_succeeded: int = Field(default=0, description="Runs that succeeded there.")
+    start_task_info: StartTaskInfo | None = Field(default=None, description="How its start task went.")
+    errors: Annotated[list[NodeError], Field(max_length=16)] = Field(default=[], description="What is wrong with it.")
+
+
+class PoolNode(Model):
+    """A node of a pool: a warm pod that runs tasks."""
+
+    spec: PoolNodeSpec = Field(description="Which pool it belongs to.")
+    status: PoolNodeStatus = Field(
+        default=PoolNodeStatus(), description="How the node stands; written by the operator."
+    )

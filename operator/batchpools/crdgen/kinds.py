@@ -1,0 +1,102 @@
+"""What a CRD says beside its schema: names, columns, subresources, selectable fields. Facts only."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from batchpools.api.common import Model
+from batchpools.api.job import Job
+from batchpools.api.pool import Pool
+from batchpools.api.poolnode import PoolNode
+from batchpools.api.task import Task
+
+Column = tuple[str, str, str]  # name, JSON path, type; an upper-case name ending in * is wide only
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One CRD."""
+
+    model: type[Model]
+    plural: str
+    short: str
+    columns: tuple[Column, ...]
+    selectable: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    scale: dict[str, Any] | None = None
+
+
+_AGE: Column = ("Age", ".metadata.creationTimestamp", "date")
+
+KINDS = (
+    Kind(
+        Pool,
+        "pools",
+        "bpool",
+        (
+            ("Target", ".spec.targetDedicatedNodes", "integer"),
+            ("Nodes", ".status.currentDedicatedNodes", "integer"),
+            ("Idle", ".status.nodeCounts.idle", "integer"),
+            ("Running", ".status.nodeCounts.running", "integer"),
+            ("Slots", ".status.taskSlots.total", "integer"),
+            ("Ready", ".status.conditions[?(@.type=='Ready')].status", "string"),
+            ("Allocation*", ".status.allocationState", "string"),
+            ("Image*", ".spec.image", "string"),
+            _AGE,
+        ),
+        categories=("batchpools",),
+        scale={
+            "specReplicasPath": ".spec.targetDedicatedNodes",
+            "statusReplicasPath": ".status.currentDedicatedNodes",
+            "labelSelectorPath": ".status.selector",
+        },
+    ),
+    Kind(
+        PoolNode,
+        "poolnodes",
+        "bnode",
+        (
+            ("Pool", ".spec.poolName", "string"),
+            ("State", ".status.state", "string"),
+            ("Tasks", ".status.runningTasks", "integer"),
+            ("Slots", ".status.taskSlots", "integer"),
+            ("Start", ".status.startTaskInfo.result", "string"),
+            ("Node", ".status.nodeName", "string"),
+            _AGE,
+        ),
+        selectable=(".spec.poolName", ".status.state"),
+    ),
+    Kind(
+        Job,
+        "jobs",
+        "bjob",
+        (
+            ("Pool", ".spec.poolName", "string"),
+            ("State", ".status.state", "string"),
+            ("Result", ".status.result", "string"),
+            ("Prio", ".spec.priority", "integer"),
+            ("Active", ".status.taskCounts.active", "integer"),
+            ("Running", ".status.taskCounts.running", "integer"),
+            ("OK", ".status.taskCounts.succeeded", "integer"),
+            ("Failed", ".status.taskCounts.failed", "integer"),
+            ("Reason*", ".status.terminateReason", "string"),
+            _AGE,
+        ),
+        selectable=(".spec.poolName", ".status.state"),
+        categories=("batchpools",),
+    ),
+    Kind(
+        Task,
+        "tasks",
+        "btask",
+        (
+            ("Job", ".spec.jobName", "string"),
+            ("State", ".status.state", "string"),
+            ("Result", ".status.result", "string"),
+            ("Exit", ".status.exitCode", "integer"),
+            ("PoolNode", ".status.poolNodeName", "string"),
+            ("Retries", ".status.retryCount", "integer"),
+            _AGE,
+        ),
+        selectable=(".spec.jobName", ".spec.id", ".status.state", ".status.result", ".status.poolNodeName"),
+    ),
+)

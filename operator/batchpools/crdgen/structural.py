@@ -1,0 +1,68 @@
+"""Turns a pydantic JSON schema into a structural one that the API server takes. What it cannot turn it refuses."""
+
+import copy
+from typing import Any
+
+Schema = dict[str, Any]
+
+_DROPPED = ("title", "examples", "additionalProperties", "$defs")
+
+
+class NotStructuralError(TypeError):
+    """A model says something that no CRD can."""
+
+
+def structural(schema: Schema) -> Schema:
+    """The whole schema of a kind, with references put in place."""
+    return _convert(copy.deepcopy(schema), schema.get("$defs", {}), ())
+
+
+def _convert(node: Schema, definitions: Schema, path: tuple[str, ...]) -> Schema:
+    node = _resolve(node, definitions, path)
+    if "anyOf" in node:
+        node = _lift_optional(node, definitions, path)
+    if "const" in node:
+        node["enum"] = [node.pop("const")]
+    for forbidden in ("prefixItems", "oneOf", "allOf", "not"):
+        if forbidden in node:
+            raise NotStructuralError(f"{'.'.join(path)}: {forbidden}")
+    values = node.get("additionalProperties")
+    for key in _DROPPED:
+        node.pop(key, None)
+    if node.get("default", ...) is None:
+        del node["default"]
+    if isinstance(values, dict) and not node.get("x-kubernetes-preserve-unknown-fields"):
+        node["additionalProperties"] = _convert(values, definitions, (*path, "*"))
+    if "properties" in node:
+        node["properties"] = {
+            name: _convert(child, definitions, (*path, name)) for name, child in node["properties"].items()
+        }
+    if "items" in node:
+        node["items"] = _convert(node["items"], definitions, (*path, "[]"))
+    if "type" not in node and "enum" in node:
+        node["type"] = "string"
+    if "type" not in node:
+        raise NotStructuralError(f"{'.'.join(path)}: no type")
+    return dict(sorted(node.items()))
+
+
+def _resolve(node: Schema, definitions: Schema, path: tuple[str, ...]) -> Schema:
+    """Put a definition in the place of its reference; what stands beside the reference wins."""
+    if "$ref" not in node:
+        return dict(node)
+    name = node["$ref"].rpartition("/")[2]
+    if path.count(f"<{name}>") > 1:
+        raise NotStructuralError(f"{'.'.join(path)}: {name} refers to itself")
+    beside = {key: value for key, value in node.items() if key != "$ref"}
+    found = copy.deepcopy(definitions[name])
+    if found.get("type") == "string" and "enum" in found:
+        found.pop("description", None)  # the words of the enum's own docstring are not about this field
+    return {**_resolve(found, definitions, path), **beside}
+
+
+def _lift_optional(node: Schema, definitions: Schema, path: tuple[str, ...]) -> Schema:
+    """`X | None` is X: a field that may be absent."""
+    kinds = [one for one in node.pop("anyOf") if one.get("type") != "null"]
+    if len(kinds) != 1:
+        raise NotStructuralError(f"{'.'.join(path)}: a choice of types")
+    return {**_convert(kinds[0], definitions, path), **node}
