@@ -11,7 +11,7 @@ from batchpools.api.reasons import FailureCode
 from batchpools.api.states import FailureCategory
 
 VALIDATIONS = "x-kubernetes-validations"
-PRESERVE = {"x-kubernetes-preserve-unknown-fields": True}
+PRESERVE: dict[str, Any] = {"x-kubernetes-preserve-unknown-fields": True}
 
 
 class Model(BaseModel):
@@ -111,7 +111,7 @@ class FailureInfo(Model):
     message: Text = Field(default="", description="A sentence for people.")
 
 
-FRESH_CONDITIONS = [
+FRESH_CONDITIONS: list[Any] = [
     {
         "type": "Finished",
         "status": "False",

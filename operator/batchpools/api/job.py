@@ -63,7 +63,7 @@ class JobSpec(Model):
     constraints: JobConstraints | None = Field(default=None, description="What its tasks get when they say nothing.")
     on_all_tasks_complete: OnAllTasksComplete | None = Field(
         default=None,
-        description="TerminateJob ends the job once all of its tasks have ended; the default when it has inline tasks, else NoAction.",
+        description="TerminateJob ends the job once all its tasks have ended; the default with inline tasks, else NoAction.",
     )
     tasks: (
         Annotated[

@@ -67,5 +67,7 @@ class PoolNode(Model):
 
     spec: PoolNodeSpec = Field(description="Which pool it belongs to.")
     status: PoolNodeStatus = Field(
-        default=PoolNodeStatus(), description="How the node stands; written by the operator."
+        default=PoolNodeStatus(),
+        json_schema_extra={"default": {"state": "Creating"}},
+        description="How the node stands; written by the operator.",
     )

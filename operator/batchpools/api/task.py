@@ -70,7 +70,8 @@ class TaskSpec(TaskBody):
         json_schema_extra=rules(
             ONE_COMMAND,
             rule(
-                "self.jobName == oldSelf.jobName && has(self.id) == has(oldSelf.id) && (!has(self.id) || self.id == oldSelf.id)",
+                "self.jobName == oldSelf.jobName && has(self.id) == has(oldSelf.id)"
+                " && (!has(self.id) || self.id == oldSelf.id)",
                 _FIXED,
             ),
             rule(
