@@ -1,0 +1,398 @@
+"""An API server in memory behind `KubeApi`. One contract suite (tests/kube) holds it to the real one.
+
+Tests seed it and look into it with plain calls (`seed`, `object`, `set_status`, ...), which are not counted in `calls`;
+`faults` says what goes wrong. It never acts by itself: no kubelet, no garbage collector, no time but the clock's.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from batchpools.kube.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    GoneError,
+    InvalidError,
+    NotFoundError,
+)
+from batchpools.kube.port import ListPage, PatchOperation, Resource, WatchEvent
+from batchpools.kube.resources import BY_KIND
+from batchpools.telemetry.clock import Clock
+from batchpools.testing import object_rules
+from batchpools.testing.clock import FakeClock
+from batchpools.testing.faults import Faults
+from batchpools.testing.json_patch import apply_patch
+from batchpools.testing.object_rules import Object
+from batchpools.testing.selection import fields_match, labels_match
+
+_PAGE = 500
+_REVIEWS = ("TokenReview", "SubjectAccessReview")
+
+Place = tuple[str, str, str]  # kind, namespace, name
+Review = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that came in; body is the manifest or the patch's operations."""
+
+    verb: str
+    kind: str
+    namespace: str
+    name: str = ""
+    subresource: str = ""
+    body: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """One line of history; old is what was there before."""
+
+    version: int
+    kind: str
+    namespace: str
+    old: Object | None
+    new: Object | None  # None = deleted; the line then carries `last`
+    last: Object
+
+
+class FakeKube:
+    """The API server. `calls` is what was asked through KubeApi, `faults` what is to go wrong."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or FakeClock()
+        self._objects: dict[Place, Object] = {}
+        self._version = 1000
+        self._history: list[_Change] = []
+        self._oldest = 0
+        self._pages: dict[str, tuple[list[bytes], str]] = {}
+        self._made = 0
+        self._news = asyncio.Event()
+        self._watches = 0  # generation of watches: a new one ends those that run
+        self._watch_error: GoneError | None = None
+        self._bookmarks: dict[str, int] = {}
+        self._reviews: dict[str, Review] = {}
+        self._closing: set[str] = set()
+        self.faults = Faults()
+        self.calls: list[Call] = []
+
+    # ---------------------------------------------------------------- KubeApi
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> bytes:
+        """One object; NotFound."""
+        async with self._call(Call("get", resource.kind, namespace, name)):
+            return _encode(self._held(resource, namespace, name))
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        page: str = "",
+    ) -> ListPage:
+        """A page of at most 500 objects, consistent over all pages; Gone when the page token is too old."""
+        async with self._call(Call("list", resource.kind, namespace)):
+            if page:
+                if page not in self._pages:
+                    raise GoneError("The provided continue parameter is too old", 410, "Expired")
+                rest, version = self._pages.pop(page)
+            else:
+                rest, version = self._found(resource, namespace, label_selector, field_selector), str(self._version)
+            token = ""
+            if len(rest) > _PAGE:
+                self._made += 1
+                token = f"page-{self._made}"
+                self._pages[token] = (rest[_PAGE:], version)
+            return ListPage(tuple(rest[:_PAGE]), version, token)
+
+    async def watch(
+        self, resource: Resource, namespace: str = "", *, resource_version: str, label_selector: str = ""
+    ) -> AsyncIterator[WatchEvent]:
+        """Events after resource_version; ends when the test ends it; Gone on 410."""
+        async with self._call(Call("watch", resource.kind, namespace)):
+            seen = int(resource_version)
+            if seen < self._oldest:
+                raise GoneError(f"too old resource version: {seen} ({self._oldest})", 410, "Expired")
+            generation = self._watches
+        while True:
+            for change in [one for one in self._history if one.version > seen]:
+                seen = change.version
+                event = _event(change, resource, namespace, label_selector)
+                if event is not None:
+                    yield event
+            if self._bookmarks.get(resource.kind, 0) > seen:
+                seen = self._bookmarks[resource.kind]
+                yield _bookmark(resource, seen)
+            if generation != self._watches:
+                if self._watch_error is not None:
+                    raise self._watch_error
+                return
+            await self._news.wait()
+
+    async def create(self, resource: Resource, namespace: str, manifest: Mapping[str, Any]) -> bytes:
+        """The created object; AlreadyExists, Invalid, Forbidden."""
+        metadata = manifest.get("metadata") or {}
+        name = str(metadata.get("name", ""))
+        async with self._call(Call("create", resource.kind, namespace, name, body=manifest)):
+            if resource.kind in _REVIEWS:
+                answer = self._reviews.get(resource.kind, _answer_no)
+                return _encode({**manifest, "status": dict(answer(manifest))})
+            if namespace in self._closing:
+                raise object_rules.forbidden_in(namespace, resource, name)
+            if not name and metadata.get("generateName"):
+                name = f"{metadata['generateName']}{self._made:05x}"
+            if (resource.kind, namespace, name) in self._objects:
+                raise AlreadyExistsError(f'{resource.plural} "{name}" already exists', 409, "AlreadyExists")
+            return _encode(self._add(resource, namespace, name, manifest))
+
+    async def replace(self, resource: Resource, namespace: str, name: str, manifest: Mapping[str, Any]) -> bytes:
+        """PUT with the manifest's resourceVersion; Conflict."""
+        async with self._call(Call("replace", resource.kind, namespace, name, body=manifest)):
+            old = self._held(resource, namespace, name)
+            return _encode(self._change(resource, old, dict(manifest), ""))
+
+    async def patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        operations: Sequence[PatchOperation],
+        *,
+        subresource: str = "",
+    ) -> bytes:
+        """JSON Patch; NotFound, TestFailed, Invalid."""
+        async with self._call(Call("patch", resource.kind, namespace, name, subresource, list(operations))):
+            if subresource and not object_rules.has_status(resource):
+                raise NotFoundError("the server could not find the requested resource", 404, "NotFound")
+            old = self._held(resource, namespace, name)
+            return _encode(self._change(resource, old, apply_patch(old, operations), subresource))
+
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        *,
+        uid: str,
+        resource_version: str = "",
+        grace_seconds: int | None = None,
+    ) -> None:
+        """Delete one life of an object; NotFound, Conflict when uid or resourceVersion differ."""
+        async with self._call(Call("delete", resource.kind, namespace, name)):
+            old = self._held(resource, namespace, name)
+            metadata = old["metadata"]
+            if metadata["uid"] != uid or resource_version not in {"", metadata["resourceVersion"]}:
+                raise _conflict(resource, name, "a precondition does not match the record")
+            self._store(resource, old, object_rules.doomed(resource, old, self._now(), grace_seconds))
+
+    # ---------------------------------------------------------------- for tests
+
+    def seed(self, manifest: Mapping[str, Any]) -> Object:
+        """Put an object there as it stands, with its uid and status; what is missing is made up. Replaces one of that name."""
+        resource = BY_KIND[manifest["kind"]]
+        metadata = manifest["metadata"]
+        namespace = metadata.get("namespace", "default") if resource.namespaced else ""
+        item = object_rules.fresh(resource, manifest, metadata["name"], namespace, metadata.get("uid") or self._uid())
+        item["metadata"] = {"creationTimestamp": self._now(), **item["metadata"], **metadata}
+        if manifest.get("status"):
+            item["status"] = json.loads(json.dumps(manifest["status"]))
+        return self._store(resource, self._objects.get((resource.kind, namespace, metadata["name"])), item)
+
+    def object(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        """What is there now; not to be changed."""
+        return self._objects.get((resource.kind, namespace, name))
+
+    def objects(self, resource: Resource, namespace: str = "") -> tuple[Object, ...]:
+        """All of a kind, by name."""
+        places = sorted(place for place in self._objects if place[0] == resource.kind and namespace in {"", place[1]})
+        return tuple(self._objects[place] for place in places)
+
+    def set_status(self, resource: Resource, namespace: str, name: str, **status: Any) -> Object:
+        """Change fields of a status, as a kubelet would."""
+        old = self._held(resource, namespace, name)
+        return self._store(resource, old, {**old, "status": {**old.get("status", {}), **status}})
+
+    def end_pod(self, namespace: str, name: str) -> None:
+        """What the kubelet does once a pod's containers are dead: delete it with no more grace. Finalizers still hold it."""
+        resource = BY_KIND["Pod"]
+        old = self._held(resource, namespace, name)
+        self._store(resource, old, object_rules.doomed(resource, old, self._now(), 0))
+
+    def remove(self, resource: Resource, namespace: str, name: str) -> None:
+        """Take an object away at once, whatever holds it (force delete)."""
+        self._forget(resource, self._held(resource, namespace, name))
+
+    def collect_garbage(self) -> None:
+        """Delete what has owners of which none is left, until nothing changes."""
+        alive = {item["metadata"]["uid"] for item in self._objects.values()}
+        orphans = [
+            item
+            for item in self._objects.values()
+            if (owners := item["metadata"].get("ownerReferences"))
+            and "deletionTimestamp" not in item["metadata"]
+            and not any(owner["uid"] in alive for owner in owners)
+        ]
+        for item in orphans:
+            resource = BY_KIND[item["kind"]]
+            self._store(resource, item, object_rules.doomed(resource, item, self._now(), None))
+        if orphans:
+            self.collect_garbage()
+
+    def close_namespace(self, namespace: str) -> None:
+        """The namespace is being deleted: nothing can be created there any more."""
+        self._closing.add(namespace)
+
+    def answer_reviews(self, kind: str, answer: Review) -> None:
+        """How TokenReviews or SubjectAccessReviews are answered: manifest -> status."""
+        self._reviews[kind] = answer
+
+    def compact(self) -> None:
+        """Forget all history and page tokens: who starts a watch from before now gets 410."""
+        self._oldest = self._version
+        self._history.clear()
+        self._pages.clear()
+
+    def end_watches(self, *, gone: bool = False) -> None:
+        """End all running watches, as a server does after some minutes, or with 410."""
+        self._watch_error = GoneError("too old resource version", 410, "Expired") if gone else None
+        self._watches += 1
+        self._wake()
+
+    def bookmark(self, resource: Resource) -> None:
+        """Send a bookmark to the watches of a kind."""
+        self._version += 1
+        self._bookmarks[resource.kind] = self._version
+        self._wake()
+
+    def count(self, verb: str, kind: str = "", subresource: str | None = None) -> int:
+        """How many calls came in."""
+        return sum(
+            one.verb == verb and kind in {"", one.kind} and subresource in {None, one.subresource} for one in self.calls
+        )
+
+    # ---------------------------------------------------------------- inside
+
+    def _call(self, call: Call) -> "_Request":
+        return _Request(self, call)
+
+    def _held(self, resource: Resource, namespace: str, name: str) -> Object:
+        item = self._objects.get((resource.kind, namespace, name))
+        if item is None:
+            raise NotFoundError(f'{resource.plural} "{name}" not found', 404, "NotFound")
+        return item
+
+    def _found(self, resource: Resource, namespace: str, labels: str, fields: str) -> "_Raw":
+        fields_match(fields, resource.kind, {"metadata": {}})
+        return [
+            _encode(item)
+            for item in self.objects(resource, namespace)
+            if labels_match(labels, item) and fields_match(fields, resource.kind, item)
+        ]
+
+    def _add(self, resource: Resource, namespace: str, name: str, manifest: Mapping[str, Any]) -> Object:
+        item = object_rules.fresh(resource, manifest, name, namespace, self._uid())
+        item["metadata"]["creationTimestamp"] = self._now()
+        return self._store(resource, None, item)
+
+    def _change(self, resource: Resource, old: Object, new: Object, subresource: str) -> Object:
+        version = new["metadata"].get("resourceVersion")
+        if version is None and resource.group:
+            sentence = f"{resource.plural} is invalid: metadata.resourceVersion: must be specified for an update"
+            raise InvalidError(sentence, 422, "Invalid")
+        if version not in {None, old["metadata"]["resourceVersion"]}:
+            raise _conflict(resource, old["metadata"]["name"], "the object has been modified")
+        return self._store(resource, old, object_rules.changed(resource, old, new, subresource))
+
+    def _store(self, resource: Resource, old: Object | None, item: Object) -> Object:
+        """Keep an object and tell the watches; an unchanged one is no news, one that nothing holds any more is gone."""
+        if old is not None and _without_version(old) == _without_version(item):
+            return old
+        if object_rules.is_over(item):
+            return self._forget(resource, item)
+        self._version += 1
+        item = {**item, "metadata": {**item["metadata"], "resourceVersion": str(self._version)}}
+        place = (resource.kind, item["metadata"].get("namespace", ""), item["metadata"]["name"])
+        self._objects[place] = item
+        self._tell(_Change(self._version, place[0], place[1], old, item, item))
+        return item
+
+    def _forget(self, resource: Resource, item: Object) -> Object:
+        self._version += 1
+        last = {**item, "metadata": {**item["metadata"], "resourceVersion": str(self._version)}}
+        namespace = item["metadata"].get("namespace", "")
+        old = self._objects.pop((resource.kind, namespace, item["metadata"]["name"]))
+        self._tell(_Change(self._version, resource.kind, namespace, old, None, last))
+        return last
+
+    def _tell(self, change: _Change) -> None:
+        self._history.append(change)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Wake every watch that waits now."""
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def _uid(self) -> str:
+        self._made += 1
+        return f"00000000-0000-4000-8000-{self._made:012x}"
+
+    def _now(self) -> str:
+        return self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class _Request:
+    """One call: counted, and met by what the test has told to go wrong, before it is carried out and after."""
+
+    def __init__(self, server: FakeKube, call: Call) -> None:
+        self._server = server
+        self._told = call
+
+    async def __aenter__(self) -> None:
+        self._server.calls.append(self._told)
+        await asyncio.sleep(0)  # a real call never answers in the same turn of the loop
+        await self._server.faults.meet(self._told.verb, self._told.kind, after=False)
+
+    async def __aexit__(self, kind: object, error: object, trace: object) -> None:
+        if error is None:
+            await self._server.faults.meet(self._told.verb, self._told.kind, after=True)
+
+
+_Raw = list[bytes]  # inside the class, `list` is a verb
+
+
+def _event(change: _Change, resource: Resource, namespace: str, labels: str) -> WatchEvent | None:
+    """What a watch with this selector sees of a change: who ceases to match is deleted for it."""
+    if change.kind != resource.kind or namespace not in {"", change.namespace}:
+        return None
+    before = change.old is not None and labels_match(labels, change.old)
+    after = change.new is not None and labels_match(labels, change.new)
+    if not before and not after:
+        return None
+    word = "MODIFIED" if before and after else "ADDED" if after else "DELETED"
+    return WatchEvent(word, _encode(change.last))
+
+
+def _bookmark(resource: Resource, version: int) -> WatchEvent:
+    told = {"kind": resource.kind, "metadata": {"resourceVersion": str(version), "creationTimestamp": None}}
+    return WatchEvent("BOOKMARK", _encode(told))
+
+
+def _answer_no(_: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"authenticated": False, "allowed": False}
+
+
+def _conflict(resource: Resource, name: str, why: str) -> ConflictError:
+    return ConflictError(f'Operation cannot be fulfilled on {resource.plural} "{name}": {why}', 409, "Conflict")
+
+
+def _without_version(item: Object) -> Object:
+    return {**item, "metadata": {key: value for key, value in item["metadata"].items() if key != "resourceVersion"}}
+
+
+def _encode(item: Mapping[str, Any]) -> bytes:
+    return json.dumps(item).encode()
