@@ -53,13 +53,18 @@ class Store(Generic[ViewT]):
         self._observers.append(observer)
 
     def put(self, view: ViewT) -> None:
-        """What a watch says, in its own order. Another life under the same name ends the former one first."""
+        """What a list or a watch says, in its own order. Another life under the same name ends the former one first.
+
+        The same version once more (a relist) is no news.
+        """
         place = (view.metadata.namespace, view.metadata.name)
         old = self._objects.get(place)
         if old is not None and old.metadata.uid != view.metadata.uid:
             self.remove(*place)
             old = None
         if old is not None:
+            if old.metadata.resource_version and old.metadata.resource_version == view.metadata.resource_version:
+                return
             self._unindex(place, old)
         self._objects[place] = view
         self._uids[view.metadata.uid] = place

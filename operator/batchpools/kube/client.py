@@ -1,15 +1,19 @@
-"""The real API server behind `port.KubeApi`: aiohttp, one session, a bound on requests in flight, retries where they are safe."""
+"""The real API server behind `port.KubeApi`: aiohttp, one session, a bound on requests in flight, retries where they are safe.
+
+The lease wants a KubeClient of its own: behind 64 slow requests a renewal would come too late.
+"""
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import aiohttp
 import msgspec
 
 from batchpools.kube.credentials import Credentials
-from batchpools.kube.errors import KubeError, TooManyRequestsError, UnreachableError, error_of
+from batchpools.kube.errors import KubeError, TooManyRequestsError, UnavailableError, UnreachableError, error_of
 from batchpools.kube.port import ListPage, PatchOperation, Resource, WatchEvent
 from batchpools.kube.resources import path_of
 
@@ -78,7 +82,10 @@ class KubeClient:
             "continue": page,
         }
         body = await self._call("list", resource, path_of(resource, namespace), query=query)
-        found = _LIST.decode(body)
+        try:
+            found = _LIST.decode(body)
+        except msgspec.DecodeError as error:
+            raise UnreachableError(f"a list of {resource.plural} cannot be read: {error}") from error
         items = tuple(bytes(item) for item in found.items or ())
         return ListPage(items, found.metadata.resource_version, found.metadata.continue_)
 
@@ -93,13 +100,9 @@ class KubeClient:
             "timeoutSeconds": str(_WATCH_SECONDS),
             "labelSelector": label_selector,
         }
-        async for line in self._stream("watch", path_of(resource, namespace), resource.plural, query):
-            event = _LINE.decode(line)
-            raw = bytes(event.object)
-            if event.type == "ERROR":
-                code = msgspec.json.decode(raw).get("code", 500)
-                raise error_of(code, raw, method="GET")
-            yield WatchEvent(event.type, raw)
+        async with aclosing(self._stream("watch", path_of(resource, namespace), resource.plural, query)) as lines:
+            async for line in lines:
+                yield _watch_event(line)
 
     async def create(self, resource: Resource, namespace: str, manifest: Mapping[str, Any]) -> bytes:
         """The created object; AlreadyExists, Invalid, Forbidden."""
@@ -143,7 +146,7 @@ class KubeClient:
         """GET of any path, as `kubectl get --raw`."""
         return await self._send("GET", path, "raw", "get", query=query)
 
-    def raw_lines(self, path: str, query: Mapping[str, str] | None = None) -> AsyncIterator[bytes]:
+    def raw_lines(self, path: str, query: Mapping[str, str] | None = None) -> AsyncGenerator[bytes, None]:
         """GET of any path as it arrives, in pieces."""
         return self._stream("get", path, "raw", query or {}, pieces=True)
 
@@ -165,19 +168,20 @@ class KubeClient:
         query: Mapping[str, str] | None = None,
         body: Any = None,
     ) -> bytes:
-        """Busy servers are asked again; a lost answer only when asking twice does no harm (a test or precondition guards it)."""
-        for attempt in range(_RETRIES):
+        """A server that turned us away is asked again.
+
+        What may have been done is done again only where that does no harm: a GET. Everything else is for the caller, who
+        knows what a second time means.
+        """
+        attempt = 0
+        while True:
             try:
                 return await self._once(method, path, plural, verb, query, body)
-            except TooManyRequestsError as busy:
-                if attempt == _RETRIES - 1:
+            except KubeError as error:
+                attempt += 1
+                if attempt == _RETRIES or not _may_repeat(error, method):
                     raise
-                await self._pause(busy.retry_after or 0.5 * 2**attempt)
-            except UnreachableError:
-                if method != "GET" or attempt == _RETRIES - 1:
-                    raise
-                await self._pause(0.5 * 2**attempt)
-        raise AssertionError("the loop returns or raises")
+                await self._pause(error.retry_after or 0.5 * 2 ** (attempt - 1))
 
     async def _once(
         self, method: str, path: str, plural: str, verb: str, query: Mapping[str, str] | None, body: Any
@@ -197,14 +201,14 @@ class KubeClient:
             finally:
                 self.in_flight -= 1
         if answer.status >= 300:
-            after = float(answer.headers.get("Retry-After", "0") or 0)
+            after = _seconds(answer.headers.get("Retry-After", ""))
             tested = method == "PATCH" and bool(body) and body[0].get("op") == "test"
             raise error_of(answer.status, content, method=method, patch_tested=tested, retry_after=after)
         return content
 
     async def _stream(
         self, verb: str, path: str, plural: str, query: Mapping[str, str], *, pieces: bool = False
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         headers, _ = self._headers("GET", None)
         try:
             async with self._connections().get(
@@ -242,6 +246,31 @@ class KubeClient:
             connector = aiohttp.TCPConnector(ssl=self._credentials.tls, limit=0, keepalive_timeout=60)
             self._session = aiohttp.ClientSession(connector=connector, read_bufsize=1 << 18)
         return self._session
+
+
+def _may_repeat(error: KubeError, method: str) -> bool:
+    """429: nothing was done. No answer, or 503: only a GET is the same twice."""
+    if isinstance(error, TooManyRequestsError):
+        return True
+    return method == "GET" and isinstance(error, UnavailableError | UnreachableError)
+
+
+def _seconds(retry_after: str) -> float:
+    """A Retry-After in seconds, at most a minute; a date (which a proxy may send) counts as "not told"."""
+    return min(float(retry_after), 60.0) if retry_after.isdecimal() else 0.0
+
+
+def _watch_event(line: bytes) -> WatchEvent:
+    """One line of a watch; an ERROR line is raised as what its status means."""
+    try:
+        event = _LINE.decode(line)
+        raw = bytes(event.object)
+        if event.type != "ERROR":
+            return WatchEvent(event.type, raw)
+        code = msgspec.json.decode(raw).get("code", 500)
+    except msgspec.DecodeError as error:
+        raise UnreachableError(f"a line of a watch cannot be read: {error}") from error
+    raise error_of(code, raw, method="GET")
 
 
 def _present(query: Mapping[str, str] | None) -> dict[str, str]:

@@ -49,20 +49,29 @@ class GoneError(KubeError):
 
 
 class TooManyRequestsError(KubeError):
-    """429, or 503 with Retry-After."""
+    """429: turned away before anything was done."""
 
 
 class ServerError(KubeError):
-    """5xx."""
+    """5xx: whether anything was done is not known."""
+
+
+class UnavailableError(ServerError):
+    """503: try again later; `retry_after` is 0 when the server did not say when."""
 
 
 class UnreachableError(KubeError):
     """No answer: connection refused, reset, or out of time."""
 
 
+class _Details(msgspec.Struct):
+    name: str = ""
+
+
 class _Status(msgspec.Struct):
     message: str = ""
     reason: str = ""
+    details: _Details | None = None
 
 
 def error_of(
@@ -85,19 +94,23 @@ _BY_STATUS: dict[int, type[KubeError]] = {
     410: GoneError,
     422: InvalidError,
     429: TooManyRequestsError,
+    503: UnavailableError,
 }
 
 
 def _kind(status: int, told: _Status, method: str, patch_tested: bool) -> type[KubeError]:
     if status == 409:
         return AlreadyExistsError if method == "POST" and told.reason == "AlreadyExists" else ConflictError
-    if status == 422 and patch_tested and _is_failed_test(told.message):
+    if status == 422 and patch_tested and _is_failed_test(told):
         return TestFailedError
-    if status == 503:
-        return TooManyRequestsError
     return _BY_STATUS.get(status, ServerError)
 
 
-def _is_failed_test(message: str) -> bool:
-    """The API server says this of a failed test alone; a refused object is named, with the field that is wrong."""
-    return "testing value" in message or "the server rejected our request due to an error in our request" in message
+def _is_failed_test(told: _Status) -> bool:
+    """A patch that cannot be applied (a failed test, or a path that is not there) names no object; a refused object is named.
+
+    Seen on 1.37: "the server rejected our request due to an error in our request" with empty details, against
+    "Task.batchpools.dev "x" is invalid: ..." with details.name. A result that is no object of the kind names none either,
+    but says "is invalid".
+    """
+    return (told.details is None or not told.details.name) and "is invalid" not in told.message

@@ -2,15 +2,15 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from typing import Generic
 
 import msgspec
 
-from batchpools.core.views import Meta
 from batchpools.kube.cache import Store, ViewT
 from batchpools.kube.errors import GoneError, KubeError
-from batchpools.kube.port import KubeApi, Resource
+from batchpools.kube.port import KubeApi, Resource, WatchEvent
 from batchpools.telemetry.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -20,8 +20,16 @@ _FIRST_DELAY = 0.2
 _LAST_DELAY = 10.0
 
 
+class _Name(msgspec.Struct, rename="camel"):
+    name: str = ""
+    namespace: str = ""
+    resource_version: str = ""
+
+
 class _Named(msgspec.Struct):
-    metadata: Meta
+    """As little as possible: what is wrong in the rest of an object must not hide its name."""
+
+    metadata: _Name
 
 
 _NAMED = msgspec.json.Decoder(_Named)
@@ -48,8 +56,10 @@ class Informer(Generic[ViewT]):
         self._clock = clock
         self._selector = label_selector
         self._pause = pause
-        self._unreadable: set[str] = set()
+        self._unreadable: set[tuple[str, str]] = set()
         self._last_heard = clock.monotonic()
+        self._version = ""
+        self._barren = 0  # rounds in a row that brought nothing
         self.synced = asyncio.Event()
         self.relists = 0
 
@@ -58,38 +68,48 @@ class Informer(Generic[ViewT]):
         """Seconds since the API server last said anything."""
         return self._clock.monotonic() - self._last_heard
 
+    @property
+    def stale(self) -> bool:
+        """Whether the store may no longer be like the API server's: no negative conclusion may be drawn from it."""
+        return self.age > STALE_AFTER
+
     async def run(self) -> None:
-        """List and watch until cancelled; back off while the API server fails."""
-        delay = _FIRST_DELAY
-        version = ""
+        """List and watch until cancelled; back off, with jitter, while nothing comes of it."""
         while True:
             try:
-                if not version:
-                    version = await self._relist()
-                async for event in self._api.watch(
-                    self.resource, resource_version=version, label_selector=self._selector
-                ):
-                    self._last_heard = self._clock.monotonic()
-                    delay = _FIRST_DELAY
-                    version = self._take(event.type, event.object)
-            except GoneError:
-                version = ""
+                await self._round()
+            except GoneError as gone:
+                _log.info("watch of %s begins anew: %s", self.resource.plural, gone.sentence)
+                self._version = ""
             except KubeError as error:
                 _log.warning("watch of %s failed: %s", self.resource.plural, error.sentence)
-                await self._pause(delay)
-                delay = min(delay * 2, _LAST_DELAY)
+            self._barren += 1
+            if self._barren > 1:
+                delay = min(_FIRST_DELAY * 2 ** min(self._barren - 2, 10), _LAST_DELAY)
+                await self._pause(delay * random.uniform(0.5, 1.0))  # noqa: S311 (spreads load, guards nothing)
+
+    async def _round(self) -> None:
+        """One watch, after a list if there is none to go on from."""
+        if not self._version:
+            self._version = await self._relist()
+        async for event in self._api.watch(
+            self.resource, resource_version=self._version, label_selector=self._selector
+        ):
+            self._barren = 0
+            self._last_heard = self._clock.monotonic()
+            self._take(event)
 
     async def _relist(self) -> str:
-        """Take the whole list; what it does not hold is gone."""
+        """Take the whole list; what it does not hold is gone. The resourceVersion to watch from."""
         seen: set[tuple[str, str]] = set()
         page = ""
         while True:
             found = await self._api.list(self.resource, label_selector=self._selector, page=page)
             for raw in found.items:
-                view = self._decode(raw)
-                if view is not None:
-                    seen.add((view.metadata.namespace, view.metadata.name))
-                    self._store.put(view)
+                named = _name_of(raw)
+                if named is not None:
+                    seen.add((named.namespace, named.name))
+                    self._put(raw, named)
             page = found.next_page
             if not page:
                 break
@@ -102,31 +122,34 @@ class Informer(Generic[ViewT]):
         self.synced.set()
         return found.resource_version
 
-    def _take(self, type_: str, raw: bytes) -> str:
-        """Put one event into the store; the resourceVersion to go on from."""
-        meta = _NAMED.decode(raw).metadata
-        if type_ == "DELETED":
-            self._store.remove(meta.namespace, meta.name)
-        elif type_ in {"ADDED", "MODIFIED"}:
-            view = self._decode(raw)
-            if view is not None:
-                self._store.put(view)
-        return meta.resource_version
+    def _take(self, event: WatchEvent) -> None:
+        named = _name_of(event.object)
+        if named is None:
+            return
+        if event.type == "DELETED":
+            self._unreadable.discard((named.namespace, named.name))
+            self._store.remove(named.namespace, named.name)
+        elif event.type in {"ADDED", "MODIFIED"}:
+            self._put(event.object, named)
+        self._version = named.resource_version
 
-    def _decode(self, raw: bytes) -> ViewT | None:
+    def _put(self, raw: bytes, named: _Name) -> None:
+        """Decode and store. An object that cannot be read stays as it was: to take it away would be a false deletion."""
+        place = (named.namespace, named.name)
         try:
-            return self._decoder.decode(raw)
+            view = self._decoder.decode(raw)
         except msgspec.ValidationError as error:
-            name = _name_of(raw)
-            if name not in self._unreadable:
-                self._unreadable.add(name)
-                _log.error("%s %s cannot be read and is passed over: %s", self.resource.kind, name, error)
-            return None
+            if place not in self._unreadable:
+                self._unreadable.add(place)
+                _log.error("%s %s/%s cannot be read and is passed over: %s", self.resource.kind, *place, error)
+            return
+        self._unreadable.discard(place)
+        self._store.put(view)
 
 
-def _name_of(raw: bytes) -> str:
+def _name_of(raw: bytes) -> _Name | None:
     try:
-        meta = _NAMED.decode(raw).metadata
-    except msgspec.DecodeError:
-        return "?"
-    return f"{meta.namespace}/{meta.name}"
+        return _NAMED.decode(raw).metadata
+    except msgspec.DecodeError as error:
+        _log.error("something without a name came from a watch: %s", error)
+        return None

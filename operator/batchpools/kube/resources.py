@@ -14,6 +14,9 @@ EVENTS = Resource("Event", "", "v1", "events")
 NAMESPACES = Resource("Namespace", "", "v1", "namespaces", namespaced=False)
 LEASES = Resource("Lease", "coordination.k8s.io", "v1", "leases")
 TOKEN_REVIEWS = Resource("TokenReview", "authentication.k8s.io", "v1", "tokenreviews", namespaced=False)
+SUBJECT_ACCESS_REVIEWS = Resource(
+    "SubjectAccessReview", "authorization.k8s.io", "v1", "subjectaccessreviews", namespaced=False
+)
 API_SERVICES = Resource("APIService", "apiregistration.k8s.io", "v1", "apiservices", namespaced=False)
 
 BY_KIND = {

@@ -6,6 +6,7 @@ Tests seed it and look into it with plain calls (`seed`, `object`, `set_status`,
 
 import asyncio
 import json
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -119,7 +120,7 @@ class FakeKube:
                 raise GoneError(f"too old resource version: {seen} ({self._oldest})", 410, "Expired")
             generation = self._watches
         while True:
-            for change in [one for one in self._history if one.version > seen]:
+            for change in self._history[bisect_right(self._history, seen, key=lambda one: one.version) :]:
                 seen = change.version
                 event = _event(change, resource, namespace, label_selector)
                 if event is not None:
@@ -152,6 +153,10 @@ class FakeKube:
     async def replace(self, resource: Resource, namespace: str, name: str, manifest: Mapping[str, Any]) -> bytes:
         """PUT with the manifest's resourceVersion; Conflict."""
         async with self._call(Call("replace", resource.kind, namespace, name, body=manifest)):
+            if resource.kind == "Lease" and (resource.kind, namespace, name) not in self._objects:
+                return _encode(
+                    self._add(resource, namespace, name, manifest)
+                )  # so does the real one, whatever the version
             old = self._held(resource, namespace, name)
             return _encode(self._change(resource, old, dict(manifest), ""))
 
@@ -312,7 +317,7 @@ class FakeKube:
         if old is not None and _without_version(old) == _without_version(item):
             return old
         if object_rules.is_over(item):
-            return self._forget(resource, item)
+            return self._forget(resource, old or item)
         self._version += 1
         item = {**item, "metadata": {**item["metadata"], "resourceVersion": str(self._version)}}
         place = (resource.kind, item["metadata"].get("namespace", ""), item["metadata"]["name"])

@@ -33,6 +33,8 @@ def fresh(resource: Resource, manifest: Mapping[str, Any], name: str, namespace:
     if not _NAME.fullmatch(name) or len(name) > 253:
         sentence = f'{resource.kind} "{name}" is invalid: metadata.name: Invalid value: "{name}"'
         raise InvalidError(sentence, 422, "Invalid")
+    if resource.group == names.GROUP and not (manifest.get("kind") and manifest.get("apiVersion")):
+        raise InvalidError(f"the object provided is unrecognized (must be of type {resource.kind})", 400, "BadRequest")
     item = copy.deepcopy(dict(manifest))
     item["apiVersion"] = f"{resource.group}/{resource.version}" if resource.group else resource.version
     item["kind"] = resource.kind
