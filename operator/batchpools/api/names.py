@@ -59,6 +59,7 @@ START_TASK_SOCKET = "@batchpools-start-task"
 # The link.
 HUB_SERVICE = "batchpools-hub"
 HUB_SERVER_NAME = "hub.batchpools.internal"
+OPS_SERVICE = "batchpools-ops"
 HUB_PORT = 8443
 HUB_PATH = "/v1/node"
 OPS_PORT = 8444

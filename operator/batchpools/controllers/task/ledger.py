@@ -37,6 +37,8 @@ class RunLedgerOfLeader:
         self._book = RunBook(cache, self._wake_pool, wake_job)
         self._sweeper: asyncio.Task[None] | None = None
         self.on_latency: Callable[[float], None] = lambda _: None
+        self.on_node: Callable[[NodeIdentity], None] = lambda _: None  # its agent said something of the node
+        self.on_pool: Callable[[PoolKey], None] = lambda _: None  # slots of it were taken or freed
 
     def connect(self, hub: HubPort, applier: Applier, api: KubeApi) -> None:
         """Second half of the construction: hub and applier need the ledger, and it needs them."""
@@ -170,11 +172,13 @@ class RunLedgerOfLeader:
         """See hub.port."""
         if self._book.leading:
             self._reports.node_reported(node, report)
+            self.on_node(node)
 
     def node_left(self, node: NodeIdentity) -> None:
         """See hub.port."""
         if self._book.leading:
             self._reports.node_left(node)
+            self.on_node(node)
 
     def inventory(self, node: NodeIdentity, inventory: link.Inventory) -> None:
         """See hub.port."""
@@ -206,6 +210,7 @@ class RunLedgerOfLeader:
     def _wake_pool(self, pool: PoolKey) -> None:
         if self._dispatcher is not None:
             self._dispatcher.wake(pool)
+        self.on_pool(pool)
 
     def _waited(self, seconds: float) -> None:
         self.on_latency(seconds)

@@ -1,0 +1,93 @@
+"""Counts what the cache and the hub show, for /metrics and /readyz. It reads, and decides only what counts as stale."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from batchpools.core.ledger import RunLedger
+from batchpools.hub.server import Hub
+from batchpools.kube.cache import Cache
+from batchpools.kube.client import KubeClient
+from batchpools.kube.informer import STALE_AFTER, Informer
+from batchpools.kube.lease import LeaderElector
+from batchpools.kube.workqueue import WorkQueue
+from batchpools.telemetry.metrics import Samples
+
+LIVE_FOR = 60.0  # seconds that the loop may stand still before the replica is unhealthy
+
+
+class Census:
+    """The sources of every metric in the table."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        ledger: RunLedger,
+        hub: Hub,
+        client: KubeClient,
+        queue: WorkQueue,
+        informers: Sequence[Informer[Any]],
+    ) -> None:
+        self._cache = cache
+        self._ledger = ledger
+        self._hub = hub
+        self._client = client
+        self._queue = queue
+        self._informers = informers
+        self.elector: LeaderElector | None = None
+
+    def sources(self) -> dict[str, Callable[[], Samples]]:
+        """By name in the table."""
+        return {
+            "batchpools_tasks": self._tasks,
+            "batchpools_nodes": self._nodes,
+            "batchpools_pool_slots": self._slots,
+            "batchpools_leader": lambda: {(): float(self._epoch() > 0)},
+            "batchpools_epoch": lambda: {(): float(self._epoch())},
+            "batchpools_queue_depth": lambda: {(): float(self._queue.depth)},
+            "batchpools_queue_latency_seconds": lambda: {(): self._queue.last_latency},
+            "batchpools_watch_age_seconds": lambda: {(one.resource.kind,): one.age for one in self._informers},
+            "batchpools_watch_relists": lambda: {(one.resource.kind,): float(one.relists) for one in self._informers},
+            "batchpools_link_sessions": lambda: {(): float(len(self._hub.sessions()))},
+            "batchpools_link_refusals": lambda: {(code,): float(n) for code, n in self._hub.refusals.items()},
+            "batchpools_api_requests": lambda: {key: float(n) for key, n in self._client.requests.items()},
+            "batchpools_api_requests_in_flight": lambda: {(): float(self._client.in_flight)},
+        }
+
+    def ready(self) -> tuple[bool, str]:
+        """A replica is ready when all its watches are alive; a standby too."""
+        for informer in self._informers:
+            if not informer.synced.is_set():
+                return False, f"{informer.resource.plural} have not been listed yet"
+            if informer.age > STALE_AFTER:
+                return False, f"nothing was heard of {informer.resource.plural} for {informer.age:.0f} s"
+        return True, "leading" if self._epoch() else "standing by"
+
+    def healthy(self) -> tuple[bool, str]:
+        """That this is answered shows that the loop turns; watches that fail for long are the API server's trouble, not ours."""
+        return True, "alive"
+
+    def _epoch(self) -> int:
+        return (self.elector.epoch or 0) if self.elector is not None else 0
+
+    def _tasks(self) -> Samples:
+        """Counted by job, from the tally: the cost follows the jobs, not the tasks."""
+        found: Counter[tuple[str, ...]] = Counter()
+        for job in self._cache.jobs:
+            meta = job.metadata
+            counts = self._ledger.job_counts(meta.namespace, meta.name)
+            for state in ("active", "running", "succeeded", "failed"):
+                found[meta.namespace, job.spec.pool_name, state] += getattr(counts, state)
+        return dict(found)
+
+    def _nodes(self) -> Samples:
+        found = Counter((node.metadata.namespace, node.spec.pool_name, node.status.state) for node in self._cache.nodes)
+        return {key: float(number) for key, number in found.items()}
+
+    def _slots(self) -> Samples:
+        found: dict[tuple[str, ...], float] = {}
+        for pool in self._cache.pools:
+            namespace, name = pool.metadata.namespace, pool.metadata.name
+            total, used = self._ledger.pool_slots(namespace, name)
+            found[namespace, name, "total"], found[namespace, name, "used"] = total, used
+        return found

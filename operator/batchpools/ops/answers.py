@@ -1,0 +1,50 @@
+"""What the aggregated API says of itself, and how it says no: Kubernetes Status objects with a sentence."""
+
+from typing import Any
+
+from aiohttp import web
+
+from batchpools.api import names
+
+GROUP_VERSION = f"{names.OPS_GROUP}/{names.VERSION}"
+
+
+def group_list() -> dict[str, Any]:
+    """/apis."""
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [group()]}
+
+
+def group() -> dict[str, Any]:
+    """/apis/ops.batchpools.dev."""
+    version = {"groupVersion": GROUP_VERSION, "version": names.VERSION}
+    return {
+        "kind": "APIGroup",
+        "apiVersion": "v1",
+        "name": names.OPS_GROUP,
+        "versions": [version],
+        "preferredVersion": version,
+    }
+
+
+def resource_list() -> dict[str, Any]:
+    """/apis/ops.batchpools.dev/v1beta1."""
+    resources = [
+        {"name": f"tasks/{verb}", "singularName": "", "namespaced": True, "kind": kind, "verbs": ["get"]}
+        for verb, kind in (("logs", "TaskLogs"), ("explain", "TaskExplanation"))
+    ]
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": GROUP_VERSION, "resources": resources}
+
+
+def refusal(status: int, reason: str, sentence: str) -> web.Response:
+    """A Status object."""
+    body = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": sentence,
+        "reason": reason,
+        "code": status,
+    }
+    headers = {"Retry-After": "1"} if status == 503 else {}
+    return web.json_response(body, status=status, headers=headers)
