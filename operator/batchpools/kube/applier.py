@@ -1,4 +1,7 @@
-"""The one applier: carries out plans, in order, and nothing else writes. It writes only while we lead."""
+"""The one applier: carries out plans, in order, and nothing else writes. It writes only while we lead.
+
+It may be stopped between any two effects: each is harmless when carried out again, and the plan is made anew then.
+"""
 
 import logging
 from collections.abc import Callable
@@ -27,6 +30,7 @@ from batchpools.core.plan import (
 )
 from batchpools.core.views import Meta
 from batchpools.kube.bucket import Bucket
+from batchpools.kube.deferred import DeferredWrites
 from batchpools.kube.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -37,7 +41,7 @@ from batchpools.kube.errors import (
     TestFailedError,
 )
 from batchpools.kube.port import KubeApi
-from batchpools.kube.resources import BY_KIND, EVENTS
+from batchpools.kube.resources import BY_KIND, EVENTS, api_version
 from batchpools.telemetry.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -78,29 +82,50 @@ class Applier:
         self._epoch = epoch
         self._ledger = ledger
         self._bucket = Bucket(clock)
+        self._deferred = DeferredWrites(self._write_deferred, self._bucket)
 
     async def apply(self, key: Key, uid: str, plan: Plan[Any], *, current: Any = None) -> tuple[Refusal, ...]:
-        """Effects in order, then the status once (unless it equals `current`), then events. Refused creates are returned."""
+        """Effects in order, then the status once (unless it equals `current`), then events. Refused creates are returned.
+
+        A status that is not urgent is only promised: it goes out behind the bucket, unless a newer one comes first.
+        """
         refusals = []
         for effect in plan.effects:
             refused = await self._carry_out(effect)
             if refused is not None:
                 refusals.append(refused)
-        if plan.status is not None and not _same(plan.status, current):
-            await self.write_status(WriteStatus(key, uid, plan.status, plan.urgent))
+        if plan.status is not None:
+            await self._apply_status(WriteStatus(key, uid, plan.status, plan.urgent), current)
         for event in plan.events:
             await self._publish(event)
         return tuple(refusals)
 
     async def write_status(self, effect: WriteStatus) -> bool:
-        """Write the whole status of one life of an object; False when that life is over."""
-        epoch = self._leading()
+        """Write the whole status of one life of an object, now (or when the bucket lets it); False when that life is over."""
+        self._leading()
         if not effect.urgent:
             await self._bucket.take()
-        key = effect.key
+        return await self._patch_status(effect)
+
+    async def _apply_status(self, effect: WriteStatus, current: Any) -> None:
+        if current is not None and _same(effect.status, current):
+            await self._deferred.supersede(effect.key)  # what waits would undo what is there
+        elif effect.urgent:
+            await self._deferred.supersede(effect.key)
+            await self.write_status(effect)
+        else:
+            self._deferred.put(_stamped(effect, self._leading()))
+
+    async def _write_deferred(self, effect: WriteStatus) -> None:
+        """What was planned under an earlier epoch says nothing any more."""
+        if effect.status.epoch == self._epoch():
+            await self._patch_status(effect)
+
+    async def _patch_status(self, effect: WriteStatus) -> bool:
+        key, status = effect.key, _stamped(effect, self._leading()).status
         operations = [
             {"op": "test", "path": "/metadata/uid", "value": effect.uid},
-            {"op": "add", "path": "/status", "value": msgspec.to_builtins(replace(effect.status, epoch=epoch))},
+            {"op": "add", "path": "/status", "value": msgspec.to_builtins(status)},
         ]
         try:
             await self._api.patch(BY_KIND[key.kind], key.namespace, key.name, operations, subresource="status")
@@ -138,7 +163,7 @@ class Applier:
             await self._api.create(BY_KIND[key.kind], key.namespace, effect.manifest)
         except AlreadyExistsError:
             return await self._judge_existing(effect)
-        except (ForbiddenError, InvalidError) as refused:
+        except (ForbiddenError, InvalidError, NotFoundError) as refused:  # not found: the namespace is gone
             return Refusal(key, Outcome.REFUSED, refused.sentence)
         return None
 
@@ -149,11 +174,11 @@ class Applier:
         except NotFoundError:
             return Refusal(key, Outcome.TERMINATING, f"{key.kind} {key.name} was just deleted")
         meta = msgspec.json.decode(raw, type=_Object).metadata
+        if meta.deletion_timestamp is not None:
+            return Refusal(key, Outcome.TERMINATING, f"the former {key.kind} {key.name} is still being deleted")
         if all(owner.uid != effect.owner_uid for owner in meta.owner_references):
             sentence = f"{key.kind} {key.name} exists and belongs to somebody else"
             return Refusal(key, Outcome.NAME_CONFLICT, sentence)
-        if meta.deletion_timestamp is not None:
-            return Refusal(key, Outcome.TERMINATING, f"the former {key.kind} {key.name} is still being deleted")
         return None
 
     async def _delete(self, effect: Delete) -> None:
@@ -166,7 +191,7 @@ class Applier:
             return  # that life is over
 
     async def _change_finalizers(self, key: Key, uid: str, *, add: str = "", remove: str = "") -> None:
-        """Read, change, write with a test of uid and list; somebody else's change in between means: once more."""
+        """Read, change, write with a test of uid and list; somebody else's change of the list in between means: once more."""
         resource = BY_KIND[key.kind]
         for _ in range(_FINALIZER_TRIES):
             try:
@@ -179,9 +204,10 @@ class Applier:
                     wanted.append(add)
                 if wanted == list(meta.finalizers):
                     return
+                held = list(meta.finalizers) or None  # a list that is not there tests equal to null
                 operations: list[dict[str, Any]] = [
                     {"op": "test", "path": "/metadata/uid", "value": uid},
-                    {"op": "test", "path": "/metadata/resourceVersion", "value": meta.resource_version},
+                    {"op": "test", "path": "/metadata/finalizers", "value": held},
                     {"op": "add", "path": "/metadata/finalizers", "value": wanted},
                 ]
                 await self._api.patch(resource, key.namespace, key.name, operations)
@@ -201,7 +227,7 @@ class Applier:
             "kind": "Event",
             "metadata": {"generateName": f"{key.name}.", "namespace": key.namespace},
             "involvedObject": {
-                "apiVersion": names.API_VERSION,
+                "apiVersion": api_version(BY_KIND[key.kind]),
                 "kind": key.kind,
                 "name": key.name,
                 "namespace": key.namespace,
@@ -227,6 +253,10 @@ class Applier:
         return epoch
 
 
+def _stamped(effect: WriteStatus, epoch: int) -> WriteStatus:
+    return WriteStatus(effect.key, effect.uid, replace(effect.status, epoch=epoch), effect.urgent)
+
+
 def _same(wanted: Any, current: Any) -> bool:
     """Whether a status says what is there already; who wrote it (epoch) does not count."""
-    return current is not None and replace(wanted, epoch=0) == replace(current, epoch=0)
+    return bool(replace(wanted, epoch=0) == replace(current, epoch=0))

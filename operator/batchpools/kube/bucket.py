@@ -1,4 +1,4 @@
-"""Decides when a write of mere counters may go: one bucket of 20 a second for the whole operator (safety rule S5.4)."""
+"""How often something may be done: a bucket of tokens, by default 20 a second (the counters of safety rule S5.4)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -138,7 +138,7 @@ class Informer(Generic[ViewT]):
         place = (named.namespace, named.name)
         try:
             view = self._decoder.decode(raw)
-        except msgspec.ValidationError as error:
+        except msgspec.DecodeError as error:
             if place not in self._unreadable:
                 self._unreadable.add(place)
                 _log.error("%s %s/%s cannot be read and is passed over: %s", self.resource.kind, *place, error)

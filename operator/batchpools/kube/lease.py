@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -12,7 +14,7 @@ from batchpools.api import names
 from batchpools.core.views import Meta, View
 from batchpools.kube.errors import AlreadyExistsError, ConflictError, KubeError, NotFoundError
 from batchpools.kube.port import KubeApi
-from batchpools.kube.resources import LEASES
+from batchpools.kube.resources import LEASES, api_version
 from batchpools.telemetry.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ class _LeaseSpec(View, frozen=True):
     lease_duration_seconds: int = 0
     lease_transitions: int = 0
     renew_time: datetime | None = None
+    acquire_time: datetime | None = None
 
 
 class _Lease(View, frozen=True):
@@ -40,8 +43,10 @@ class _Lease(View, frozen=True):
 
 
 class LeaderElector:
-    """Tries to lead until stopped. on_lead(epoch) and on_follow() are awaited, never at the same time.
+    """Tries to lead until stopped. on_lead(epoch) and on_follow() are awaited, one after the other.
 
+    They must return well within a retry period (what takes longer they start as a task), for nothing is renewed meanwhile.
+    `identity` is new in each process; `on_follow` comes after each `on_lead` before the next one.
     `deadline()` is the monotonic time until which we may act as the leader: the start of the last successful renewal
     plus the renew deadline, which leaves the rest of the lease for clocks and messages on their way.
     """
@@ -69,7 +74,7 @@ class LeaderElector:
         self._observed: tuple[str, float] = ("", 0.0)  # resourceVersion of another's lease, when we first saw it
         self._deadline = 0.0
         self._epoch: int | None = None
-        self._floor = 0
+        self._floor = 0  # the highest epoch that we know to have been used
 
     @property
     def epoch(self) -> int | None:
@@ -90,43 +95,53 @@ class LeaderElector:
         """Acquire, renew, lose, try again; until cancelled."""
         while True:
             began = self._clock.monotonic()
+            held: int | None = None
             try:
-                held = await asyncio.wait_for(self._try_once(began), self._timing.renew - self._timing.retry)
+                held = await asyncio.wait_for(self._try_once(began), self._patience(began))
             except (KubeError, TimeoutError) as error:
-                held = None
                 _log.warning("the Lease could not be renewed or taken: %r", error)
             await self._follow_outcome(held, began)
-            await self._pause(self._timing.retry)
+            await self._pause(self._until_next())
 
     async def release(self) -> None:
-        """Give the Lease back, so that a standby leads within a retry period."""
-        if self._epoch is None:
-            return
-        self._deadline = 0.0
-        self._epoch = None
-        await self._on_follow()
+        """Give the Lease back, so that a standby leads within a retry period. To be called after `run` was cancelled."""
+        await self._step_down()
         try:
             lease = await self._read()
             if lease is not None and lease.spec.holder_identity == self._identity:
-                await self._write(lease, holder="", transitions=lease.spec.lease_transitions, duration=1)
+                await self._write(lease, holder="", transitions=lease.spec.lease_transitions)
         except KubeError as error:
             _log.info("the Lease was not given back: %s", error.sentence)
 
     async def _follow_outcome(self, held: int | None, began: float) -> None:
         """held: the epoch that the Lease says we hold, 0 = somebody else holds it, None = not known."""
-        if held:
-            self._deadline = began + self._timing.renew
-            if held != self._epoch:
-                if self._epoch is not None:
-                    await self._on_follow()
-                self._epoch = held
-                _log.info("leading with epoch %d", held)
-                await self._on_lead(held)
-        elif self._epoch is not None and (held == 0 or self._clock.monotonic() >= self._deadline):
-            self._epoch = None
-            self._deadline = 0.0
-            _log.warning("no longer leading")
-            await self._on_follow()
+        if held and held == self._epoch:
+            self._deadline = began + self._timing.renew if held >= self._floor else 0.0
+        elif held:
+            await self._step_down()
+            self._epoch, self._deadline = held, began + self._timing.renew
+            _log.info("leading with epoch %d", held)
+            await self._on_lead(held)
+        elif held == 0 or self._clock.monotonic() >= self._deadline:
+            await self._step_down()
+
+    async def _step_down(self) -> None:
+        if self._epoch is None:
+            return
+        self._epoch, self._deadline = None, 0.0
+        _log.warning("no longer leading")
+        await self._on_follow()
+
+    def _patience(self, began: float) -> float:
+        """Seconds that a try may take: a leader has to know by its deadline."""
+        longest = self._timing.renew - self._timing.retry
+        return longest if self._epoch is None else max(min(longest, self._deadline - began), self._timing.retry / 2)
+
+    def _until_next(self) -> float:
+        """Seconds until the next try; candidates are spread, a leader in trouble looks again at its deadline."""
+        if self._epoch is None:
+            return self._timing.retry * random.uniform(1.0, 1.2)  # noqa: S311 (spreads load, guards nothing)
+        return max(min(self._timing.retry, self._deadline - self._clock.monotonic()), 0.0)
 
     async def _try_once(self, now: float) -> int:
         """Renew or take the Lease if it is free; our epoch, or 0."""
@@ -135,12 +150,10 @@ class LeaderElector:
             return await self._create()
         spec = lease.spec
         ours = spec.holder_identity == self._identity
-        renewing = ours and self._epoch is not None and self._clock.monotonic() < self._deadline
-        if renewing and spec.lease_transitions == self._epoch:
-            return await self._write(lease, holder=self._identity, transitions=spec.lease_transitions)
+        if ours and spec.lease_transitions == self.epoch and self.epoch >= self._floor:
+            return await self._write(lease, holder=self._identity, transitions=self.epoch)
         if ours or not spec.holder_identity or self._expired(lease, now):
-            transitions = max(spec.lease_transitions, self._floor) + 1
-            return await self._write(lease, holder=self._identity, transitions=transitions)
+            return await self._write(lease, holder=self._identity, transitions=self._floor + 1)
         return 0
 
     def _expired(self, lease: _Lease, now: float) -> bool:
@@ -155,36 +168,50 @@ class LeaderElector:
             raw = await self._api.get(LEASES, self._namespace, names.LEASE_NAME)
         except NotFoundError:
             return None
-        return msgspec.json.decode(raw, type=_Lease)
+        lease = msgspec.json.decode(raw, type=_Lease)
+        self._floor = max(self._floor, lease.spec.lease_transitions)  # also should the Lease be deleted later
+        return lease
 
     async def _create(self) -> int:
         transitions = self._floor + 1
         try:
-            await self._api.create(LEASES, self._namespace, self._manifest(self._identity, transitions))
+            await self._api.create(LEASES, self._namespace, self._manifest(_Lease(Meta()), self._identity, transitions))
         except AlreadyExistsError:
             return 0
         return transitions
 
-    async def _write(self, lease: _Lease, *, holder: str, transitions: int, duration: int = 0) -> int:
-        manifest = self._manifest(holder, transitions, lease.metadata.resource_version, duration)
+    async def _write(self, lease: _Lease, *, holder: str, transitions: int) -> int:
+        """Compare-and-swap. Should the Lease be gone, a PUT makes it again; whoever comes second then has a conflict."""
         try:
+            manifest = self._manifest(lease, holder, transitions)
             await self._api.replace(LEASES, self._namespace, names.LEASE_NAME, manifest)
         except ConflictError:
             return 0  # somebody else was quicker; the next try sees what is there
         return transitions
 
-    def _manifest(self, holder: str, transitions: int, version: str = "", duration: int = 0) -> dict[str, object]:
-        now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        metadata = {"name": names.LEASE_NAME, "namespace": self._namespace}
+    def _manifest(self, before: _Lease, holder: str, transitions: int) -> dict[str, Any]:
+        now = self._clock.now()
+        renewal = holder == before.spec.holder_identity and transitions == before.spec.lease_transitions
+        acquired = before.spec.acquire_time if renewal and before.spec.acquire_time is not None else now
+        version = before.metadata.resource_version
         return {
-            "apiVersion": "coordination.k8s.io/v1",
-            "kind": "Lease",
-            "metadata": {**metadata, **({"resourceVersion": version} if version else {})},
+            "apiVersion": api_version(LEASES),
+            "kind": LEASES.kind,
+            "metadata": {
+                "name": names.LEASE_NAME,
+                "namespace": self._namespace,
+                **({"resourceVersion": version} if version else {}),
+            },
             "spec": {
                 "holderIdentity": holder,
-                "leaseDurationSeconds": duration or max(1, round(self._timing.lease)),
+                "leaseDurationSeconds": max(1, round(self._timing.lease)) if holder else 1,
                 "leaseTransitions": transitions,
-                "renewTime": now,
-                "acquireTime": now,
+                "renewTime": _micro_time(now),
+                "acquireTime": _micro_time(acquired),
             },
         }
+
+
+def _micro_time(moment: datetime) -> str:
+    """Kubernetes' MicroTime."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -37,6 +37,11 @@ BY_KIND = {
 }
 
 
+def api_version(resource: Resource) -> str:
+    """`group/version`, or the bare version of the core group."""
+    return f"{resource.group}/{resource.version}" if resource.group else resource.version
+
+
 def path_of(resource: Resource, namespace: str = "", name: str = "", subresource: str = "") -> str:
     """The URL path of a collection, an object or a subresource; an empty namespace means all of them."""
     parts = ["/apis", resource.group, resource.version] if resource.group else ["/api", resource.version]

@@ -5,10 +5,12 @@ Level-triggered: a key says "look again", never what happened.
 
 import asyncio
 import logging
+import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 
 from batchpools.core.identity import Key
+from batchpools.kube.errors import KubeError
 from batchpools.telemetry.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -31,7 +33,7 @@ class WorkQueue:
         self._busy: set[Key] = set()
         self._again: set[Key] = set()
         self._timers: dict[Key, tuple[float, asyncio.TimerHandle]] = {}
-        self._failures: dict[Key, int] = {}
+        self._failures: dict[Key, tuple[int, str]] = {}  # how often in a row, and how last
         self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.last_latency = 0.0  # seconds that the last key waited
@@ -58,6 +60,8 @@ class WorkQueue:
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Look at this key after a while; an earlier appointment stays."""
+        if not self._tasks:
+            return
         due = self._clock.monotonic() + seconds
         held = self._timers.get(key)
         if held is not None:
@@ -106,12 +110,18 @@ class WorkQueue:
         try:
             after = await self._reconcilers[key.kind](key)
         except Exception as error:  # noqa: BLE001 (the runtime decides about back-off: no reconciler may end the operator)
-            failures = self._failures.get(key, 0) + 1
-            self._failures[key] = failures
-            if failures in {1, 5, 20}:
-                _log.warning("%s %s/%s failed %d times: %r", key.kind, key.namespace, key.name, failures, error)
-            self.add_after(key, min(_FIRST_DELAY * 2 ** (failures - 1), _LAST_DELAY))
+            self._put_off(key, error)
             return
         self._failures.pop(key, None)
         if after is not None:
             self.add_after(key, after)
+
+    def _put_off(self, key: Key, error: Exception) -> None:
+        """Try again later, each time later (with jitter: what failed together need not come back together)."""
+        before, known = self._failures.get(key, (0, ""))
+        story = repr(error)
+        if story != known:
+            _log.warning("%s %s/%s failed: %s", *key, story, exc_info=None if isinstance(error, KubeError) else error)
+        self._failures[key] = (before + 1, story)
+        delay = min(_FIRST_DELAY * 2 ** min(before, 20), _LAST_DELAY)
+        self.add_after(key, delay * random.uniform(0.75, 1.25))  # noqa: S311 (spreads load, guards nothing)

@@ -11,6 +11,7 @@ from typing import Any
 from batchpools.api import names
 from batchpools.kube.errors import ForbiddenError, InvalidError
 from batchpools.kube.port import Resource
+from batchpools.kube.resources import api_version
 from batchpools.testing.fresh_status import FRESH_STATUS
 
 Object = dict[str, Any]
@@ -36,7 +37,7 @@ def fresh(resource: Resource, manifest: Mapping[str, Any], name: str, namespace:
     if resource.group == names.GROUP and not (manifest.get("kind") and manifest.get("apiVersion")):
         raise InvalidError(f"the object provided is unrecognized (must be of type {resource.kind})", 400, "BadRequest")
     item = copy.deepcopy(dict(manifest))
-    item["apiVersion"] = f"{resource.group}/{resource.version}" if resource.group else resource.version
+    item["apiVersion"] = api_version(resource)
     item["kind"] = resource.kind
     given = item.get("metadata") or {}
     metadata = {key: given[key] for key in ("labels", "annotations", "finalizers", "ownerReferences") if given.get(key)}
