@@ -166,6 +166,7 @@ class Sessions:
             ssl_context=tls,
             socket_factory=connected,
             max_frame_size=MAX_FRAME_BYTES,
+            use_aiofastnet=False,  # uvloop brings its own, older, TLS
             enable_auto_ping=True,
             auto_ping_idle_timeout=5,
             auto_ping_reply_timeout=5,

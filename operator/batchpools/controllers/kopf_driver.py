@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import kopf
+from kopf._core.engines.peering import Identity
 
 from batchpools.api import names
 from batchpools.core.identity import Key
@@ -67,7 +68,14 @@ class KopfDriver:
     def _run(self, stop: threading.Event) -> None:
         registry = self._registry()
         asyncio.run(
-            kopf.operator(registry=registry, settings=_settings(), standalone=True, clusterwide=True, stop_flag=stop)
+            kopf.operator(
+                registry=registry,
+                settings=_settings(),
+                identity=Identity("batchpools"),  # else it looks for a user name, and a container has none
+                standalone=True,
+                clusterwide=True,
+                stop_flag=stop,
+            )
         )
         if not stop.is_set():
             _log.error("kopf ended by itself; the informers go on")

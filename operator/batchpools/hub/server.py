@@ -66,6 +66,7 @@ class Hub:
             port,
             ssl=tls,
             max_frame_size=link.MAX_FRAME_BYTES,
+            use_aiofastnet=False,  # uvloop brings its own, older, TLS
             enable_auto_ping=True,
             auto_ping_idle_timeout=5,
             auto_ping_reply_timeout=5,
