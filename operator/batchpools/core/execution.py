@@ -140,7 +140,7 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class TellInventory:
-    """Send the leader all that is known; unacknowledged results follow as TellFinished."""
+    """Send the leader all that is known; unacknowledged results went before, as TellFinished."""
 
     epoch: int
     boot_id: str
@@ -253,10 +253,15 @@ class Executions:
             return []
         self.max_epoch = epoch
         self._prune(now)
+        return self._account()
+
+    def _account(self) -> list[Instruction]:
+        """Results first, in as many frames as they take; the inventory closes the account: what is in neither is not here."""
         live = tuple((one, run.task_name, run.started_at) for one, run in self._live.items())
-        told: list[Instruction] = [TellInventory(epoch, self.boot_id, live, tuple(self._acknowledged))]
-        told += [TellFinished(one, end.task_name, end.boot_id, end.outcome) for one, end in self._ended.items()]
-        return told
+        told: list[Instruction] = [
+            TellFinished(one, end.task_name, end.boot_id, end.outcome) for one, end in self._ended.items()
+        ]
+        return [*told, TellInventory(self.max_epoch, self.boot_id, live, tuple(self._acknowledged))]
 
     def _run_asked(self, event: RunAsked) -> list[Instruction]:
         one = event.execution_id
@@ -298,8 +303,13 @@ class Executions:
         return [Forget(known)] if known else []
 
     def _runner_up(self, event: RunnerUp, now: float) -> list[Instruction]:
-        """A runner with another boot id has none of the former one's runs: they are lost. The same one is believed in all."""
+        """A runner with another boot id has none of the former one's runs: they are lost. The same one is believed in all.
+
+        An agent that has just come up knew of no runs before; what it told a leader meanwhile (with an empty boot id) said
+        nothing, so it tells again.
+        """
         told: list[Instruction] = []
+        is_first = not self.boot_id
         self.runner_up = True
         self.boot_id = event.boot_id
         for one in event.acknowledged:
@@ -313,7 +323,7 @@ class Executions:
             if one not in present:
                 lost = Outcome("bootLost", started_at=run.started_at, message="the task container was restarted")
                 told += self._finished(one, run.task_name, run.boot_id, lost)
-        return told
+        return self._account() if is_first and self.max_epoch else told
 
     def _started(self, execution_id: str, started_at: float) -> list[Instruction]:
         run = self._live.get(execution_id)

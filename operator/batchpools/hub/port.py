@@ -36,7 +36,7 @@ class HubListener(Protocol):
         ...
 
     def inventory(self, node: NodeIdentity, inventory: Inventory) -> None:
-        """What runs there; Finished messages that nobody acknowledged follow."""
+        """What runs there; Finished messages that nobody acknowledged came before."""
         ...
 
     def started(self, node: NodeIdentity, message: Started) -> None:

@@ -59,7 +59,8 @@ class RunState(msgspec.Struct, frozen=True, array_like=True):
 class Inventory(Message, frozen=True, tag=3):
     """All that this node knows about runs, in answer to Lead: live ones, and ids acknowledged in the last 10 minutes.
 
-    Finished runs that were not acknowledged follow as Finished messages in the same frame.
+    Finished runs that were not acknowledged come before it, as Finished messages: what is in neither is not on the node.
+    An empty boot_id says nothing about runs: the agent has not met its runner yet, and will tell again when it has.
     """
 
     epoch: int
