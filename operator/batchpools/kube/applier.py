@@ -85,10 +85,7 @@ class Applier:
         self._deferred = DeferredWrites(self._write_deferred, self._bucket)
 
     async def apply(self, key: Key, uid: str, plan: Plan[Any], *, current: Any = None) -> tuple[Refusal, ...]:
-        """Effects in order, then the status once (unless it equals `current`), then events. Refused creates are returned.
-
-        A status that is not urgent is only promised: it goes out behind the bucket, unless a newer one comes first.
-        """
+        """Effects in order, then the status once (unless it equals `current`), then events. Refused creates are returned."""
         refusals = []
         for effect in plan.effects:
             refused = await self._carry_out(effect)
@@ -101,20 +98,22 @@ class Applier:
         return tuple(refusals)
 
     async def write_status(self, effect: WriteStatus) -> bool:
-        """Write the whole status of one life of an object, now (or when the bucket lets it); False when that life is over."""
-        self._leading()
+        """Write the whole status of one life of an object, now and in place of what waits; False when that life is over.
+
+        A status that is not urgent is only promised (and True): it goes out behind the bucket, unless a newer one comes first.
+        """
+        epoch = self._leading()
         if not effect.urgent:
-            await self._bucket.take()
+            self._deferred.put(_stamped(effect, epoch))
+            return True
+        await self._deferred.supersede(effect.key)
         return await self._patch_status(effect)
 
     async def _apply_status(self, effect: WriteStatus, current: Any) -> None:
         if current is not None and _same(effect.status, current):
             await self._deferred.supersede(effect.key)  # what waits would undo what is there
-        elif effect.urgent:
-            await self._deferred.supersede(effect.key)
-            await self.write_status(effect)
         else:
-            self._deferred.put(_stamped(effect, self._leading()))
+            await self.write_status(effect)
 
     async def _write_deferred(self, effect: WriteStatus) -> None:
         """What was planned under an earlier epoch says nothing any more."""
