@@ -1,0 +1,55 @@
+"""`kubectl batch ...` (console script kubectl-batch): picks the verb, runs it, turns refusals into sentences."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from batchpools.cli import explain, get, logs, wait
+from batchpools.cli.access import Access
+from batchpools.kube.errors import KubeError
+
+_VERBS = (get, logs, wait, explain)
+
+EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="kubectl batch",
+        description="Pools, nodes, jobs and tasks of batchpools. Uses the current kubectl context.",
+        epilog="Plain objects: kubectl get bpool,bnode,bjob,btask",
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("-n", "--namespace", default="", help="the namespace; the context's by default")
+    common.add_argument("--show-kubectl", action="store_true", help="print the raw kubectl command first")
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb in _VERBS:
+        verb.add(verbs, common)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb. 0 success, 1 refusal or failure, 2 wrong usage, 124 out of time."""
+    options = parser().parse_args(arguments)
+    try:
+        return asyncio.run(_run(options))
+    except KubeError as error:
+        print(f"error: {error.sentence}", file=sys.stderr)
+        return EXIT_FAILURE
+    except (KeyboardInterrupt, BrokenPipeError):
+        return 130
+
+
+async def _run(options: argparse.Namespace) -> int:
+    access = Access.of_user(options.namespace, show=options.show_kubectl)
+    try:
+        code: int = await options.run(access, options)
+        return code
+    finally:
+        await access.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
