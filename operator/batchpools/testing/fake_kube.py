@@ -24,6 +24,7 @@ from batchpools.telemetry.clock import Clock
 from batchpools.testing import object_rules
 from batchpools.testing.clock import FakeClock
 from batchpools.testing.faults import Faults
+from batchpools.testing.fresh_status import filled
 from batchpools.testing.json_patch import apply_patch
 from batchpools.testing.object_rules import Object
 from batchpools.testing.selection import fields_match, labels_match
@@ -204,7 +205,7 @@ class FakeKube:
         item = object_rules.fresh(resource, manifest, metadata["name"], namespace, metadata.get("uid") or self._uid())
         item["metadata"] = {"creationTimestamp": self._now(), **item["metadata"], **metadata}
         if manifest.get("status"):
-            item["status"] = json.loads(json.dumps(manifest["status"]))
+            item["status"] = filled(resource.kind, manifest["status"])
         return self._store(resource, self._objects.get((resource.kind, namespace, metadata["name"])), item)
 
     def object(self, resource: Resource, namespace: str, name: str) -> Object | None:

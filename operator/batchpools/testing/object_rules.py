@@ -12,7 +12,7 @@ from batchpools.api import names
 from batchpools.kube.errors import ForbiddenError, InvalidError
 from batchpools.kube.port import Resource
 from batchpools.kube.resources import api_version
-from batchpools.testing.fresh_status import FRESH_STATUS
+from batchpools.testing.fresh_status import FRESH_STATUS, filled
 
 Object = dict[str, Any]
 
@@ -46,7 +46,7 @@ def fresh(resource: Resource, manifest: Mapping[str, Any], name: str, namespace:
         metadata["namespace"] = namespace
     if has_status(resource):
         metadata["generation"] = 1
-        item["status"] = copy.deepcopy(FRESH_STATUS[resource.kind])
+        item["status"] = filled(resource.kind)
     item["metadata"] = metadata
     return item
 
@@ -59,7 +59,7 @@ def has_status(resource: Resource) -> bool:
 def changed(resource: Resource, old: Object, new: Object, subresource: str) -> Object:
     """What is stored when `old` is to become `new`: status and the rest are written apart, what is immutable stays."""
     if subresource == "status":
-        status = copy.deepcopy(new.get("status", {}))
+        status = filled(resource.kind, new.get("status"))
         _refuse_older_epoch(resource, old, status)
         return {**old, "status": status}
     if new["metadata"].get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]:
@@ -113,8 +113,8 @@ def _grace(resource: Resource, item: Object, wanted: int | None) -> int:
 def _refuse_older_epoch(resource: Resource, old: Object, status: Object) -> None:
     """The rule that the CRDs carry (safety rule S5.1)."""
     held = old.get("status", {}).get("epoch")
-    if resource.group == names.GROUP and held is not None and status.get("epoch", -1) < held:
-        sentence = f'{resource.kind} "{_name(old)}" is invalid: status: Invalid value: epoch may not fall'
+    if resource.group == names.GROUP and held is not None and status["epoch"] < held:
+        sentence = f'{resource.kind}.{names.GROUP} "{_name(old)}" is invalid: status: Invalid value: its epoch is older'
         raise InvalidError(sentence, 422, "Invalid")
 
 
