@@ -5,11 +5,12 @@ Tests seed it and look into it with plain calls (`seed`, `object`, `set_status`,
 """
 
 import asyncio
-import json
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from batchpools.kube.errors import (
     AlreadyExistsError,
@@ -26,7 +27,7 @@ from batchpools.testing.clock import FakeClock
 from batchpools.testing.faults import Faults
 from batchpools.testing.fresh_status import filled
 from batchpools.testing.json_patch import apply_patch
-from batchpools.testing.object_rules import Object
+from batchpools.testing.object_rules import Object, as_json
 from batchpools.testing.selection import fields_match, labels_match
 
 _PAGE = 500
@@ -159,7 +160,7 @@ class FakeKube:
                     self._add(resource, namespace, name, manifest)
                 )  # so does the real one, whatever the version
             old = self._held(resource, namespace, name)
-            return _encode(self._change(resource, old, dict(manifest), ""))
+            return _encode(self._change(resource, old, as_json(manifest), ""))
 
     async def patch(
         self,
@@ -175,7 +176,7 @@ class FakeKube:
             if subresource and not object_rules.has_status(resource):
                 raise NotFoundError("the server could not find the requested resource", 404, "NotFound")
             old = self._held(resource, namespace, name)
-            return _encode(self._change(resource, old, apply_patch(old, operations), subresource))
+            return _encode(self._change(resource, old, apply_patch(old, as_json(list(operations))), subresource))
 
     async def delete(
         self,
@@ -200,12 +201,12 @@ class FakeKube:
     def seed(self, manifest: Mapping[str, Any]) -> Object:
         """Put an object there as it stands, with its uid and status; what is missing is made up. Replaces one of that name."""
         resource = BY_KIND[manifest["kind"]]
-        metadata = manifest["metadata"]
+        metadata = as_json(manifest["metadata"])
         namespace = metadata.get("namespace", "default") if resource.namespaced else ""
         item = object_rules.fresh(resource, manifest, metadata["name"], namespace, metadata.get("uid") or self._uid())
         item["metadata"] = {"creationTimestamp": self._now(), **item["metadata"], **metadata}
         if manifest.get("status"):
-            item["status"] = filled(resource.kind, manifest["status"])
+            item["status"] = filled(resource.kind, as_json(manifest["status"]))
         return self._store(resource, self._objects.get((resource.kind, namespace, metadata["name"])), item)
 
     def object(self, resource: Resource, namespace: str, name: str) -> Object | None:
@@ -401,4 +402,4 @@ def _without_version(item: Object) -> Object:
 
 
 def _encode(item: Mapping[str, Any]) -> bytes:
-    return json.dumps(item).encode()
+    return msgspec.json.encode(item)

@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from batchpools.api import names
 from batchpools.kube.errors import ForbiddenError, InvalidError
 from batchpools.kube.port import Resource
@@ -36,7 +38,7 @@ def fresh(resource: Resource, manifest: Mapping[str, Any], name: str, namespace:
         raise InvalidError(sentence, 422, "Invalid")
     if resource.group == names.GROUP and not (manifest.get("kind") and manifest.get("apiVersion")):
         raise InvalidError(f"the object provided is unrecognized (must be of type {resource.kind})", 400, "BadRequest")
-    item = copy.deepcopy(dict(manifest))
+    item: Object = as_json(manifest)
     item["apiVersion"] = api_version(resource)
     item["kind"] = resource.kind
     given = item.get("metadata") or {}
@@ -49,6 +51,11 @@ def fresh(resource: Resource, manifest: Mapping[str, Any], name: str, namespace:
         item["status"] = filled(resource.kind)
     item["metadata"] = metadata
     return item
+
+
+def as_json(value: Any) -> Any:
+    """A value as it arrives: tuples are lists, structs are objects, and nothing is shared with the sender."""
+    return msgspec.json.decode(msgspec.json.encode(value))
 
 
 def has_status(resource: Resource) -> bool:

@@ -1,0 +1,476 @@
+"""The applier: what may be repeated is harmless, what is lost is found again, who does not lead writes nothing."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from batchpools.api import names
+from batchpools.api.reasons import RequeueReason
+from batchpools.api.states import PoolState
+from batchpools.core.identity import Key
+from batchpools.core.plan import (
+    AddFinalizer,
+    Create,
+    Delete,
+    DrainNode,
+    Effect,
+    EndJob,
+    Event,
+    Plan,
+    ReleaseNode,
+    RemoveFinalizer,
+    WriteStatus,
+)
+from batchpools.core.views import PoolStatus
+from batchpools.kube.applier import Applier, NotLeadingError, Outcome
+from batchpools.kube.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    KubeError,
+    ServerError,
+    UnreachableError,
+)
+from batchpools.kube.resources import EVENTS, POOL_NODES, POOLS
+from batchpools.testing.builders import NAMESPACE, key_of, manifest, meta, node, pool
+from batchpools.testing.fake_kube import FakeKube
+from batchpools.testing.object_rules import Object
+from batchpools.testing.virtual_time import VirtualClock, run_virtual, settle
+
+POOL = pool("demo")
+KEY, UID = key_of(POOL), POOL.metadata.uid
+
+
+class Ledger:
+    """Notes what it is asked to do."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, ...]] = []
+
+    def drain_node(self, pod_uid: str, reason: RequeueReason) -> bool:
+        self.asked.append(("drain", pod_uid, reason))
+        return False
+
+    def release_node(self, pod_uid: str) -> bool:
+        self.asked.append(("release", pod_uid))
+        return False
+
+    def end_job(self, namespace: str, job: str) -> bool:
+        self.asked.append(("end", namespace, job))
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"the applier only commands, it does not read {name}")
+
+
+class Scene:
+    """A FakeKube with Pool `demo`, and an applier that leads with epoch 7."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.server = FakeKube(clock)
+        self.server.seed(manifest(POOL))
+        self.ledger = Ledger()
+        self.epoch: int | None = 7
+        self.applier = Applier(self.server, clock, lambda: self.epoch, self.ledger)  # type: ignore[arg-type]
+
+    async def do(self, *effects: Effect, status: PoolStatus | None = None, **plan: Any) -> Any:
+        return await self.applier.apply(KEY, UID, Plan(effects=effects, status=status, **plan))
+
+    def pool(self) -> Object:
+        held = self.server.object(POOLS, NAMESPACE, "demo")
+        assert held is not None
+        return held
+
+
+def create(name: str = "demo-0001", owner_uid: str = UID) -> Create:
+    child = node(name, metadata=meta(name, kind="PoolNode", owner=POOL))
+    return Create(key_of(child), manifest(child), owner_uid)
+
+
+def play(story: Any) -> None:
+    async def main(clock: VirtualClock) -> None:
+        await story(Scene(clock))
+
+    run_virtual(main)
+
+
+# ---------------------------------------------------------------- order and restarts
+
+
+def test_effects_come_in_order_then_the_status_then_events() -> None:
+    async def story(scene: Scene) -> None:
+        told = Event(KEY, UID, "Resized", "two nodes more")
+        await scene.do(
+            AddFinalizer(KEY, UID, names.FINALIZER_POOL), create(), status=PoolStatus(selector="a=b"), events=(told,)
+        )
+        writes = [(one.verb, one.kind, one.subresource) for one in scene.server.calls if one.verb != "get"]
+        assert writes == [
+            ("patch", "Pool", ""),
+            ("create", "PoolNode", ""),
+            ("patch", "Pool", "status"),
+            ("create", "Event", ""),
+        ]
+
+    play(story)
+
+
+def test_a_failed_effect_leaves_status_and_events_unwritten_and_the_plan_can_be_repeated() -> None:
+    """The operator is restarted between two effects: the second run finds the first effect done."""
+
+    async def story(scene: Scene) -> None:
+        scene.server.faults.fail("create", ServerError("etcd", 500), kind="PoolNode")
+        effects = (AddFinalizer(KEY, UID, names.FINALIZER_POOL), create())
+        with pytest.raises(ServerError):
+            await scene.do(*effects, status=PoolStatus(selector="a=b"))
+        assert scene.pool()["status"]["epoch"] == 0
+        assert await scene.do(*effects, status=PoolStatus(selector="a=b")) == ()
+        assert scene.pool()["metadata"]["finalizers"] == [names.FINALIZER_POOL]
+        assert scene.pool()["status"]["selector"] == "a=b"
+        assert len(scene.server.objects(POOL_NODES)) == 1
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    "effect",
+    [
+        create(),
+        Delete(KEY, UID),
+        AddFinalizer(KEY, UID, "a/b"),
+        RemoveFinalizer(KEY, UID, "a/b"),
+        WriteStatus(KEY, UID, PoolStatus()),
+        DrainNode("pod", RequeueReason.POOL_RESIZED),
+        EndJob(NAMESPACE, "primes"),
+    ],
+    ids=lambda effect: type(effect).__name__,
+)
+def test_who_does_not_lead_does_nothing(effect: Effect) -> None:
+    async def story(scene: Scene) -> None:
+        scene.epoch = None
+        with pytest.raises(NotLeadingError):
+            await scene.do(effect)
+        assert scene.server.calls == []
+        assert scene.ledger.asked == []
+
+    play(story)
+
+
+def test_leadership_that_is_lost_between_two_effects_stops_the_second() -> None:
+    async def story(scene: Scene) -> None:
+        gate = scene.server.faults.hold("create", kind="PoolNode", after=True)
+        doing = asyncio.create_task(scene.do(create("demo-0001"), create("demo-0002"), status=PoolStatus()))
+        await settle()
+        scene.epoch = None
+        gate.set()
+        with pytest.raises(NotLeadingError):
+            await doing
+        assert [one["metadata"]["name"] for one in scene.server.objects(POOL_NODES)] == ["demo-0001"]
+        assert scene.server.count("patch") == 0
+
+    play(story)
+
+
+def test_the_ledger_gets_its_commands() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.do(DrainNode("p1", RequeueReason.POOL_RESIZED), ReleaseNode("p2"), EndJob("ns", "primes"))
+        assert scene.ledger.asked == [("drain", "p1", "PoolResized"), ("release", "p2"), ("end", "ns", "primes")]
+        assert scene.server.calls == []
+
+    play(story)
+
+
+# ---------------------------------------------------------------- create
+
+
+def test_a_create_whose_answer_was_lost_succeeds_the_second_time() -> None:
+    async def story(scene: Scene) -> None:
+        scene.server.faults.lose_answer("create")
+        with pytest.raises(UnreachableError):
+            await scene.do(create())
+        assert await scene.do(create()) == ()
+
+    play(story)
+
+
+def test_a_name_that_somebody_else_holds_is_a_conflict_and_nothing_is_adopted() -> None:
+    async def story(scene: Scene) -> None:
+        scene.server.seed(manifest(node("demo-0001")))
+        (refusal,) = await scene.do(create(), create("demo-0002"))
+        assert (refusal.outcome, refusal.key.name) == (Outcome.NAME_CONFLICT, "demo-0001")
+        assert len(scene.server.objects(POOL_NODES)) == 2
+
+    play(story)
+
+
+@pytest.mark.parametrize("owner", [POOL, pool("demo", metadata=meta("demo", uid="former"))], ids=["ours", "former"])
+def test_a_terminating_object_of_that_name_is_waited_for(owner: Any) -> None:
+    async def story(scene: Scene) -> None:
+        held = node("demo-0001", metadata=meta("demo-0001", kind="PoolNode", owner=owner, finalizers=("a/b",)))
+        scene.server.seed(manifest(held))
+        await scene.server.delete(POOL_NODES, NAMESPACE, "demo-0001", uid=held.metadata.uid)
+        (refusal,) = await scene.do(create())
+        assert refusal.outcome == Outcome.TERMINATING
+
+    play(story)
+
+
+def test_a_name_that_becomes_free_while_we_look_is_asked_for_again_later() -> None:
+    async def story(scene: Scene) -> None:
+        scene.server.seed(manifest(node("demo-0001")))
+        gate = scene.server.faults.hold("get", kind="PoolNode")
+        doing = asyncio.create_task(scene.do(create()))
+        await settle()
+        scene.server.remove(POOL_NODES, NAMESPACE, "demo-0001")
+        gate.set()
+        (refusal,) = await doing
+        assert refusal.outcome == Outcome.TERMINATING
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ForbiddenError('pods "x" is forbidden: exceeded quota: small', 403, "Forbidden"),
+        InvalidError('Pod "x" is invalid: spec.containers: Required value', 422, "Invalid"),
+    ],
+    ids=["quota", "invalid"],
+)
+def test_what_the_api_server_refuses_comes_back_in_its_own_words(error: KubeError) -> None:
+    async def story(scene: Scene) -> None:
+        scene.server.faults.fail("create", error, kind="PoolNode")
+        (refusal,) = await scene.do(create(), status=PoolStatus(selector="a=b"))
+        assert (refusal.outcome, refusal.sentence) == (Outcome.REFUSED, error.sentence)
+        assert scene.pool()["status"]["selector"] == "a=b"
+
+    play(story)
+
+
+# ---------------------------------------------------------------- delete, finalizers
+
+
+def test_only_the_meant_life_is_deleted_and_gone_is_success() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.do(Delete(KEY, "former"))
+        assert scene.pool()
+        await scene.do(Delete(KEY, UID))
+        await scene.do(Delete(KEY, UID))
+        assert scene.server.object(POOLS, NAMESPACE, "demo") is None
+
+    play(story)
+
+
+def test_finalizers_of_others_stay() -> None:
+    async def story(scene: Scene) -> None:
+        scene.server.seed(manifest(pool("demo", metadata=meta("demo", kind="Pool", finalizers=("them/theirs",)))))
+        await scene.do(AddFinalizer(KEY, UID, "us/ours"))
+        assert scene.pool()["metadata"]["finalizers"] == ["them/theirs", "us/ours"]
+        await scene.do(RemoveFinalizer(KEY, UID, "us/ours"))
+        assert scene.pool()["metadata"]["finalizers"] == ["them/theirs"]
+
+    play(story)
+
+
+def test_a_finalizer_that_somebody_adds_between_our_read_and_our_write_is_not_lost() -> None:
+    async def story(scene: Scene) -> None:
+        gate = scene.server.faults.hold("patch", kind="Pool")
+        doing = asyncio.create_task(scene.do(AddFinalizer(KEY, UID, "us/ours")))
+        await settle()
+        scene.server.seed(manifest(pool("demo", metadata=meta("demo", kind="Pool", finalizers=("them/theirs",)))))
+        gate.set()
+        await doing
+        assert scene.pool()["metadata"]["finalizers"] == ["them/theirs", "us/ours"]
+
+    play(story)
+
+
+def test_a_status_that_changes_meanwhile_does_not_disturb_a_finalizer() -> None:
+    async def story(scene: Scene) -> None:
+        gate = scene.server.faults.hold("patch", kind="Pool")
+        doing = asyncio.create_task(scene.do(AddFinalizer(KEY, UID, "us/ours")))
+        await settle()
+        scene.server.set_status(POOLS, NAMESPACE, "demo", selector="x=y")
+        gate.set()
+        await doing
+        assert scene.server.count("patch") == 1
+
+    play(story)
+
+
+def test_finalizers_that_never_stand_still_are_given_up_for_now() -> None:
+    async def story(scene: Scene) -> None:
+        restless = 0
+
+        async def disturb() -> None:
+            nonlocal restless
+            while True:
+                restless += 1
+                finalizers = (f"them/n{restless}",)
+                scene.server.seed(manifest(pool("demo", metadata=meta("demo", kind="Pool", finalizers=finalizers))))
+                await asyncio.sleep(0)
+
+        disturbing = asyncio.create_task(disturb())
+        with pytest.raises(ConflictError):
+            await scene.do(AddFinalizer(KEY, UID, "us/ours"))
+        disturbing.cancel()
+
+    play(story)
+
+
+def test_a_finalizer_of_another_life_or_of_nothing_is_done() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.do(
+            RemoveFinalizer(KEY, "former", "us/ours"), RemoveFinalizer(Key("Pool", NAMESPACE, "x"), "y", "z")
+        )
+        assert scene.server.count("patch") == 0
+
+    play(story)
+
+
+# ---------------------------------------------------------------- status
+
+
+def test_a_status_carries_the_epoch() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.do(status=PoolStatus(selector="a=b"))
+        assert scene.pool()["status"]["epoch"] == 7
+
+    play(story)
+
+
+def test_a_status_equal_to_the_present_one_is_not_written_whoever_wrote_it() -> None:
+    async def story(scene: Scene) -> None:
+        plan = Plan(status=PoolStatus(selector="a=b"))
+        await scene.applier.apply(KEY, UID, plan, current=PoolStatus(selector="a=b", epoch=6))
+        assert scene.server.calls == []
+
+    play(story)
+
+
+def test_the_status_of_another_life_is_not_written() -> None:
+    """Safety rule S5.1: a task that was deleted and made again does not get the old run's result."""
+
+    async def story(scene: Scene) -> None:
+        assert not await scene.applier.write_status(WriteStatus(KEY, "former", PoolStatus(selector="a=b")))
+        assert not await scene.applier.write_status(WriteStatus(Key("Pool", NAMESPACE, "x"), "y", PoolStatus()))
+        assert await scene.applier.write_status(WriteStatus(KEY, UID, PoolStatus(selector="c=d")))
+        assert scene.pool()["status"]["selector"] == "c=d"
+
+    play(story)
+
+
+def test_a_leader_that_was_replaced_without_knowing_is_refused_by_the_api_server() -> None:
+    async def story(scene: Scene) -> None:
+        scene.server.set_status(POOLS, NAMESPACE, "demo", epoch=8)
+        with pytest.raises(InvalidError):
+            await scene.do(status=PoolStatus(selector="a=b"))
+
+    play(story)
+
+
+def test_counters_hold_up_nobody_and_only_the_newest_is_written() -> None:
+    async def story(scene: Scene) -> None:
+        for nodes in range(1, 200):
+            await scene.do(status=PoolStatus(current_dedicated_nodes=nodes), urgent=False)
+        assert scene.server.calls == []
+        await asyncio.sleep(1)
+        assert scene.server.count("patch") == 1
+        assert scene.pool()["status"]["currentDedicatedNodes"] == 199
+
+    play(story)
+
+
+def test_counters_go_out_twenty_a_second_and_urgent_writes_do_not_wait() -> None:
+    async def story(scene: Scene) -> None:
+        pools = [pool(f"p{n:03d}") for n in range(200)]
+        for one in pools:
+            scene.server.seed(manifest(one))
+            plan = Plan(status=PoolStatus(current_dedicated_nodes=1), urgent=False)
+            await scene.applier.apply(key_of(one), one.metadata.uid, plan)
+        await asyncio.sleep(5)
+        written = scene.server.count("patch")
+        assert 100 <= written <= 125
+        await scene.do(status=PoolStatus(state=PoolState.DELETING))
+        assert scene.pool()["status"]["state"] == "Deleting"
+        await asyncio.sleep(10)
+        assert scene.server.count("patch") == 201
+
+    play(story)
+
+
+def test_an_urgent_write_takes_the_place_of_counters_that_wait_or_are_on_their_way() -> None:
+    async def story(scene: Scene) -> None:
+        gate = scene.server.faults.hold("patch", kind="Pool")
+        await scene.do(status=PoolStatus(current_dedicated_nodes=1), urgent=False)
+        await settle()
+        await scene.do(status=PoolStatus(current_dedicated_nodes=2), urgent=False)
+        urgent = asyncio.create_task(scene.do(status=PoolStatus(current_dedicated_nodes=3)))
+        await settle()
+        assert not urgent.done(), "an older write is on its way and might come later"
+        gate.set()
+        await urgent
+        await asyncio.sleep(5)
+        assert scene.server.count("patch") == 2
+        assert scene.pool()["status"]["currentDedicatedNodes"] == 3
+
+    play(story)
+
+
+def test_counters_that_the_world_has_caught_up_with_are_forgotten() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.do(status=PoolStatus(current_dedicated_nodes=1), urgent=False)
+        await scene.applier.apply(KEY, UID, Plan(status=PoolStatus(), urgent=False), current=PoolStatus(epoch=3))
+        await asyncio.sleep(5)
+        assert scene.server.calls == []
+
+    play(story)
+
+
+def test_counters_are_tried_again_after_an_error() -> None:
+    async def story(scene: Scene) -> None:
+        scene.server.faults.fail("patch", UnreachableError("refused"), times=3)
+        await scene.do(status=PoolStatus(current_dedicated_nodes=1), urgent=False)
+        await asyncio.sleep(10)
+        assert scene.pool()["status"]["currentDedicatedNodes"] == 1
+
+    play(story)
+
+
+@pytest.mark.parametrize("epoch", [None, 9])
+def test_counters_of_a_reign_that_is_over_are_not_written(epoch: int | None) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.do(status=PoolStatus(current_dedicated_nodes=1), urgent=False)
+        scene.epoch = epoch
+        await asyncio.sleep(5)
+        assert scene.server.calls == []
+
+    play(story)
+
+
+# ---------------------------------------------------------------- events
+
+
+def test_an_event_names_its_object() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.do(events=(Event(KEY, UID, "AllocationFailed", "no room", warning=True),))
+        (event,) = scene.server.objects(EVENTS)
+        assert event["involvedObject"] == {
+            "apiVersion": names.API_VERSION,
+            "kind": "Pool",
+            "name": "demo",
+            "namespace": NAMESPACE,
+            "uid": UID,
+        }
+        assert (event["type"], event["reason"], event["message"]) == ("Warning", "AllocationFailed", "no room")
+
+    play(story)
+
+
+def test_an_event_that_cannot_be_published_is_passed_over() -> None:
+    async def story(scene: Scene) -> None:
+        scene.server.faults.fail("create", ForbiddenError("no", 403), kind="Event")
+        await scene.do(events=(Event(KEY, UID, "A", "b"), Event(KEY, UID, "C", "d")))
+        assert [event["reason"] for event in scene.server.objects(EVENTS)] == ["C"]
+
+    play(story)
