@@ -75,7 +75,7 @@ class Namespace:
         text = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found")
         return json.loads(text) if text.strip() else {}
 
-    def list(self, kind: str, *arguments: str) -> list[Manifest]:
+    def every(self, kind: str, *arguments: str) -> list[Manifest]:
         """All objects of a kind."""
         items: list[Manifest] = json.loads(self.kubectl("get", kind, "-o", "json", *arguments))["items"]
         return items
@@ -112,7 +112,17 @@ class Namespace:
 
     def nodes(self, pool: str) -> list[Manifest]:
         """The PoolNodes of a pool."""
-        return self.list("poolnodes", f"--field-selector=spec.poolName={pool}")
+        return self.every("poolnodes", f"--field-selector=spec.poolName={pool}")
+
+    def processes(self, pod: str, program: str) -> "list[str]":
+        """Command lines of that program in a pod's task container."""
+        script = (
+            "import pathlib\n"
+            "for path in pathlib.Path('/proc').glob('[0-9]*/cmdline'):\n"
+            "    print(path.read_bytes().replace(b'\\0', b' ').decode().strip())"
+        )
+        lines = self.kubectl("exec", pod, "-c", "task", "--", "python3", "-c", script).splitlines()
+        return sorted(line for line in lines if line.split(" ")[0] == program)
 
     def output(self, task: str, *flags: str) -> str:
         """A task's output as the CLI shows it."""

@@ -80,8 +80,8 @@ def test_a_deleted_pool_goes_with_its_nodes_and_its_tasks_wait(space: Namespace)
     space.wait_for("btask", "orphan.one", lambda status: status["state"] == "Running")
 
     space.kubectl("delete", "bpool", "demo", "--wait=true", "--timeout=60s")
-    assert space.list("poolnodes") == []
-    assert space.list("pods") == []
+    assert space.every("poolnodes") == []
+    assert space.every("pods") == []
     status = space.wait_for("btask", "orphan.one", lambda seen: seen["state"] == "Active")
     assert status["requeueCount"] == 1
     told = space.wait_for("bjob", "orphan", lambda seen: condition(seen, "Schedulable").get("status") == "False")

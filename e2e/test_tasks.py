@@ -13,7 +13,7 @@ def test_a_job_of_higher_priority_runs_first_and_running_tasks_are_not_disturbed
     space.wait_for("btask", "blocker.one", lambda status: status["state"] == "Running")
     space.apply(job("low", [sh(str(n), mark) for n in range(3)], priority=-10))
     space.apply(job("high", [sh(str(n), mark) for n in range(3)], priority=10))
-    until(lambda: len(space.list("btask")) == 7, "all tasks are there")
+    until(lambda: len(space.every("btask")) == 7, "all tasks are there")
     pod = space.status("bnode", "demo-0000")["podName"]
     space.kubectl("exec", pod, "-c", "task", "--", "touch", "/mnt/batch/shared/go")
 
@@ -112,8 +112,7 @@ def test_a_careless_task_leaves_nothing_running(space: Namespace) -> None:
 
     assert space.finished("bjob", "messy")["result"] == "Success"
     pod = space.status("bnode", "demo-0000")["podName"]
-    find = "import pathlib; print([p.read_bytes() for p in pathlib.Path('/proc').glob('[0-9]*/cmdline') if b'sleep' in p.read_bytes()])"
-    assert space.kubectl("exec", pod, "-c", "task", "--", "python3", "-c", find).strip() == "[]"
+    assert space.processes(pod, "sleep") == []
 
 
 def test_a_task_killed_for_memory_reports_exit_code_137(space: Namespace) -> None:
@@ -155,15 +154,11 @@ def test_deleting_a_task_or_a_job_ends_what_runs(space: Namespace) -> None:
         space.wait_for("btask", f"gone.{one}", lambda status: status["state"] == "Running")
     pod = space.status("bnode", "demo-0000")["podName"]
 
-    def sleeping() -> str:
-        find = "import pathlib; print(*sorted(p.read_bytes().split(b'\\0')[1].decode() for p in pathlib.Path('/proc').glob('[0-9]*/cmdline') if p.read_bytes().startswith(b'sleep')))"
-        return space.kubectl("exec", pod, "-c", "task", "--", "python3", "-c", find).strip()
-
     space.kubectl("delete", "btask", "gone.a")
-    until(lambda: sleeping() == "556", "the deleted task's process is gone")
+    until(lambda: space.processes(pod, "sleep") == ["sleep 556"], "the deleted task's process is gone")
     space.kubectl("delete", "bjob", "gone", "--wait=true", "--timeout=60s")
-    assert sleeping() == ""
-    assert space.list("btask") == []
+    assert space.processes(pod, "sleep") == []
+    assert space.every("btask") == []
 
 
 def test_kubectl_wait_sees_the_end_of_a_job(space: Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Builds the programs of the local cluster from Go modules, once, into the cache. Each lands by a rename, so a broken build resumes."""
+"""Builds the programs of the local cluster from Go modules, once, into the cache. A broken build resumes."""
 
 import fcntl
 import os

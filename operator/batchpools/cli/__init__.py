@@ -1,4 +1,4 @@
 """kubectl-batch: reads and explains pools, nodes, jobs and tasks with the user's own rights.
 
-One file a verb; a verb is a module with `add(subparsers)` and a coroutine. It has no rights of its own.
+One file a verb; a verb is a module with `add(verbs, common)` and a coroutine `run`. It has no rights of its own.
 """

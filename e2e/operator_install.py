@@ -1,0 +1,125 @@
+"""The operator on the cluster of the stories: installed by Helm once, and what can be done to it."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from e2e.cluster import choose
+from e2e.cluster.images import ROOT
+from e2e.cluster.local import LocalCluster
+from e2e.stories import until
+
+NAMESPACE = "batchpools-system"
+_FAST = {
+    "leaseDuration": 6,
+    "renewDeadline": 4,
+    "retryPeriod": 1,
+}  # failover in seconds; the chart's default is 15/10/2
+
+
+class Installation:
+    """An installed operator and the cluster under it."""
+
+    def __init__(self, cluster: choose.Cluster, *, fast: bool = True) -> None:
+        self.cluster = cluster
+        self._fast = fast
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's."""
+        return self.cluster.kubeconfig
+
+    @property
+    def kubectl_program(self) -> str:
+        """Ours where we built one."""
+        return self._program("kubectl")
+
+    def install(self) -> None:
+        """Bring the cluster up, load images, install or upgrade the chart, wait until every replica is ready."""
+        self.cluster.up()
+        image, _, tag = choose.load_images(self.cluster).rpartition(":")
+        values = {"image.repository": image, "image.tag": tag}
+        if self._fast:
+            values |= {f"leaderElection.{key}": str(value) for key, value in _FAST.items()}
+        sets = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
+        chart = str(ROOT / "charts/batchpools")
+        self._run("helm", "upgrade", "--install", "batchpools", chart, "-n", NAMESPACE, "--create-namespace", *sets)
+        self.kubectl("rollout", "restart", "deployment/batchpools")  # the tag stays the same when the code changes
+        self.kubectl("rollout", "status", "deployment/batchpools", "--timeout=120s")
+        until(lambda: self.leader() != "", "an operator leads")
+
+    def kubectl(self, *arguments: str) -> str:
+        """kubectl in the operator's namespace."""
+        return self._run("kubectl", "-n", NAMESPACE, *arguments)
+
+    def leader(self) -> str:
+        """The pod of the replica that leads; empty when none does."""
+        lease = json.loads(
+            self.kubectl("get", "lease", "batchpools-operator", "-o", "json", "--ignore-not-found") or "{}"
+        )
+        holder = str(lease.get("spec", {}).get("holderIdentity", ""))
+        return holder.partition("_")[0]
+
+    def kill_leader(self) -> str:
+        """SIGKILL the leading process: its pod is deleted without grace, nothing is released. The new leader's pod."""
+        former = self.leader()
+        self.kubectl("delete", "pod", former, "--grace-period=0", "--force")
+
+        def other() -> str:
+            present = self.leader()
+            return present if present != former else ""
+
+        return until(other, "another replica leads")
+
+    @contextmanager
+    def without_api_server(self) -> Iterator[None]:
+        """The API server is dead in here (only on the local cluster)."""
+        assert isinstance(self.cluster, LocalCluster)
+        with self.cluster.without("apiserver"):
+            yield
+        until(self._answers, "the API server answers again")
+
+    def metric(self, name: str) -> dict[str, float]:
+        """Samples of a metric of the API server, by their labels' text."""
+        lines = self._run("kubectl", "get", "--raw", "/metrics").splitlines()
+        pairs = (line.rpartition(" ") for line in lines if line.startswith(name + "{"))
+        return {labels: float(value) for labels, _, value in pairs}
+
+    def writes(self) -> float:
+        """POST, PUT and PATCH of our group that the API server has answered, all resources and /status."""
+        verbs = ('verb="POST"', 'verb="PUT"', 'verb="PATCH"', 'verb="APPLY"')
+        samples = self.metric("apiserver_request_total").items()
+        return sum(
+            value
+            for labels, value in samples
+            if 'group="batchpools.dev"' in labels and any(verb in labels for verb in verbs)
+        )
+
+    def _answers(self) -> bool:
+        try:
+            self._run("kubectl", "get", "--raw", "/readyz")
+        except AssertionError:
+            return False
+        return True
+
+    def _run(self, program: str, *arguments: str) -> str:
+        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
+        command = [self._program(program), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environment)
+        if done.returncode != 0:
+            raise AssertionError(f"{program} {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def _program(self, name: str) -> str:
+        if isinstance(self.cluster, LocalCluster):
+            return str(self.cluster.programs / name)
+        return shutil.which(name) or name
+
+
+def logs_of(installation: Installation) -> str:
+    """The last lines of every replica, for a failed story."""
+    return installation.kubectl("logs", "-l", "app.kubernetes.io/component=operator", "--tail=40", "--prefix")
