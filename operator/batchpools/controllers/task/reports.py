@@ -64,18 +64,24 @@ class Reports:
 
     def inventory(self, node: NodeIdentity, inventory: link.Inventory) -> None:
         """What the node knows of runs. What it does not list, it does not have (results follow in the same frame)."""
-        page = self._book.nodes.know(node)
+        self._book.nodes.know(node)
+        believed = set(self._book.on_pod.get(node.pod_uid, ()))
         for run in inventory.live:
             self._live_run(node, run)
         for text in inventory.acknowledged:
             self._acknowledged_run(node, text)
         listed = {run.execution_id for run in inventory.live}
-        asyncio.get_running_loop().call_soon(self._after_inventory, node, listed)
-        page.heard = True
+        asyncio.get_running_loop().call_soon(self._after_inventory, node, believed, listed)
 
-    def _after_inventory(self, node: NodeIdentity, listed: set[str]) -> None:
-        """The inventory's frame has been handled: what is still believed to run there, but is not listed, is lost."""
-        for uid in list(self._book.on_pod.get(node.pod_uid, ())):
+    def _after_inventory(self, node: NodeIdentity, believed: set[str], listed: set[str]) -> None:
+        """The inventory's frame has been handled: what was believed to run there, but is not listed, is lost.
+
+        Only now does the node take tasks: what is sent to it after its inventory is not in the inventory.
+        """
+        page = self._book.nodes.get(node.pod_uid)
+        if page is not None:
+            page.heard = True
+        for uid in believed & self._book.on_pod.get(node.pod_uid, set()):
             entry = self._book.entries[uid]
             state = entry.state
             if isinstance(state, Bound | Running | Ending) and str(state.execution) not in listed:
