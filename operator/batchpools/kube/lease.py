@@ -119,6 +119,7 @@ class LeaderElector:
             self._deadline = began + self._timing.renew if held >= self._floor else 0.0
         elif held:
             await self._step_down()
+            self._floor = max(self._floor, held)
             self._epoch, self._deadline = held, began + self._timing.renew
             _log.info("leading with epoch %d", held)
             await self._on_lead(held)
