@@ -64,7 +64,7 @@ def test_a_pool_that_shrinks_lets_idle_nodes_go_first(space: Namespace) -> None:
     assert (status["state"], status.get("requeueCount", 0)) == ("Running", 0)
 
 
-def test_a_deleted_node_is_drained_and_replaced_under_the_lowest_free_name(space: Namespace) -> None:
+def test_a_deleted_node_is_drained_and_replaced_under_the_lowest_name_that_is_free(space: Namespace) -> None:
     space.apply(pool(), job("again", [sh("one", "echo run >> $AZ_BATCH_NODE_SHARED_DIR/runs; sleep ${NAP:-600}")]))
     space.wait_for("btask", "again.one", lambda status: status["state"] == "Running")
 
@@ -72,7 +72,7 @@ def test_a_deleted_node_is_drained_and_replaced_under_the_lowest_free_name(space
     status = space.wait_for(
         "btask", "again.one", lambda seen: seen.get("requeueCount") == 1 and seen["state"] == "Running"
     )
-    assert (status.get("retryCount", 0), status["poolNodeName"]) == (0, "demo-0000")
+    assert (status.get("retryCount", 0), status["poolNodeName"]) == (0, "demo-0001")
 
 
 def test_a_deleted_pool_goes_with_its_nodes_and_its_tasks_wait(space: Namespace) -> None:

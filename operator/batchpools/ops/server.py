@@ -13,6 +13,7 @@ from batchpools.hub.port import HubPort
 from batchpools.kube.cache import Cache
 from batchpools.kube.port import KubeApi
 from batchpools.ops import answers
+from batchpools.ops.from_cache import explain_from_cache
 from batchpools.ops.front_proxy import FrontProxy, load_front_proxy
 from batchpools.ops.task_logs import LogError, TaskLogs
 
@@ -94,11 +95,11 @@ class OpsServer:
 
     async def _explain(self, request: web.Request) -> web.StreamResponse:
         namespace, name = request.match_info["namespace"], request.match_info["name"]
-        told = self._ledger.explain(namespace, name)
+        leading = self._leading()
+        told = self._ledger.explain(namespace, name) if leading else explain_from_cache(self._cache, namespace, name)
         if told is None:
             return answers.refusal(404, "NotFound", f"Task {name!r} is not in namespace {namespace!r}.")
-        source = "leader" if self._leading() else "standby"
-        return web.json_response({**told._asdict(), "source": source})
+        return web.json_response({**told._asdict(), "source": "leader" if leading else "standby"})
 
 
 def _static(body: object) -> Handler:
