@@ -1,24 +1,16 @@
 """The two API servers that the contract suite runs against: FakeKube, and the real one in a namespace of its own."""
 
 import asyncio
-import os
-import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from tests.kube.real_server import own_group, own_namespace
 
-from batchpools.kube.client import KubeClient
-from batchpools.kube.credentials import load_credentials
-from batchpools.kube.errors import KubeError
 from batchpools.kube.port import KubeApi
-from batchpools.kube.resources import NAMESPACES, TASKS
 from batchpools.testing.fake_kube import FakeKube
-
-ROOT = Path(__file__).parents[2]
 
 
 @dataclass
@@ -29,37 +21,26 @@ class Server:
     namespace: str
 
 
+@pytest.fixture(scope="session")
+def group_of_run() -> Iterator[str]:
+    """Our CRDs under a group of this run, in the real cluster."""
+    with own_group() as group:
+        yield group
+
+
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.cluster)])
-async def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
-    if request.param == "fake":
+def group(request: pytest.FixtureRequest) -> str:
+    """Empty for FakeKube, else the group in the real cluster."""
+    return str(request.getfixturevalue("group_of_run")) if request.param == "real" else ""
+
+
+@pytest.fixture
+async def server(group: str) -> AsyncIterator[Server]:
+    if not group:
         yield Server(FakeKube(), "default")
         return
-    async for real in _real(monkeypatch):
-        yield real
-
-
-async def _real(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
-    local = ROOT / ".cluster" / "kubeconfig"
-    if "KUBECONFIG" not in os.environ:
-        if not local.exists():
-            pytest.skip("no cluster: neither KUBECONFIG nor .cluster/kubeconfig is there (make up)")
-        monkeypatch.setenv("KUBECONFIG", str(local))
-    client = KubeClient(load_credentials())
-    namespace = f"contract-{uuid.uuid4().hex[:8]}"
-    try:
-        await _need_crds(client)
-        made = await client.create(NAMESPACES, "", {"metadata": {"name": namespace}})
+    async with own_namespace(group) as (client, namespace):
         yield Server(client, namespace)
-        await client.delete(NAMESPACES, "", namespace, uid=decode(made)["metadata"]["uid"])
-    finally:
-        await client.close()
-
-
-async def _need_crds(client: KubeClient) -> None:
-    try:
-        await client.list(TASKS, "default")
-    except KubeError as error:
-        pytest.skip(f"the CRDs are not installed in this cluster (kubectl apply -f crds): {error.sentence}")
 
 
 def decode(raw: bytes) -> Any:

@@ -4,7 +4,6 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +28,9 @@ Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def serving(answer: Answer, token_file: Path | None = None) -> AsyncIterator[tuple[KubeClient, list[float]]]:
+async def serving(
+    answer: Answer, authorization: Callable[[], str] = str
+) -> AsyncIterator[tuple[KubeClient, list[float]]]:
     """A client of a server that answers so, and the pauses that it made (none of which takes time)."""
     server = web.Server(answer)
     runner = web.ServerRunner(server)
@@ -42,7 +43,7 @@ async def serving(answer: Answer, token_file: Path | None = None) -> AsyncIterat
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
 
-    credentials = Credentials(f"http://127.0.0.1:{port}", ssl.create_default_context(), token_file)
+    credentials = Credentials(f"http://127.0.0.1:{port}", ssl.create_default_context(), authorization)
     client = KubeClient(credentials, pause=pause)
     try:
         yield client, pauses
@@ -103,7 +104,7 @@ async def test_an_unavailable_server_is_asked_again_to_read_and_never_to_write()
 
 
 async def test_nobody_there_is_unreachable() -> None:
-    client = KubeClient(Credentials("http://127.0.0.1:1", ssl.create_default_context()))
+    client = KubeClient(Credentials("http://127.0.0.1:1", ssl.create_default_context(), str))
     with pytest.raises(UnreachableError, match="does not answer"):
         await create(client)
     await client.close()
@@ -129,18 +130,16 @@ async def test_an_answer_that_is_no_status_is_an_error_all_the_same() -> None:
             await get(client)
 
 
-async def test_a_token_that_was_changed_on_disk_is_used_at_once(tmp_path: Path) -> None:
+async def test_a_renewed_token_is_used_at_once() -> None:
     seen: list[str] = []
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         seen.append(request.headers["Authorization"])
         return web.json_response({})
 
-    token = tmp_path / "token"
-    token.write_text("first\n")
-    async with serving(answer, token) as (client, _):
+    tokens = iter(["Bearer first", "Bearer second"])
+    async with serving(answer, lambda: next(tokens)) as (client, _):
         await get(client)
-        token.write_text("second\n")
         await get(client)
     assert seen == ["Bearer first", "Bearer second"]
 

@@ -115,6 +115,11 @@ async def test_an_object_without_kind_is_refused(server: Server) -> None:
         await server.api.create(TASKS, server.namespace, {"metadata": {"name": "one"}, "spec": {"jobName": "primes"}})
 
 
+async def test_an_object_of_another_namespace_is_refused(server: Server) -> None:
+    with pytest.raises(InvalidError, match="does not match the namespace"):
+        await create(server, TASKS, namespace="elsewhere")
+
+
 async def test_what_is_not_there_is_not_found(server: Server) -> None:
     with pytest.raises(NotFoundError):
         await read(server, TASKS, "nothing")

@@ -1,27 +1,19 @@
 """Where the API server is and who we are, loaded through the `kubernetes` package: in the cluster, else the kubeconfig."""
 
+import os
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-_IN_CLUSTER_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """A server and how to speak to it."""
+    """A server and how to speak to it. `authorization()` is the header now (tokens rotate), "" for none."""
 
     server: str
     tls: ssl.SSLContext
-    token_file: Path | None = None
-    token_header: str = ""
-
-    def authorization(self) -> str:
-        """The Authorization header now: the projected token rotates, so its file is read each time it is asked for."""
-        if self.token_file is not None:
-            return f"Bearer {self.token_file.read_text().strip()}"
-        return self.token_header
+    authorization: Callable[[], str]
 
 
 def load_credentials() -> Credentials:
@@ -29,16 +21,24 @@ def load_credentials() -> Credentials:
     from kubernetes import client, config  # noqa: PLC0415 (a second of import that the CLI's --help need not pay)
 
     settings: Any = client.Configuration()
-    in_cluster = _IN_CLUSTER_TOKEN.exists()
-    if in_cluster:
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
         config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
-    else:
-        config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+    else:  # KUBECONFIG as it is now: the package reads it when it is imported
+        location = os.environ.get("KUBECONFIG")
+        config.load_kube_config(config_file=location, client_configuration=settings)  # type: ignore[no-untyped-call]
+
+    def authorization() -> str:
+        """The token, which the package renews: from its file once a minute, from an exec plugin when it has run out."""
+        return settings.get_api_key_with_prefix("BearerToken", "authorization") or ""
+
+    return Credentials(settings.host, _tls_of(settings), authorization)
+
+
+def _tls_of(settings: Any) -> ssl.SSLContext:
     tls = ssl.create_default_context(cafile=settings.ssl_ca_cert)
     if not settings.verify_ssl:
         tls.check_hostname = False
         tls.verify_mode = ssl.CERT_NONE
     if settings.cert_file:
         tls.load_cert_chain(settings.cert_file, settings.key_file)
-    token = "" if in_cluster else settings.get_api_key_with_prefix("authorization") or ""
-    return Credentials(settings.host, tls, _IN_CLUSTER_TOKEN if in_cluster else None, token)
+    return tls

@@ -42,6 +42,9 @@ def fresh(resource: Resource, manifest: Mapping[str, Any], name: str, namespace:
     item["apiVersion"] = api_version(resource)
     item["kind"] = resource.kind
     given = item.get("metadata") or {}
+    if given.get("namespace", namespace) != namespace:
+        sentence = "the namespace of the provided object does not match the namespace sent on the request"
+        raise InvalidError(sentence, 400, "BadRequest")
     metadata = {key: given[key] for key in ("labels", "annotations", "finalizers", "ownerReferences") if given.get(key)}
     metadata |= {"name": name, "uid": uid}
     if resource.namespaced:
