@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from kubernetes.config import ConfigException
 
+from batchpools.hub.certificates import new_authority
 from batchpools.kube.credentials import load_credentials
+from batchpools.testing.clock import EPOCH
 
 
 def use_kubeconfig(monkeypatch: pytest.MonkeyPatch, directory: Path, user: dict[str, Any]) -> None:
@@ -45,3 +47,17 @@ def test_no_kubeconfig_at_all_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with pytest.raises(ConfigException):
         load_credentials()
+
+
+def test_a_pod_uses_its_service_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    token, certificate = tmp_path / "token", tmp_path / "ca.crt"
+    token.write_text("abc")
+    certificate.write_text(new_authority(EPOCH).certificate)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "192.0.2.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    monkeypatch.setattr("kubernetes.config.incluster_config.SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr("kubernetes.config.incluster_config.SERVICE_CERT_FILENAME", str(certificate))
+    credentials = load_credentials()
+    assert credentials.server == "https://192.0.2.1:443"
+    assert credentials.authorization().lower() == "bearer abc"
+    assert credentials.tls.verify_mode == ssl.CERT_REQUIRED
