@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNNER := operator/runner
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check lint types unit runner generate verify up down
+.PHONY: help demo test check lint types unit runner generate verify cluster-tests e2e bench image chart up down
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -16,6 +16,12 @@ $(VENV)/.done: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[operator,agent,dev]'
 	@touch $@
+
+demo: venv ## a cluster, the operator and the quickstart, from nothing
+	@$(BIN)/python -m e2e.demo
+
+test: ## everything, on a real cluster; says at the end what it did and how long it took
+	@PYTHON=$(PYTHON) ./e2e/run-all
 
 check: venv lint types unit runner verify ## everything that needs no cluster (before every commit)
 
@@ -39,6 +45,21 @@ generate: venv ## write what is generated: CRDs, state tables
 
 verify: generate ## fail when something generated differs from what is committed
 	git diff --exit-code -- crds charts docs
+
+cluster-tests: venv ## contract and CRD tests against a real API server
+	$(BIN)/pytest -q -m cluster tests
+
+e2e: venv ## user stories on the cluster
+	$(BIN)/pytest -q e2e
+
+bench: venv ## figures: throughput and writes per task
+	$(BIN)/python -m e2e.bench.throughput
+
+image: venv ## build the images and load them into the cluster
+	$(BIN)/python -m e2e.cluster load-image
+
+chart: venv generate ## render tests of the chart
+	$(BIN)/pytest -q tests/chart
 
 up: venv ## start (or find) a cluster to run on
 	$(BIN)/python -m e2e.cluster up

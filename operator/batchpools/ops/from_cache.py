@@ -1,4 +1,4 @@
-"""What a standby can say of a task: what is recorded, and the checks that need no leader. Places in the queue only the leader knows."""
+"""What a standby can say of a task: what is recorded, and the checks that need no leader. Queues only the leader knows."""
 
 from batchpools.api.reasons import Reason
 from batchpools.api.states import TaskState
