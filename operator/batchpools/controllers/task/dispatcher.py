@@ -5,33 +5,31 @@ from collections.abc import Callable
 
 from batchpools.api.durations import parse_duration
 from batchpools.api.reasons import FailureCode
-from batchpools.controllers.task.book import Entry, RunBook
-from batchpools.controllers.task.nodes import PoolKey
-from batchpools.controllers.task.settler import directory_of
+from batchpools.controllers.task.book import RunBook
+from batchpools.controllers.task.entry import Entry, PoolKey, directory_of, task_id
+from batchpools.controllers.task.settler import Settler
 from batchpools.core.identity import NO_ELEMENT, ExecutionId
 from batchpools.core.scheduling.cycle import Binding, schedule
+from batchpools.core.scheduling.fit import job_is_active
 from batchpools.core.tasks.command import argv_of
 from batchpools.core.tasks.lifecycle import Bound, Waiting
 from batchpools.core.views import EnvVar, TaskView
 from batchpools.hub.port import HubPort
 from batchpools.link.messages import Run
 
-Fail = Callable[[Entry, FailureCode, str], None]
+REFUSED_PAUSE = 1.0  # seconds that a node which refused a run is left alone
 
 
 class Dispatcher:
-    """`epoch` is the leader's; `on_latency(seconds)` is told how long each task waited in the book before it was sent."""
+    """`on_latency(seconds)` is told how long each task waited in the queue before it was sent."""
 
-    def __init__(
-        self, book: RunBook, hub: HubPort, monotonic: Callable[[], float], on_latency: Callable[[float], None]
-    ) -> None:
+    def __init__(self, book: RunBook, hub: HubPort, settler: Settler, monotonic: Callable[[], float]) -> None:
         self._book = book
         self._hub = hub
+        self._settler = settler
         self._monotonic = monotonic
-        self._on_latency = on_latency
         self._woken: set[PoolKey] = set()
-        self.epoch = 0
-        self.fail: Fail = lambda *_: None
+        self.on_latency: Callable[[float], None] = lambda _: None
 
     def wake(self, pool: PoolKey) -> None:
         """Look at a pool at the end of this turn of the loop."""
@@ -41,18 +39,33 @@ class Dispatcher:
             asyncio.get_running_loop().call_soon(self._run)
         self._woken.add(pool)
 
+    def pause(self, pod_uid: str) -> None:
+        """The node did not take a run: leave it alone for a moment."""
+        page = self._book.nodes.get(pod_uid)
+        if page is None or page.paused:
+            return
+        page.paused = True
+
+        def resume() -> None:
+            page.paused = False
+            self.wake(page.pool)
+
+        asyncio.get_running_loop().call_later(REFUSED_PAUSE, resume)
+
     def send_again(self, entry: Entry, pod_uid: str) -> bool:
-        """A retry goes to its node, into the same directory; False when the node takes no tasks now."""
-        job = self._book.cache.jobs.get(*entry.job_key)
-        if job is None or job.metadata.uid in self._book.ended_jobs:
+        """A retry goes to its node, where its slots are kept, into the same directory; False when it cannot go there now."""
+        page = self._book.nodes.get(pod_uid)
+        if page is None or not page.takes_tasks or job_is_active(self._book.question(entry)) is not None:
             return False
-        for room in self._book.nodes.rooms((entry.job_key[0], job.spec.pool_name)):
-            if room.pod_uid == pod_uid and room.free >= entry.view.spec.required_slots:
-                return self._send(entry, room.node, pod_uid, fresh=False)
-        return False
+        try:
+            return self._send(entry, page.identity.node, pod_uid, fresh=False)
+        except ValueError:
+            return False  # the next dispatch says so in the task's status
 
     def _run(self) -> None:
         woken, self._woken = self._woken, set()
+        if not self._book.leading:
+            return
         for pool_key in woken:
             queue = self._book.pool_book(pool_key)
             pool = self._book.cache.pools.get(*pool_key)
@@ -64,51 +77,46 @@ class Dispatcher:
 
     def _bind(self, binding: Binding) -> None:
         entry = self._book.entries.get(binding.task.uid)
-        if entry is None:
+        if entry is None or not isinstance(entry.state, Waiting):
             return
         waited = self._monotonic() - entry.since
-        if self._send(entry, binding.node, binding.pod_uid, fresh=True):
-            self._on_latency(waited)
-        elif isinstance(entry.state, Waiting):  # the cycle took it out of the queue, yet it did not leave
-            self._book.enqueue(entry)
+        try:
+            sent = self._send(entry, binding.node, binding.pod_uid, fresh=True)
+        except ValueError as error:
+            self._settler.fail(entry, FailureCode.COMMAND_LAUNCH_FAILED, f"The command cannot be run: {error}.")
+            return
+        if sent:
+            self.on_latency(waited)
+        else:
+            self.pause(binding.pod_uid)
+            self._book.enqueue(entry)  # the cycle took it out of the queue, yet it did not leave
 
     def _send(self, entry: Entry, node: str, pod_uid: str, *, fresh: bool) -> bool:
-        execution = ExecutionId(entry.uid, NO_ELEMENT, self.epoch, max(entry.attempt, entry.status.attempt) + 1)
-        try:
-            run = self._message(entry, execution, fresh=fresh)
-        except ValueError as error:
-            self.fail(entry, FailureCode.COMMAND_LAUNCH_FAILED, str(error))
+        attempt = max(entry.attempt, entry.status.attempt) + 1
+        execution = ExecutionId(entry.uid, NO_ELEMENT, self._book.epoch, attempt)
+        if not self._hub.dispatch(pod_uid, self._message(entry.view, execution, fresh=fresh)):
             return False
-        if not self._hub.dispatch(pod_uid, run):
-            page = self._book.nodes.get(pod_uid)
-            if page is not None:
-                page.heard = False  # its next inventory makes it take tasks again
-            return False
-        entry.attempt = execution.attempt
-        self._book.move(entry, Bound(pod_uid, node, execution, fresh))
+        entry.attempt = attempt
+        self._book.move(entry, Bound(pod_uid, node, execution))
         return True
 
-    def _message(self, entry: Entry, execution: ExecutionId, *, fresh: bool) -> Run:
+    def _message(self, view: TaskView, execution: ExecutionId, *, fresh: bool) -> Run:
         """The run as the agent gets it; ValueError when the command cannot be split."""
-        view = entry.view
         limit = view.spec.constraints.max_wall_clock_time
+        job = self._book.cache.jobs.get(view.metadata.namespace, view.spec.job_name)
         return Run(
             execution_id=str(execution),
-            epoch=self.epoch,
-            task_name=f"{view.metadata.namespace}/{view.metadata.name}",
+            epoch=execution.epoch,
+            task_name=view.metadata.name,
             job=view.spec.job_name,
-            task=view.spec.id or view.metadata.name,
-            directory=directory_of(entry),
+            task=task_id(view),
+            directory=directory_of(view),
             argv=argv_of(view.spec.command, view.spec.command_line),
-            env=_pairs(self._job_env(view), view.spec.env),
+            env=_pairs(job.spec.env if job is not None else (), view.spec.env),
             slots=view.spec.required_slots,
             wall_clock=parse_duration(limit) if limit else 0.0,
             fresh=fresh,
         )
-
-    def _job_env(self, view: TaskView) -> tuple[EnvVar, ...]:
-        job = self._book.cache.jobs.get(view.metadata.namespace, view.spec.job_name)
-        return job.spec.env if job is not None else ()
 
 
 def _pairs(common: tuple[EnvVar, ...], own: tuple[EnvVar, ...]) -> list[str]:

@@ -1,26 +1,26 @@
-"""What each node has room for: its slots, and which tasks hold them."""
+"""What each node has room for: its slots, which tasks hold them, and whether it takes more."""
 
 from dataclasses import dataclass, field
 
-from batchpools.api.reasons import RequeueReason
+from batchpools.controllers.task.entry import PoolKey
 from batchpools.core.ledger import NodeRuns
 from batchpools.core.scheduling.placement import Room
 from batchpools.hub.port import NodeIdentity
 from batchpools.link.messages import NodeReport
 from batchpools.link.words import NodePhase
 
-PoolKey = tuple[str, str]
-
 
 @dataclass(slots=True)
-class NodeBook:
-    """One pod of one node. heard: its inventory of the present epoch has come."""
+class NodePage:
+    """One pod of one node. It takes tasks when every word of it is right."""
 
     identity: NodeIdentity
     total: int = 0
-    ready: bool = False
-    heard: bool = False
-    draining: RequeueReason | None = None
+    ready: bool = False  # its agent says so
+    heard: bool = False  # its inventory of the present epoch and session has come
+    wanted: bool = False  # its PoolNode names this pod, and stays
+    draining: bool = False
+    paused: bool = False  # it refused a moment ago
     holding: dict[str, int] = field(default_factory=dict)
     used: int = 0
     run: int = 0
@@ -31,75 +31,94 @@ class NodeBook:
         """The pool it belongs to."""
         return (self.identity.namespace, self.identity.pool)
 
+    @property
+    def takes_tasks(self) -> bool:
+        """Whether a run may be sent there now."""
+        return self.ready and self.heard and self.wanted and not self.draining and not self.paused
+
 
 class Nodes:
     """All nodes that the leader knows of, by pod uid."""
 
     def __init__(self) -> None:
-        self._nodes: dict[str, NodeBook] = {}
-        self._by_pool: dict[PoolKey, dict[str, NodeBook]] = {}
+        self._pages: dict[str, NodePage] = {}
+        self._by_pool: dict[PoolKey, dict[str, NodePage]] = {}
+        self._drained: set[str] = set()  # pod uids: also of pods that are not connected
 
-    def get(self, pod_uid: str) -> NodeBook | None:
+    def get(self, pod_uid: str) -> NodePage | None:
         """One node."""
-        return self._nodes.get(pod_uid)
+        return self._pages.get(pod_uid)
 
-    def know(self, identity: NodeIdentity) -> NodeBook:
+    def know(self, identity: NodeIdentity) -> NodePage:
         """The node's page, made when it is new."""
-        node = self._nodes.get(identity.pod_uid)
-        if node is None:
-            node = self._nodes[identity.pod_uid] = NodeBook(identity)
-            self._by_pool.setdefault(node.pool, {})[identity.pod_uid] = node
-        return node
+        page = self._pages.get(identity.pod_uid)
+        if page is None:
+            page = NodePage(identity, draining=identity.pod_uid in self._drained)
+            self._pages[identity.pod_uid] = page
+            self._by_pool.setdefault(page.pool, {})[identity.pod_uid] = page
+        return page
 
-    def reported(self, identity: NodeIdentity, report: NodeReport) -> NodeBook:
+    def reported(self, identity: NodeIdentity, report: NodeReport) -> NodePage:
         """The agent says how it stands."""
-        node = self.know(identity)
-        node.total = report.slots
-        node.ready = report.phase == NodePhase.READY
-        return node
+        page = self.know(identity)
+        page.total = report.slots
+        page.ready = report.phase == NodePhase.READY
+        return page
+
+    def drain(self, pod_uid: str) -> None:
+        """It takes no more tasks, ever."""
+        self._drained.add(pod_uid)
+        page = self._pages.get(pod_uid)
+        if page is not None:
+            page.draining = True
+
+    def is_draining(self, pod_uid: str) -> bool:
+        """Whether it takes no more tasks."""
+        return pod_uid in self._drained
 
     def forget(self, pod_uid: str) -> None:
         """The pod is dead and nothing is held on it."""
-        node = self._nodes.pop(pod_uid, None)
-        if node is not None:
-            pool = self._by_pool[node.pool]
+        page = self._pages.pop(pod_uid, None)
+        if page is not None:
+            pool = self._by_pool[page.pool]
             del pool[pod_uid]
             if not pool:
-                del self._by_pool[node.pool]
+                del self._by_pool[page.pool]
 
     def hold(self, pod_uid: str, task_uid: str, slots: int) -> None:
         """A task takes its slots; twice is once."""
-        node = self._nodes.get(pod_uid)
-        if node is not None and task_uid not in node.holding:
-            node.holding[task_uid] = slots
-            node.used += slots
+        page = self._pages.get(pod_uid)
+        if page is not None and task_uid not in page.holding:
+            page.holding[task_uid] = slots
+            page.used += slots
 
     def free(self, pod_uid: str, task_uid: str) -> None:
         """A task gives its slots back; twice is once."""
-        node = self._nodes.get(pod_uid)
-        if node is not None:
-            node.used -= node.holding.pop(task_uid, 0)
+        page = self._pages.get(pod_uid)
+        if page is not None:
+            page.used -= page.holding.pop(task_uid, 0)
 
-    def of_pool(self, pool: PoolKey) -> list[NodeBook]:
+    def of_pool(self, pool: PoolKey) -> list[NodePage]:
         """The nodes of a pool."""
         return list(self._by_pool.get(pool, {}).values())
 
     def rooms(self, pool: PoolKey) -> list[Room]:
         """The nodes of a pool that take tasks."""
         return [
-            Room(node.identity.node, node.identity.pod_uid, node.total, node.total - node.used)
-            for node in self.of_pool(pool)
-            if node.ready and node.heard and node.draining is None
+            Room(page.identity.node, page.identity.pod_uid, page.total, page.total - page.used)
+            for page in self.of_pool(pool)
+            if page.takes_tasks
         ]
 
     def runs(self, pod_uid: str) -> NodeRuns:
         """What a node does and did."""
-        node = self._nodes.get(pod_uid)
-        if node is None:
+        page = self._pages.get(pod_uid)
+        if page is None:
             return NodeRuns()
-        return NodeRuns(node.used, len(node.holding), node.run, node.succeeded)
+        return NodeRuns(page.used, len(page.holding), page.run, page.succeeded)
 
     def clear(self) -> None:
         """Nothing is known any more."""
-        self._nodes.clear()
+        self._pages.clear()
         self._by_pool.clear()
+        self._drained.clear()

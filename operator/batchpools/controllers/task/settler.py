@@ -1,170 +1,148 @@
-"""Writes what follows from the end of a run, and only then acknowledges it and goes on (safety rules S5.1 to S5.3)."""
+"""What follows from the end of a run: it is decided, written, and only then acknowledged and acted upon (rules S5.1 to S5.3)."""
 
-import asyncio
-import logging
-from collections.abc import Callable, Coroutine
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
 from batchpools.api.reasons import FailureCode, RequeueReason
-from batchpools.api.states import FailureCategory
-from batchpools.controllers.task.book import Entry, RunBook
-from batchpools.core.plan import WriteStatus
+from batchpools.api.states import FailureCategory, TaskState
+from batchpools.controllers.task.book import RunBook, is_terminal
+from batchpools.controllers.task.entry import Entry, directory_of
+from batchpools.controllers.task.writer import Lane, StatusWriter, Write
 from batchpools.core.tasks import status as statuses
-from batchpools.core.tasks.lifecycle import Bound, Done, Ending, Running, Settling, Waiting
+from batchpools.core.tasks.lifecycle import Bound, Done, Ending, OnNode, Running, Settling, Waiting, Why, ending
 from batchpools.core.tasks.outcome import Ended, Failed, Requeue, Retry, Succeeded, Verdict, judge
 from batchpools.core.views import FailureInfo, TaskStatus
 from batchpools.hub.port import HubPort
-from batchpools.kube.applier import Applier, NotLeadingError
-from batchpools.kube.errors import InvalidError, KubeError
 from batchpools.telemetry.clock import Clock
 
-_log = logging.getLogger(__name__)
-
-IN_FLIGHT = 32
-_FIRST_DELAY = 0.2
-_LAST_DELAY = 15.0
+KILL_GRACE = 5.0
+RUNNING_AFTER = 2.0  # seconds before Running is written: a short task costs no write for it
 
 
 class Settler:
-    """Up to 32 writes at a time; a write that fails is tried again for ever, while its result stays with the agent."""
+    """The ends of runs. `send_again(entry, pod uid)` has a retry sent to its node; False when that cannot be."""
 
-    def __init__(
-        self, book: RunBook, applier: Applier, hub: HubPort, clock: Clock, send_again: Callable[[Entry, str], bool]
-    ) -> None:
+    def __init__(self, book: RunBook, writer: StatusWriter, hub: HubPort, clock: Clock) -> None:
         self._book = book
-        self._applier = applier
+        self._writer = writer
         self._hub = hub
         self._clock = clock
-        self._send_again = send_again
-        self._slots = asyncio.Semaphore(IN_FLIGHT)
-        self._writes: set[asyncio.Task[None]] = set()
+        self.send_again: Callable[[Entry, str], bool] = lambda _, __: False
 
     def settle(self, entry: Entry, ended: Ended) -> None:
-        """A run of this entry has ended: decide and write."""
+        """The run of this entry has ended, confirmed. A task that is gone or has ended meanwhile is not written to."""
         state = entry.state
+        if not isinstance(state, OnNode):
+            return
         asked = state.reason if isinstance(state, Ending) else None
-        if isinstance(state, Bound | Running | Ending):
-            pod_uid, node, execution = state.pod_uid, state.node, state.execution
-        else:
-            pod_uid, node, execution = "", "", None
         verdict = judge(
             ended, retry_count=entry.status.retry_count, max_retries=self._max_retries(entry), killed_for=asked
         )
-        self._count(pod_uid, verdict)
-        self._book.move(entry, Settling(pod_uid, node, execution))
-        if isinstance(verdict, Retry):  # keep its slots: it goes on in the same directory
-            self._book.nodes.hold(pod_uid, entry.uid, entry.view.spec.required_slots)
-        self._begin(entry, verdict, self._status_after(entry, verdict, ended))
+        self._count(state.pod_uid, verdict)
+        if entry.deleted or is_terminal(entry.view):
+            self._acknowledge(state)
+            if entry.deleted:
+                self._remove_files(entry, state.pod_uid)
+            self._book.drop(entry)
+        elif isinstance(verdict, Requeue) and isinstance(state, Ending) and state.why is Why.JOB_ENDED:
+            self._acknowledge(state)  # nothing runs again, and the task goes with its job: nothing to write
+            self._book.move(entry, Waiting())
+        else:
+            retrying = isinstance(verdict, Retry)
+            self._book.move(entry, Settling(state.pod_uid, state.node, state.execution, keeps_slots=retrying))
+            self._write(entry, verdict, self._status_after(entry, verdict, ended), Lane.RESULT)
 
-    def requeue(self, entry: Entry, reason: RequeueReason) -> None:
-        """Its run is lost."""
-        state = entry.state
-        if isinstance(state, Ending):
-            entry.state = Ending(state.pod_uid, state.node, state.execution, state.started_at, state.why, reason)
-        self.settle(entry, Ended("bootLost"))
+    def lose(self, entry: Entry) -> None:
+        """Its run is lost with its node; nobody will report its end."""
+        if isinstance(entry.state, Ending):
+            entry.state = replace(entry.state, reason=RequeueReason.NODE_LOST)
+        if isinstance(entry.state, OnNode):
+            self.settle(entry, Ended("bootLost"))
+            return
+        verdict = Requeue(RequeueReason.NODE_LOST)
+        self._book.move(entry, Settling())
+        self._write(entry, verdict, self._status_after(entry, verdict, Ended("bootLost")), Lane.RESULT)
 
     def fail(self, entry: Entry, code: FailureCode, sentence: str) -> None:
         """It ends without having run."""
-        failure = FailureInfo(category=FailureCategory.USER_ERROR, code=code, message=sentence)
-        verdict = Failed(failure, None)
-        self._book.move(entry, Settling("", "", None))
-        self._begin(entry, verdict, self._status_after(entry, verdict, Ended("launchFailed")))
+        verdict = Failed(FailureInfo(category=FailureCategory.USER_ERROR, code=code, message=sentence), None)
+        self._book.move(entry, Settling())
+        self._write(entry, verdict, self._status_after(entry, verdict, Ended("launchFailed")), Lane.BACKGROUND)
 
-    def write_later(self, entry: Entry, status: TaskStatus) -> None:
-        """Write something that nobody waits for (Schedulable=False), behind everything else."""
-        self._spawn(self._write_quietly(entry, status, urgent=False))
+    def end_run(self, entry: Entry, why: Why, reason: RequeueReason = RequeueReason.POOL_RESIZED) -> None:
+        """Ask for the end of its run, once more if need be. What happens then waits for the confirmation."""
+        state = entry.state
+        if isinstance(state, Bound | Running):
+            self._book.move(entry, ending(state, why, reason))
+        if isinstance(state, OnNode):
+            self.kill(state.pod_uid, str(state.execution))
 
-    def write_running(self, entry: Entry, status: TaskStatus) -> None:
-        """Write that it has been running for a while; what ends meanwhile is written after it."""
-        entry.status = status
-        entry.pending = self._spawn(self._write_quietly(entry, status, urgent=True))
+    def kill(self, pod_uid: str, execution_id: str) -> None:
+        """Ask a node for the end of a run."""
+        self._hub.kill(pod_uid, execution_id, KILL_GRACE)
 
-    async def stop(self) -> None:
-        """Write no more; what was not persisted was not acknowledged either."""
-        for write in list(self._writes):
-            write.cancel()
-        await asyncio.gather(*self._writes, return_exceptions=True)
+    def write_running(self, entry: Entry, state: Running) -> None:
+        """Say that it runs, if it still does."""
+        if entry.state is not state or self._book.entries.get(entry.uid) is not entry:
+            return
+        entry.status = statuses.running(
+            entry.status,
+            node=state.node,
+            execution=state.execution,
+            started_at=state.started_at,
+            now=self._clock.now(),
+        )
+        write = Write(entry.key, entry.uid, entry.status, Lane.RUNNING, wanted=lambda: entry.state is state)
+        self._writer.put(write)
+
+    def forget_when_seen(self, entry: Entry) -> None:
+        """Drop the entry, but not before the cache shows what we know: else a late event would begin it anew."""
+        seen = self._book.cache.tasks.by_uid(entry.uid)
+        if seen is None or is_terminal(seen):
+            self._book.drop(entry)
 
     # ---------------------------------------------------------------- inside
 
-    def _begin(self, entry: Entry, verdict: Verdict, status: TaskStatus) -> None:
+    def _write(self, entry: Entry, verdict: Verdict, status: TaskStatus, lane: Lane) -> None:
         entry.status = status
-        self._spawn(self._persist(entry, verdict, status))
 
-    async def _persist(self, entry: Entry, verdict: Verdict, status: TaskStatus) -> None:
-        if entry.pending is not None:
-            await asyncio.gather(entry.pending, return_exceptions=True)
-        delay = _FIRST_DELAY
-        while True:
-            try:
-                async with self._slots:
-                    alive = await self._write(entry, status)
-                break
-            except NotLeadingError:
-                return
-            except KubeError as error:
-                _log.warning("the status of task %s could not be written: %s", entry.key.name, error.sentence)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, _LAST_DELAY)
-        self._persisted(entry, verdict, alive=alive)
+        def done(persisted: TaskStatus | None) -> None:
+            self._persisted(entry, verdict, persisted)
 
-    async def _write(self, entry: Entry, status: TaskStatus) -> bool:
-        """False when that life of the task is over. A refused status is replaced by the least that is accepted."""
-        try:
-            return await self._applier.write_status(WriteStatus(entry.key, entry.uid, status))
-        except InvalidError as refused:
-            _log.error("the status of task %s was refused: %s", entry.key.name, refused.sentence)
-            generation = entry.view.metadata.generation
-            least = statuses.rejected(status, refused.sentence, generation=generation, now=self._now())
-            return await self._applier.write_status(WriteStatus(entry.key, entry.uid, least))
+        self._writer.put(Write(entry.key, entry.uid, status, lane, entry.view.metadata.generation, done))
 
-    async def _write_quietly(self, entry: Entry, status: TaskStatus, *, urgent: bool) -> None:
-        try:
-            async with self._slots:
-                if entry.status is status:  # nothing newer is on its way
-                    await self._applier.write_status(WriteStatus(entry.key, entry.uid, status, urgent))
-        except (KubeError, NotLeadingError) as error:
-            _log.info("a passing status of task %s was not written: %r", entry.key.name, error)
-
-    def _persisted(self, entry: Entry, verdict: Verdict, *, alive: bool) -> None:
+    def _persisted(self, entry: Entry, verdict: Verdict, persisted: TaskStatus | None) -> None:
         """Acknowledge, then go on."""
         state = entry.state
         if not isinstance(state, Settling):
             return
-        self._book.nodes.free(state.pod_uid, entry.uid)
-        if state.execution is not None:
-            self._hub.acknowledge(state.pod_uid, [str(state.execution)])
-        if not alive or entry.deleted:
-            self._end_of_life(entry, state.pod_uid)
-        elif isinstance(verdict, Succeeded | Failed):
+        self._acknowledge(state)
+        if persisted is None or entry.deleted:
+            self._remove_files(entry, state.pod_uid)
+        if persisted is None or persisted.state == TaskState.COMPLETED or entry.deleted or is_terminal(entry.view):
             self._book.move(entry, Done())
-            self._forget_when_seen(entry)
-        elif isinstance(verdict, Retry) and self._send_again(entry, state.pod_uid):
-            return
-        else:
-            entry.fresh = True
+            self.forget_when_seen(entry)
+        elif not (isinstance(verdict, Retry) and not entry.losers and self.send_again(entry, state.pod_uid)):
             self._book.move(entry, Waiting())
 
-    def _forget_when_seen(self, entry: Entry) -> None:
-        seen = self._book.cache.tasks.by_uid(entry.uid)
-        if seen is None or seen.status.state == "Completed":
-            self._book.drop(entry)
+    def _acknowledge(self, state: OnNode | Settling) -> None:
+        if state.execution is not None and state.pod_uid:
+            self._hub.acknowledge(state.pod_uid, [str(state.execution)])
 
-    def _end_of_life(self, entry: Entry, pod_uid: str) -> None:
+    def _remove_files(self, entry: Entry, pod_uid: str) -> None:
         if pod_uid:
-            self._hub.remove_directory(pod_uid, directory_of(entry))
-        self._book.drop(entry)
+            self._hub.remove_directory(pod_uid, directory_of(entry.view))
 
     def _status_after(self, entry: Entry, verdict: Verdict, ended: Ended) -> TaskStatus:
         state = entry.state
         node = state.node if isinstance(state, Settling) else ""
         execution = state.execution if isinstance(state, Settling) else None
+        now = self._clock.now()
         if isinstance(verdict, Retry | Requeue):
-            return statuses.again(entry.status, verdict, node=node, execution=execution, now=self._now())
+            return statuses.again(entry.status, verdict, node=node, execution=execution, now=now)
         generation = entry.view.metadata.generation
         return statuses.completed(
-            entry.status, verdict, ended, node=node, execution=execution, generation=generation, now=self._now()
+            entry.status, verdict, ended, node=node, execution=execution, generation=generation, now=now
         )
 
     def _max_retries(self, entry: Entry) -> int:
@@ -176,22 +154,7 @@ class Settler:
         return (job.spec.constraints.max_task_retry_count or 0) if job is not None else 0
 
     def _count(self, pod_uid: str, verdict: Verdict) -> None:
-        node = self._book.nodes.get(pod_uid)
-        if node is not None:
-            node.run += 1
-            node.succeeded += isinstance(verdict, Succeeded)
-
-    def _now(self) -> datetime:
-        return self._clock.now()
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        write = asyncio.get_running_loop().create_task(work)
-        self._writes.add(write)
-        write.add_done_callback(self._writes.discard)
-        return write
-
-
-def directory_of(entry: Entry) -> str:
-    """A task's directory on a node, relative to its root."""
-    view = entry.view
-    return f"workitems/{view.spec.job_name}/{view.spec.id or view.metadata.name}"
+        page = self._book.nodes.get(pod_uid)
+        if page is not None:
+            page.run += 1
+            page.succeeded += isinstance(verdict, Succeeded)

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from batchpools.api.states import Result, TaskState
+from batchpools.controllers.task.entry import JobKey
 from batchpools.core.views import TaskCounts, TaskView
-
-JobKey = tuple[str, str]
 
 
 @dataclass(slots=True)
@@ -17,14 +16,14 @@ class _Counts:
 
 
 class Tally:
-    """Counts of every job that has tasks."""
+    """Counts of every job that has tasks. A task counts as running from its dispatch until its end is seen in the cache."""
 
     def __init__(self) -> None:
         self._jobs: dict[JobKey, _Counts] = {}
 
     def observe(self, old: TaskView | None, new: TaskView | None) -> None:
         """A task in the cache changed."""
-        for view, step in ((old, -1), (new, 1)):
+        for view, step in ((new, 1), (old, -1)):
             if view is None:
                 continue
             counts = self._of(view)
@@ -34,10 +33,13 @@ class Tally:
                     counts.succeeded += step
                 else:
                     counts.failed += step
+        if new is None and old is not None:
+            self._tidy(old)
 
     def running(self, view: TaskView, step: int) -> None:
         """A task of the job got a run (1) or lost it (-1)."""
         self._of(view).running += step
+        self._tidy(view)
 
     def of(self, namespace: str, job: str) -> TaskCounts:
         """The counts of a job; zeros when it has no tasks."""
@@ -56,3 +58,8 @@ class Tally:
 
     def _of(self, view: TaskView) -> _Counts:
         return self._jobs.setdefault((view.metadata.namespace, view.spec.job_name), _Counts())
+
+    def _tidy(self, view: TaskView) -> None:
+        counts = self._of(view)
+        if counts == _Counts():
+            del self._jobs[view.metadata.namespace, view.spec.job_name]

@@ -1,10 +1,15 @@
 """What waits in one pool: jobs, and in each job its tasks by required slots. Every change costs a logarithm of what waits.
 
-It knows order and counts, and decides nothing about nodes.
+It knows order and counts, and decides nothing about nodes. Heaps are cleaned when their heads are looked at: an entry counts
+only as long as it says what is true now.
 """
 
 import heapq
 from dataclasses import dataclass, field
+
+from batchpools.core.scheduling.ordering import Turn, turn_of
+
+_KEPT_AT_LEAST = 32
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -26,6 +31,7 @@ class JobQueue:
         self.uid = uid
         self.given = given
         self._heaps: dict[int, list[WaitingTask]] = {}
+        self._counts: dict[int, int] = {}
         self._alive: dict[str, WaitingTask] = {}
 
     def __len__(self) -> int:
@@ -36,37 +42,52 @@ class JobQueue:
         """Whether a task waits here."""
         return uid in self._alive
 
+    @property
+    def turn(self) -> Turn:
+        """When it is this job's turn; smaller comes first."""
+        return turn_of(self.priority, self.given, self.created, self.uid)
+
+    def sizes(self) -> list[int]:
+        """The numbers of slots that its tasks need."""
+        return list(self._counts)
+
+    def wants(self, slots: int) -> bool:
+        """Whether a task of exactly that many slots waits."""
+        return slots in self._counts
+
     def add(self, task: WaitingTask) -> None:
         """Put a task in; twice is once."""
-        if task.uid not in self._alive:
-            self._alive[task.uid] = task
-            heapq.heappush(self._heaps.setdefault(task.slots, []), task)
+        if task.uid in self._alive:
+            return
+        self._alive[task.uid] = task
+        self._counts[task.slots] = self._counts.get(task.slots, 0) + 1
+        heap = self._heaps.setdefault(task.slots, [])
+        heapq.heappush(heap, task)
+        if len(heap) > 2 * self._counts[task.slots] + _KEPT_AT_LEAST:
+            self._heaps[task.slots] = sorted(one for one in self._alive.values() if one.slots == task.slots)
 
-    def remove(self, uid: str) -> None:
+    def remove(self, uid: str) -> WaitingTask | None:
         """Take a task out; its entry in the heap is passed over later."""
-        self._alive.pop(uid, None)
+        task = self._alive.pop(uid, None)
+        if task is not None:
+            self._counts[task.slots] -= 1
+            if not self._counts[task.slots]:
+                del self._counts[task.slots], self._heaps[task.slots]
+        return task
 
     def oldest_fitting(self, free: int) -> WaitingTask | None:
         """The oldest task that needs at most `free` slots; it stays in."""
-        best: WaitingTask | None = None
-        for slots in list(self._heaps):
-            head = self._head(slots)
-            if slots <= free and head is not None and (best is None or head < best):
-                best = head
-        return best
+        return min((self._head(slots) for slots in self._counts if slots <= free), default=None)
 
     def ahead_of(self, uid: str) -> int:
         """How many tasks of this job are older; linear, for explanations only."""
         task = self._alive[uid]
         return sum(other < task for other in self._alive.values())
 
-    def _head(self, slots: int) -> WaitingTask | None:
+    def _head(self, slots: int) -> WaitingTask:
         heap = self._heaps[slots]
-        while heap and self._alive.get(heap[0].uid) is not heap[0]:
+        while self._alive.get(heap[0].uid) is not heap[0]:
             heapq.heappop(heap)
-        if not heap:
-            del self._heaps[slots]
-            return None
         return heap[0]
 
 
@@ -75,10 +96,13 @@ class PoolBook:
 
     def __init__(self) -> None:
         self._jobs: dict[str, JobQueue] = {}
+        self._waiting = 0
+        self._by_size: dict[int, list[tuple[Turn, str]]] = {}  # slots -> heap of the jobs with such tasks
+        self._by_given: dict[int, list[tuple[int, str]]] = {}  # priority -> heap of (given, job)
 
     def __len__(self) -> int:
         """How many tasks wait."""
-        return sum(len(job) for job in self._jobs.values())
+        return self._waiting
 
     def jobs(self) -> list[JobQueue]:
         """Jobs with something to run."""
@@ -92,20 +116,68 @@ class PoolBook:
         """A task became runnable. A job that becomes runnable with it starts at the present minimum of its priority."""
         queue = self._jobs.get(job)
         if queue is None:
-            given = min((other.given for other in self._jobs.values() if other.priority == priority), default=0)
-            queue = self._jobs[job] = JobQueue(job, priority, created, job_uid, given)
+            queue = self._jobs[job] = JobQueue(job, priority, created, job_uid, self._least_given(priority))
+            heapq.heappush(self._by_given.setdefault(priority, []), (queue.given, job))
+        before = len(queue)
+        is_first_of_size = not queue.wants(task.slots)
         queue.add(task)
+        self._waiting += len(queue) - before
+        if is_first_of_size:
+            heapq.heappush(self._by_size.setdefault(task.slots, []), (queue.turn, job))
 
     def remove(self, job: str, uid: str) -> None:
         """A task is runnable no more; a job without tasks goes with it."""
         queue = self._jobs.get(job)
-        if queue is not None:
-            queue.remove(uid)
+        if queue is not None and queue.remove(uid) is not None:
+            self._waiting -= 1
             if not queue:
                 del self._jobs[job]
 
-    def reprioritize(self, job: str, priority: int) -> None:
-        """The job's priority changed."""
+    def charge(self, job: str, slots: int) -> None:
+        """The job was given slots: others of its priority come first now."""
         queue = self._jobs.get(job)
         if queue is not None:
+            queue.given += slots
+            self._reorder(queue)
+
+    def reprioritize(self, job: str, priority: int) -> None:
+        """The job's priority changed: among its new equals it is a newcomer."""
+        queue = self._jobs.get(job)
+        if queue is not None and queue.priority != priority:
+            queue.given = self._least_given(priority)
             queue.priority = priority
+            self._reorder(queue)
+
+    def next_job(self, free: int) -> JobQueue | None:
+        """The job whose turn it is, of those with a task that needs at most `free` slots."""
+        heads = [head for slots in list(self._by_size) if slots <= free and (head := self._first(slots)) is not None]
+        return self._jobs[min(heads)[1]] if heads else None
+
+    def _first(self, slots: int) -> tuple[Turn, str] | None:
+        """The first job with tasks of this size. What its heap says of former times is dropped."""
+        heap = self._by_size[slots]
+        while heap:
+            turn, name = heap[0]
+            queue = self._jobs.get(name)
+            if queue is not None and queue.wants(slots) and queue.turn == turn:
+                return heap[0]
+            heapq.heappop(heap)
+        del self._by_size[slots]
+        return None
+
+    def _least_given(self, priority: int) -> int:
+        """The fewest slots that a runnable job of this priority was given; 0 when there is none."""
+        heap = self._by_given.get(priority, [])
+        while heap:
+            given, name = heap[0]
+            queue = self._jobs.get(name)
+            if queue is not None and (queue.priority, queue.given) == (priority, given):
+                return given
+            heapq.heappop(heap)
+        self._by_given.pop(priority, None)
+        return 0
+
+    def _reorder(self, queue: JobQueue) -> None:
+        heapq.heappush(self._by_given.setdefault(queue.priority, []), (queue.given, queue.name))
+        for slots in queue.sizes():
+            heapq.heappush(self._by_size.setdefault(slots, []), (queue.turn, queue.name))

@@ -1,11 +1,9 @@
 """The scheduling cycle of one pool. Its cost follows what it binds and the nodes with room, not what waits."""
 
-import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from batchpools.core.scheduling.book import PoolBook, WaitingTask
-from batchpools.core.scheduling.ordering import turn
 from batchpools.core.scheduling.placement import Room, place
 
 
@@ -20,28 +18,27 @@ class Binding:
 
 
 def schedule(book: PoolBook, rooms: Sequence[Room], fill: str) -> list[Binding]:
-    """Bind what can be bound now. What is bound leaves the book, and its job is charged; `rooms` are not changed."""
-    # 1 and 2: the runnable tasks are in the book, the nodes with room are copied
+    """Bind what can be bound now. What is bound leaves the book, and its job is charged; `rooms` are not changed.
+
+    Why the rest waits is asked for one task at a time (`explain`): to say it for all would cost what waits.
+    """
+    # 1 and 2: the runnable tasks are in the book; the nodes with room are copied
     free = [replace(room) for room in rooms if room.free > 0]
-    # 3: whose turn it is
-    order = [(turn(job), job.name) for job in book.jobs()] if free else []
-    heapq.heapify(order)
     bindings: list[Binding] = []
-    while order and free:
-        name = order[0][1]
-        queue = book.job(name)
-        # 4: what of it fits into the largest room
-        task = queue.oldest_fitting(max(room.free for room in free)) if queue is not None else None
-        # 5: where it goes
+    while free:
+        # 3 and 4: whose turn it is, among jobs with something that fits into the largest room; its oldest such task
+        most = max(room.free for room in free)
+        queue = book.next_job(most)
+        task = queue.oldest_fitting(most) if queue is not None else None
+        # 5: where it goes, on the working copy
         room = place(free, task.slots, fill) if task is not None else None
         if queue is None or task is None or room is None:
-            heapq.heappop(order)
-            continue
+            break
         # 6: bind
-        bindings.append(Binding(name, task, room.node, room.pod_uid))
+        bindings.append(Binding(queue.name, task, room.node, room.pod_uid))
         room.free -= task.slots
-        free = [one for one in free if one.free > 0]
-        queue.given += task.slots
-        book.remove(name, task.uid)
-        heapq.heapreplace(order, (turn(queue), name))
+        if room.free <= 0:
+            free.remove(room)
+        book.charge(queue.name, task.slots)
+        book.remove(queue.name, task.uid)
     return bindings

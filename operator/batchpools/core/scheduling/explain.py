@@ -4,7 +4,6 @@ from batchpools.api.reasons import Reason
 from batchpools.core.ledger import Explanation
 from batchpools.core.scheduling.book import PoolBook
 from batchpools.core.scheduling.fit import CHECKS, Question, Refusal, room_refusals
-from batchpools.core.scheduling.ordering import turn
 
 
 def explain_waiting(question: Question, book: PoolBook | None, uid: str, state: str) -> Explanation:
@@ -34,5 +33,5 @@ def place_in_queue(book: PoolBook | None, job: str, uid: str) -> tuple[int, int]
         if other.priority > own.priority:
             ahead += len(other)
         elif other is not own and other.priority == own.priority:
-            ahead += min(len(other), before + (turn(other) < turn(own)))
+            ahead += min(len(other), before + (other.turn < own.turn))
     return ahead + 1, len(book)

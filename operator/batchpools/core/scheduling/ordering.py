@@ -1,10 +1,8 @@
 """Decides whose turn it is: priority first; among equals the job that was given fewest slots; then age. Deterministic."""
 
-from batchpools.core.scheduling.book import JobQueue
-
 Turn = tuple[int, int, float, str]
 
 
-def turn(job: JobQueue) -> Turn:
-    """Smaller comes first."""
-    return (-job.priority, job.given, job.created, job.uid)
+def turn_of(priority: int, given: int, created: float, uid: str) -> Turn:
+    """When it is a job's turn; smaller comes first. given: slots since it became runnable; created: Unix seconds."""
+    return (-priority, given, created, uid)

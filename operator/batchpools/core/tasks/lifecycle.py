@@ -1,4 +1,20 @@
-"""The life of a task in the leader's book: which states there are, and what may follow what. Wrong ones cannot be written."""
+"""The life of a task in the leader's book: which states there are, and what may follow what. Wrong ones cannot be written.
+
+| event | from | to |
+|---|---|---|
+| dispatched | Waiting, Settling (a retry on its node) | Bound |
+| started | Bound | Running |
+| finished | Bound, Running, Ending | Settling |
+| unknown, node released | Bound, Running, Ending | Settling |
+| rejected, never arrived | Bound | Waiting |
+| an inventory shows its run | Waiting, Held, and Bound or Running with an older one | Bound |
+| it may have ended already | Waiting | Held |
+| every node was heard | Held | Waiting, Settling (its run is lost) |
+| kill asked | Bound, Running | Ending |
+| end of a run that nobody wants | Ending | Waiting |
+| persisted | Settling | Done, Waiting, Bound |
+| it ends without a run | Waiting, Held | Settling |
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -33,7 +49,6 @@ class Bound:
     pod_uid: str
     node: str
     execution: ExecutionId
-    fresh: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +63,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """We asked for the end of its run and wait for the confirmation."""
+    """We asked for the end of its run and wait for the confirmation. `reason` counts when it is requeued."""
 
     pod_uid: str
     node: str
@@ -60,11 +75,15 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Settling:
-    """Its run has ended; what follows from it is being written. Where it ran, for the acknowledgement and a retry."""
+    """Its run has ended; what follows from it is being written. keeps_slots: it is to go on at once on the same node.
 
-    pod_uid: str
-    node: str
-    execution: ExecutionId | None
+    Without an execution it ends without having run, or its run is lost and nobody knows more of it.
+    """
+
+    pod_uid: str = ""
+    node: str = ""
+    execution: ExecutionId | None = None
+    keeps_slots: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +100,28 @@ def name_of(state: State) -> str:
     return type(state).__name__
 
 
+def pod_of(state: State) -> str:
+    """Uid of the pod on which there is something to confirm or to acknowledge; empty when there is none."""
+    return state.pod_uid if isinstance(state, Bound | Running | Ending | Settling) else ""
+
+
+def holds_slots(state: State) -> bool:
+    """Whether slots of its node are taken."""
+    return isinstance(state, Bound | Running | Ending) or (isinstance(state, Settling) and state.keeps_slots)
+
+
+def ending(state: Bound | Running, why: Why, reason: RequeueReason = RequeueReason.POOL_RESIZED) -> Ending:
+    """The same run, once its end was asked for."""
+    started = state.started_at if isinstance(state, Running) else 0.0
+    return Ending(state.pod_uid, state.node, state.execution, started, why, reason)
+
+
 TABLE: Table = {
-    "Waiting": frozenset({"Bound", "Running", "Settling", "Held"}),
-    "Held": frozenset({"Waiting", "Running", "Bound", "Settling"}),
-    "Bound": frozenset({"Running", "Ending", "Settling", "Waiting"}),
-    "Running": frozenset({"Ending", "Settling", "Running"}),
-    "Ending": frozenset({"Settling", "Waiting", "Ending", "Done"}),
+    "Waiting": frozenset({"Bound", "Settling", "Held"}),
+    "Held": frozenset({"Waiting", "Bound", "Settling"}),
+    "Bound": frozenset({"Running", "Bound", "Ending", "Settling", "Waiting"}),
+    "Running": frozenset({"Bound", "Ending", "Settling"}),
+    "Ending": frozenset({"Settling", "Waiting"}),
     "Settling": frozenset({"Waiting", "Bound", "Done"}),
     "Done": frozenset(),
 }

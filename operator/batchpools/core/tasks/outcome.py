@@ -63,7 +63,10 @@ _SERVER_ERRORS = {FailureCode.DISK_FULL, FailureCode.RESOURCE_DIRECTORY_CREATE_F
 
 
 def judge(ended: Ended, *, retry_count: int, max_retries: int, killed_for: RequeueReason | None = None) -> Verdict:
-    """What follows. max_retries -1 = without end; killed_for: why we had asked for the end, if we had."""
+    """What follows. max_retries -1 = without end (n = 1 + n runs); killed_for: why we had asked for the end, if we had.
+
+    Only an exit code is retried: neither a launch that failed nor a passed wall clock. 137 of the kernel's OOM kill is one.
+    """
     if ended.cause in _OURS:
         return Requeue(killed_for or _OURS[ended.cause])
     if ended.cause == "wallClock":
@@ -74,6 +77,9 @@ def judge(ended: Ended, *, retry_count: int, max_retries: int, killed_for: Reque
         code = FailureCode(ended.code) if ended.code in set(FailureCode) else FailureCode.UNKNOWN
         category = FailureCategory.SERVER_ERROR if code in _SERVER_ERRORS else FailureCategory.USER_ERROR
         return Failed(_failure(code, ended.message, category), ended.exit_code)
+    if ended.exit_code is None:  # a word that we do not know, and nothing that a retry would be counted for
+        message = ended.message or f"The run ended with {ended.cause!r} and no exit code."
+        return Failed(_failure(FailureCode.UNKNOWN, message, FailureCategory.SERVER_ERROR), None)
     if ended.exit_code == 0:
         return Succeeded()
     if max_retries < 0 or retry_count < max_retries:

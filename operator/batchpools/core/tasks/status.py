@@ -99,6 +99,36 @@ def unschedulable(before: TaskStatus, reason: Reason, message: str, *, generatio
     return replace(before, conditions=set_condition(before.conditions, said, now=now))
 
 
+def schedulable(before: TaskStatus, message: str, *, generation: int, now: datetime) -> TaskStatus:
+    """What it waited for is there; it waits for its turn."""
+    said = ConditionView(
+        type=Condition.SCHEDULABLE,
+        status="True",
+        reason=Reason.WAITING,
+        message=message,
+        observed_generation=generation,
+    )
+    return replace(before, conditions=set_condition(before.conditions, said, now=now))
+
+
+def is_newer(told: TaskStatus, known: TaskStatus) -> bool:
+    """Whether one status of a task that has not ended speaks of a later moment than another."""
+    return _moment(told) > _moment(known)
+
+
+def is_accounted(execution: ExecutionId, status: TaskStatus) -> bool:
+    """Whether what followed from a run is in the status already, or a later run is."""
+    try:
+        recorded = ExecutionId.parse(status.execution_id).order
+    except ValueError:
+        return False
+    return execution.order < recorded or (execution.order == recorded and status.state != TaskState.RUNNING)
+
+
+def _moment(status: TaskStatus) -> tuple[int, int, bool]:
+    return (status.retry_count + status.requeue_count, status.attempt, status.state == TaskState.RUNNING)
+
+
 def _scheduled(conditions: tuple[ConditionView, ...], now: datetime) -> tuple[ConditionView, ...]:
     """A task that once said that it could not be scheduled says now that it can."""
     former = find_condition(conditions, Condition.SCHEDULABLE)

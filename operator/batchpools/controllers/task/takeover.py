@@ -1,0 +1,172 @@
+"""What may be running without our knowing, after an election: tasks of before wait until every node that might run them has spoken.
+
+A node has spoken when its inventory of our epoch came, or the kubelet wrote that its containers are dead (rules S1.1, S4.1).
+A node that stays silent keeps its pool's tasks of before waiting; tasks made since do not wait.
+"""
+
+from batchpools.api import names
+from batchpools.api.states import TaskState
+from batchpools.controllers.task.book import RunBook, is_terminal
+from batchpools.controllers.task.entry import Entry, PoolKey, created_at
+from batchpools.controllers.task.intake import Intake
+from batchpools.controllers.task.live import Live
+from batchpools.controllers.task.settler import Settler
+from batchpools.core.tasks.lifecycle import Held, Waiting
+from batchpools.core.views import PodView, TaskView
+from batchpools.hub.port import HubPort, NodeIdentity
+
+_Node = tuple[str, str]
+
+
+class Takeover:
+    """The silent nodes, and the tasks that wait for them."""
+
+    def __init__(self, book: RunBook, intake: Intake, settler: Settler, live: Live, hub: HubPort) -> None:
+        self._book = book
+        self._intake = intake
+        self._settler = settler
+        self._live = live
+        self._hub = hub
+        self._elected_at = 0.0
+        self._silent: dict[PoolKey, dict[str, str]] = {}  # pool -> pod uid -> node
+        self._recorded: dict[_Node, set[str]] = {}  # node -> uids of held tasks that are said to run there
+        intake.must_hold = self.must_hold
+
+    def begin(self, elected_at: float) -> None:
+        """We lead since elected_at (Unix seconds): every node with a pod may run anything of its pool."""
+        self._elected_at = elected_at
+        self._silent.clear()
+        self._recorded.clear()
+        for node in self._book.cache.nodes:
+            if node.status.pod_uid:
+                pool = (node.metadata.namespace, node.spec.pool_name)
+                self._silent.setdefault(pool, {})[node.status.pod_uid] = node.metadata.name
+        for view in self._book.cache.tasks:
+            entry = self._intake.admit(view)
+            if entry is not None and isinstance(entry.state, Held) and view.status.state == TaskState.RUNNING:
+                place = (view.metadata.namespace, view.status.pool_node_name)
+                self._recorded.setdefault(place, set()).add(entry.uid)
+
+    def end(self) -> None:
+        """We lead no longer."""
+        self._silent.clear()
+        self._recorded.clear()
+
+    def must_hold(self, view: TaskView) -> bool:
+        """Whether a task that nobody runs, as far as we know, may be running on a node that has not spoken."""
+        return created_at(view) <= self._elected_at and bool(self._silent_for(view))
+
+    def silent_nodes(self, entry: Entry) -> list[str]:
+        """The nodes for which a held task waits."""
+        return self._silent_for(entry.view) if isinstance(entry.state, Held) else []
+
+    def is_silent(self, pod_uid: str) -> bool:
+        """Whether this pod may run what we do not know of."""
+        return any(pod_uid in nodes for nodes in self._silent.values())
+
+    def spoke(self, pod_uid: str) -> None:
+        """The node has said all it knows, or is dead: what only it could run waits no longer."""
+        for pool, nodes in list(self._silent.items()):
+            node = nodes.pop(pod_uid, None)
+            if node is not None:
+                self._look_at_recorded((pool[0], node))
+            if not nodes:
+                del self._silent[pool]
+                self.release()
+
+    def met_no_runner(self, node: NodeIdentity) -> None:
+        """The agent has not met its runner: nothing ran there if it has been the only agent, and the container never started."""
+        if self.is_silent(node.pod_uid):
+            self._live.ask_pod(node.namespace, node.pod_name, lambda pod: self._judge(node.pod_uid, pod))
+
+    def ask_for_silent(self) -> None:
+        """Nodes without a session: those whose agent never started have never run anything."""
+        for pool, nodes in self._silent.items():
+            for pod_uid, name in nodes.items():
+                node = self._book.cache.nodes.get(pool[0], name)
+                if node is not None and self._hub.session(pod_uid) is None:
+                    self._ask_unless_connected(pool[0], node.status.pod_name, pod_uid)
+
+    def release(self) -> None:
+        """Let go of all whose nodes have spoken."""
+        for uid in list(self._book.held):
+            entry = self._book.entries.get(uid)
+            if entry is not None and not entry.asking and not self.must_hold(entry.view):
+                self._let_go(entry)
+
+    def ask_how_it_stands(self, entry: Entry) -> None:
+        """Nothing happens to a task of which a result may be persisted already before the API server has said how it stands."""
+        if entry.asking or not isinstance(entry.state, Waiting | Held):
+            return
+        entry.asking = True
+        if isinstance(entry.state, Waiting):
+            self._book.move(entry, Held())
+        name = entry.view.metadata.name
+        self._live.ask_task(entry.key.namespace, name, lambda view: self._answered(entry, view))
+
+    # ---------------------------------------------------------------- inside
+
+    def _silent_for(self, view: TaskView) -> list[str]:
+        """A task whose job is not known may belong to any pool of the namespace."""
+        namespace = view.metadata.namespace
+        pool = self._book.pool_of((namespace, view.spec.job_name))
+        pools = [pool] if pool is not None else [one for one in self._silent if one[0] == namespace]
+        return [name for one in pools for name in self._silent.get(one, {}).values()]
+
+    def _look_at_recorded(self, node: _Node) -> None:
+        """Said to run on this node, which has spoken, and yet nowhere adopted: it is lost, even while other nodes are silent."""
+        for uid in self._recorded.pop(node, set()):
+            entry = self._book.entries.get(uid)
+            if entry is not None and isinstance(entry.state, Held):
+                self.ask_how_it_stands(entry)
+
+    def _let_go(self, entry: Entry) -> None:
+        if entry.status.state == TaskState.RUNNING:
+            self.ask_how_it_stands(entry)  # before it counts as lost
+        else:
+            self._book.move(entry, Waiting())
+
+    def _answered(self, entry: Entry, view: TaskView | None) -> None:
+        """Gone or ended: the cache will show it, until then the entry stays held. Else it goes on from what is true."""
+        gone = view is None or view.metadata.uid != entry.uid or is_terminal(view)
+        if gone or view is None or self._book.entries.get(entry.uid) is not entry:
+            return
+        recorded = entry.status.execution_id if entry.status.state == TaskState.RUNNING else ""
+        entry.asking = False
+        self._intake.admit(view)
+        if not isinstance(entry.state, Held):
+            return  # adopted meanwhile
+        node = (entry.key.namespace, entry.status.pool_node_name)
+        is_running = entry.status.state == TaskState.RUNNING
+        if is_running and entry.status.execution_id == recorded and not self._is_silent_node(node):
+            self._settler.lose(entry)
+        elif not self.must_hold(entry.view):
+            self._let_go(entry)
+
+    def _is_silent_node(self, node: _Node) -> bool:
+        return any(pool[0] == node[0] and node[1] in nodes.values() for pool, nodes in self._silent.items())
+
+    def _ask_unless_connected(self, namespace: str, pod_name: str, pod_uid: str) -> None:
+        def answered(pod: PodView | None) -> None:
+            if pod is not None and not _started(pod, names.AGENT_CONTAINER):
+                self._judge(pod_uid, pod)
+
+        self._live.ask_pod(namespace, pod_name, answered)
+
+    def _judge(self, pod_uid: str, pod: PodView | None) -> None:
+        if pod is None or pod.metadata.uid != pod_uid or _restarted(pod, names.AGENT_CONTAINER):
+            return
+        if not _started(pod, names.TASK_CONTAINER):
+            self.spoke(pod_uid)
+
+
+def _started(pod: PodView, container: str) -> bool:
+    statuses = (*pod.status.init_container_statuses, *pod.status.container_statuses)
+    return any(
+        one.name == container and (one.restart_count or one.state.running is not None or one.state.terminated)
+        for one in statuses
+    )
+
+
+def _restarted(pod: PodView, container: str) -> bool:
+    return any(one.name == container and one.restart_count for one in pod.status.init_container_statuses)
