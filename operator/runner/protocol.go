@@ -4,16 +4,18 @@ package main
 //
 // A frame is a 4-byte big-endian length and a JSON object of at most maxFrame bytes. The agent connects and sends hello;
 // the runner answers hello (or refused), then everything is asynchronous. One agent at a time: a newer connection
-// replaces the older. Runs go on without an agent; finished runs are kept until acknowledged and sent again after each
-// hello. Times are Unix seconds, durations seconds.
+// replaces the older. Runs go on without an agent; finished runs are kept until acknowledged and sent again with each
+// hello: what does not fit goes before it, in known messages. Times are Unix seconds, durations seconds.
 //
 // agent -> runner    hello, run, kill, ack, read, list, remove, exit
-// runner -> agent    hello, refused, started, finished, unknown, data, entries, done, error, bye, stopping
+// runner -> agent    known, hello, refused, started, finished, unknown, data, entries, done, error, bye, stopping
 
 const (
 	protocolVersion = 1
 	maxFrame        = 1 << 20
 	maxRead         = 64 << 10
+	finishedAtOnce  = 100  // results in one message
+	ackedAtOnce     = 5000 // ids in one message
 )
 
 // request is any message of the agent; op says which fields count.
@@ -53,6 +55,14 @@ type helloReply struct {
 	Acked    []string   `json:"acked"` // acknowledged in the last 10 minutes
 }
 
+// known is a part of what hello tells, sent before it.
+type known struct {
+	Op       string     `json:"op"`
+	Finished []finished `json:"finished"`
+	Acked    []string   `json:"acked"`
+}
+
+// started also stands in hello, there with pid and startedAt 0 while a run is being launched.
 type started struct {
 	Op        string  `json:"op"`
 	ID        string  `json:"id"`

@@ -31,8 +31,13 @@ type ending struct {
 	message string
 }
 
+// started tells of a run; pid and startedAt are 0 while it is being launched.
 func (r *run) started() started {
-	return started{Op: "started", ID: r.request.ID, Label: r.request.Label, Pid: r.pid, StartedAt: seconds(r.startedAt)}
+	told := started{Op: "started", ID: r.request.ID, Label: r.request.Label}
+	if r.pid > 0 {
+		told.Pid, told.StartedAt = r.pid, seconds(r.startedAt)
+	}
+	return told
 }
 
 // start launches a run; an id that is known is answered with what is known of it.

@@ -155,12 +155,15 @@ func (s *server) adopt(agent *connection) {
 		reply.Acked = append(reply.Acked, id)
 	}
 	for _, run := range s.runs {
-		if run.pid > 0 {
-			reply.Running = append(reply.Running, run.started())
-		}
+		reply.Running = append(reply.Running, run.started())
 	}
 	for _, id := range s.order {
 		reply.Finished = append(reply.Finished, s.finished[id])
+	}
+	for len(reply.Finished) > finishedAtOnce || len(reply.Acked) > ackedAtOnce {
+		results, ids := min(len(reply.Finished), finishedAtOnce), min(len(reply.Acked), ackedAtOnce)
+		agent.send(known{Op: "known", Finished: reply.Finished[:results], Acked: reply.Acked[:ids]})
+		reply.Finished, reply.Acked = reply.Finished[results:], reply.Acked[ids:]
 	}
 	agent.send(reply)
 	if s.stopping {
