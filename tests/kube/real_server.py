@@ -3,8 +3,9 @@
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from batchpools.kube.resources import NAMESPACES
 
 _ROOT = Path(__file__).parents[2]
 _LOCAL = _ROOT / ".cluster" / "kubeconfig"
+_SERVICE_ACCOUNTS = Resource("ServiceAccount", "", "v1", "serviceaccounts")
 _CRDS = Resource(
     "CustomResourceDefinition", "apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False
 )
@@ -80,6 +82,7 @@ async def own_namespace(group: str) -> AsyncGenerator[tuple[KubeClient, str], No
     namespace = f"contract-{uuid.uuid4().hex[:8]}"
     try:
         made = await client.create(NAMESPACES, "", {"metadata": {"name": namespace}})
+        await _there(client.get(_SERVICE_ACCOUNTS, namespace, "default") for _ in count())  # pods are refused before
         yield client, namespace
         await client.delete(NAMESPACES, "", namespace, uid=_uid(made))
     finally:
@@ -94,19 +97,18 @@ async def _install(group: str, crds: list[dict[str, Any]]) -> None:
         spec = {**crd["spec"], "group": group, "names": {**crd["spec"]["names"], "shortNames": [], "categories": []}}
         await client.create(_CRDS, "", {**crd, "metadata": {"name": f"{plural}.{group}"}, "spec": spec})
     for crd in crds:
-        await _served(
-            client, Resource(crd["spec"]["names"]["kind"], group, names.VERSION, crd["spec"]["names"]["plural"])
-        )
+        resource = Resource(crd["spec"]["names"]["kind"], group, names.VERSION, crd["spec"]["names"]["plural"])
+        await _there(client.list(resource, "default") for _ in count())
     await client.close()
 
 
-async def _served(client: KubeClient, resource: Resource) -> None:
-    """Wait until the API server serves a new kind."""
-    while True:
+async def _there(questions: Iterator[Awaitable[object]]) -> None:
+    """Ask until the answer is something else than "not found"."""
+    for question in questions:
         try:
-            await client.list(resource, "default")
+            await question
         except NotFoundError:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
         else:
             return
 

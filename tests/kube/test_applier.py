@@ -437,6 +437,22 @@ def test_counters_are_tried_again_after_an_error() -> None:
     play(story)
 
 
+def test_an_older_count_that_failed_does_not_come_before_a_newer_one() -> None:
+    async def story(scene: Scene) -> None:
+        gate = scene.server.faults.hold("patch")
+        scene.server.faults.fail("patch", UnreachableError("refused"))
+        await scene.do(status=PoolStatus(current_dedicated_nodes=0, selector="first"), urgent=False)
+        scene.server.faults.lose_answer("patch")
+        await settle()
+        await scene.do(status=PoolStatus(current_dedicated_nodes=2), urgent=False)
+        gate.set()
+        await asyncio.sleep(10)
+        assert scene.server.count("patch") >= 2
+        assert scene.pool()["status"]["currentDedicatedNodes"] == 2
+
+    play(story)
+
+
 @pytest.mark.parametrize("epoch", [None, 9])
 def test_counters_of_a_reign_that_is_over_are_not_written(epoch: int | None) -> None:
     async def story(scene: Scene) -> None:
