@@ -1,0 +1,134 @@
+"""The chart renders what it should, refuses wrong values, and asks for no more rights than it needs."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from e2e.cluster import pins
+from e2e.cluster.images import ROOT
+
+from batchpools.api import names
+from batchpools.settings import read_settings
+
+CHART = ROOT / "charts/batchpools"
+Manifest = dict[str, Any]
+
+
+def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    built = pins.cache_dir() / "bin" / "helm"
+    program = str(built) if built.exists() else shutil.which("helm")
+    if program is None:
+        pytest.skip("there is no helm: run `make up` once, or install it")
+    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+
+
+def render(*settings: str) -> list[Manifest]:
+    sets = [word for one in settings for word in ("--set", one)]
+    done = helm("template", "batchpools", str(CHART), "-n", "batch-system", *sets)
+    assert done.returncode == 0, done.stderr
+    return [one for one in yaml.safe_load_all(done.stdout) if one]
+
+
+@pytest.fixture(scope="module")
+def rendered() -> list[Manifest]:
+    return render()
+
+
+def only(manifests: list[Manifest], kind: str, name: str) -> Manifest:
+    (found,) = (one for one in manifests if one["kind"] == kind and one["metadata"]["name"] == name)
+    return found
+
+
+def rules(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
+    for one in manifests:
+        if one["kind"] in {"Role", "ClusterRole"}:
+            for rule in one["rules"]:
+                yield f"{one['kind']} {one['metadata']['name']}", rule
+
+
+def test_every_manifest_is_valid(rendered: list[Manifest]) -> None:
+    for one in rendered:
+        if one["kind"] not in {"CustomResourceDefinition", "APIService"}:
+            kubernetes_validate.validate(one, "1.33", strict=True)
+
+
+def test_the_chart_lints() -> None:
+    done = helm("lint", "--strict", str(CHART))
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("wrong", ["replicas=0", "image.tag=", "logLevel=LOUD", "replica=2", "crds.install=maybe"])
+def test_a_wrong_value_is_refused(wrong: str) -> None:
+    assert helm("template", "x", str(CHART), "--set", wrong).returncode != 0
+
+
+def test_crds_are_kept_on_uninstall_and_can_be_left_out(rendered: list[Manifest]) -> None:
+    kept = [one for one in rendered if one["kind"] == "CustomResourceDefinition"]
+    assert len(kept) == 4
+    assert {one["metadata"]["annotations"]["helm.sh/resource-policy"] for one in kept} == {"keep"}
+    without = render("crds.install=false")
+    assert not [one for one in without if one["kind"] == "CustomResourceDefinition"]
+
+
+def test_the_operator_runs_restricted(rendered: list[Manifest]) -> None:
+    pod = only(rendered, "Deployment", "batchpools")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["resources"]["requests"] == {"cpu": "50m", "memory": "128Mi"}
+
+
+def test_the_operators_environment_is_what_it_reads(rendered: list[Manifest]) -> None:
+    (container,) = only(rendered, "Deployment", "batchpools")["spec"]["template"]["spec"]["containers"]
+    environment = {one["name"]: one.get("value", "x") for one in container["env"]}
+    settings = read_settings(environment)
+    assert (settings.lease_duration, settings.renew_deadline, settings.retry_period) == (15, 10, 2)
+    assert settings.image == "batchpools.dev/batchpools:dev"
+
+
+def test_names_and_ports_are_those_of_the_code(rendered: list[Manifest]) -> None:
+    hub = only(rendered, "Service", names.HUB_SERVICE)["spec"]
+    assert (hub["clusterIP"], hub["publishNotReadyAddresses"]) == ("None", True)
+    (container,) = only(rendered, "Deployment", "batchpools")["spec"]["template"]["spec"]["containers"]
+    ports = {one["name"]: one["containerPort"] for one in container["ports"]}
+    assert ports == {"hub": names.HUB_PORT, "ops": names.OPS_PORT, "metrics": names.METRICS_PORT}
+    service = only(rendered, "APIService", f"{names.VERSION}.{names.OPS_GROUP}")["spec"]["service"]
+    assert service["name"] == names.OPS_SERVICE
+    assert "insecureSkipTLSVerify" not in str(rendered)
+
+
+def test_no_rule_has_a_wildcard_and_secrets_are_named(rendered: list[Manifest]) -> None:
+    for where, rule in rules(rendered):
+        assert "*" not in str(rule), where
+        if "secrets" in rule["resources"] and rule["verbs"] != ["create"]:
+            assert rule["resourceNames"] == ["batchpools-ca"], where
+        if "leases" in rule["resources"] and rule["verbs"] != ["create"]:
+            assert rule["resourceNames"] == [names.LEASE_NAME], where
+
+
+def test_readers_may_read_logs_and_explanations_but_write_nothing(rendered: list[Manifest]) -> None:
+    view = only(rendered, "ClusterRole", "batchpools-view")
+    assert view["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
+    granted = {resource for rule in view["rules"] for resource in rule["resources"]}
+    assert {"tasks/logs", "tasks/explain", "pools", "tasks"} <= granted
+    assert {verb for rule in view["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+
+
+def test_the_aggregated_api_can_be_left_out() -> None:
+    without = render("aggregatedApi.enabled=false")
+    assert not [one for one in without if one["kind"] == "APIService"]
+    assert not [rule for _, rule in rules(without) if "apiservices" in rule["resources"]]
+
+
+def test_a_single_replica_has_no_disruption_budget(rendered: list[Manifest]) -> None:
+    assert only(rendered, "PodDisruptionBudget", "batchpools")["spec"]["minAvailable"] == 1
+    assert not [one for one in render("replicas=1") if one["kind"] == "PodDisruptionBudget"]

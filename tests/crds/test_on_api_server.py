@@ -1,0 +1,213 @@
+"""The CRDs on a real API server: each rule with a good and a bad object, defaults, columns, limits."""
+
+import json
+from typing import Any
+
+import pytest
+from tests.crds.conftest import Kubectl
+
+from batchpools.crdgen.kinds import KINDS
+
+pytestmark = pytest.mark.cluster
+
+Manifest = dict[str, Any]
+
+
+def manifest(kind: str, name: str, spec: Manifest) -> Manifest:
+    return {"apiVersion": "batchpools.dev/v1beta1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def task_spec(**more: Any) -> Manifest:
+    return {"jobName": "j", "command": ["true"], **more}
+
+
+TEMPLATE = {"spec": {"containers": [{"name": "task", "image": "x"}]}}
+GOOD: list[Manifest] = [
+    manifest("Pool", "good", {"image": "x", "resources": {"requests": {"cpu": "1"}}, "drainTimeout": "1m30s"}),
+    manifest("Pool", "good", {"template": TEMPLATE, "startTask": {"commandLine": "true"}}),
+    manifest("PoolNode", "good", {"poolName": "p"}),
+    manifest("Job", "good", {"poolName": "p", "tasks": [{"id": "a", "command": ["true"]}]}),
+    manifest("Task", "good", task_spec(constraints={"maxWallClockTime": "10m"}, env=[{"name": "A", "value": "b"}])),
+]
+
+
+def volume(**more: Any) -> Manifest:
+    return {"template": {"spec": {**TEMPLATE["spec"], "volumes": [more]}}}
+
+
+BAD: list[tuple[Manifest, str]] = [
+    (manifest("Pool", "bad", {"image": "x", "template": TEMPLATE}), "exactly one of image and template"),
+    (manifest("Pool", "bad", {}), "exactly one of image and template"),
+    (manifest("Pool", "bad", {"template": TEMPLATE, "resources": {"limits": {}}}), "resources goes with image"),
+    (manifest("Pool", "bad", {"image": "x", "drainTimeout": "1ms"}), "between 1s and 24h"),
+    (manifest("Pool", "bad", {"image": "x", "drainTimeout": "15 minutes please"}), "drainTimeout"),
+    (manifest("Pool", "a.b", {"image": "x"}), "at most 50 characters and no dots"),
+    (manifest("Pool", "p" * 51, {"image": "x"}), "at most 50 characters and no dots"),
+    (manifest("Pool", "bad", {"image": "x", "taskSlotsPerNode": 0}), "taskSlotsPerNode"),
+    (
+        manifest("Pool", "bad", {"image": "x", "startTask": {"command": ["a"], "commandLine": "a"}}),
+        "exactly one of command",
+    ),
+    (manifest("Pool", "bad", volume(name="batchpools-root", emptyDir={})), "are the operator's"),
+    (manifest("Pool", "bad", volume(name="v")), "exactly one of configMap and emptyDir"),
+    (
+        manifest("Pool", "bad", {"template": {"spec": {**TEMPLATE["spec"], "securityContext": {"runAsUser": 64500}}}}),
+        "is the agent's",
+    ),
+    (
+        manifest(
+            "Pool",
+            "bad",
+            {
+                "template": {
+                    "spec": {"containers": [{"name": "task", "image": "x", "securityContext": {"runAsUser": 64500}}]}
+                }
+            },
+        ),
+        "is the agent's",
+    ),
+    (manifest("Job", "a.b", {"poolName": "p"}), "at most 63 characters and no dots"),
+    (manifest("Job", "bad", {"poolName": "p", "priority": -1001}), "priority"),
+    (manifest("Job", "bad", {"poolName": "p", "tasks": [{"id": "a"}]}), "exactly one of command"),
+    (manifest("Job", "bad", {"poolName": "p", "env": [{"name": "BATCHPOOLS_X"}]}), "set by the system"),
+    (manifest("Task", "bad", task_spec(commandLine="true")), "exactly one of command"),
+    (manifest("Task", "bad", task_spec(constraints={"maxWallClockTime": "1ms"})), "between 1s and 4320h"),
+    (manifest("Task", "bad", task_spec(env=[{"name": "AZ_BATCH_X", "value": ""}])), "set by the system"),
+    (manifest("Task", "bad", task_spec(requiredSlots=257)), "requiredSlots"),
+    (manifest("Task", "bad", task_spec(id="a b")), "id"),
+]
+
+
+@pytest.mark.parametrize("good", GOOD, ids=lambda one: f"{one['kind']} {sorted(one['spec'])}")
+def test_a_good_object_is_accepted(kubectl: Kubectl, namespace: str, good: Manifest) -> None:
+    done = kubectl("create", "-n", namespace, "--dry-run=server", "-f", "-", stdin=good)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("bad", "sentence"), BAD, ids=[f"{bad['kind']}: {sentence}" for bad, sentence in BAD])
+def test_a_bad_object_is_refused_with_a_sentence(
+    kubectl: Kubectl, namespace: str, bad: Manifest, sentence: str
+) -> None:
+    done = kubectl("create", "-n", namespace, "--dry-run=server", "-f", "-", stdin=bad)
+    assert done.returncode != 0
+    assert sentence in done.stderr
+
+
+def test_fresh_objects_have_their_state_without_a_write(kubectl: Kubectl, namespace: str) -> None:
+    for kind, spec in (("Task", task_spec()), ("Job", {"poolName": "no-such-pool"})):
+        kubectl("create", "-n", namespace, "-f", "-", stdin=manifest(kind, "fresh", spec), check=True)
+        status = json.loads(
+            kubectl("get", kind.lower() + "s.batchpools.dev", "fresh", "-n", namespace, "-o", "json").stdout
+        )["status"]
+        assert status["state"] == "Active"
+        assert [one["status"] for one in status["conditions"] if one["type"] == "Finished"] == ["False"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "then", "sentence"),
+    [
+        ("PoolNode", {"poolName": "p"}, {"poolName": "q"}, "poolName cannot change"),
+        ("Job", {"poolName": "p"}, {"poolName": "q"}, "poolName cannot change"),
+        ("Task", task_spec(), task_spec(requiredSlots=2), "cannot change"),
+        ("Task", task_spec(), task_spec(command=["false"]), "cannot change"),
+        ("Task", task_spec(), task_spec(id="other"), "cannot change"),
+        (
+            "Job",
+            {"poolName": "p", "onAllTasksComplete": "TerminateJob"},
+            {"poolName": "p", "onAllTasksComplete": "NoAction"},
+            "no way back",
+        ),
+        (
+            "Job",
+            {"poolName": "p", "tasks": [{"id": "a", "command": ["true"]}]},
+            {"poolName": "p", "tasks": [{"id": "a", "command": ["false"]}]},
+            "cannot change once it is there",
+        ),
+        (
+            "Job",
+            {"poolName": "p", "tasks": [{"id": "a", "command": ["true"]}]},
+            {"poolName": "p", "tasks": [{"id": "b", "command": ["true"]}, {"id": "a", "command": ["true"]}]},
+            "only be added at the end",
+        ),
+    ],
+)
+def test_what_is_fixed_cannot_change(
+    kubectl: Kubectl, namespace: str, kind: str, first: Manifest, then: Manifest, sentence: str
+) -> None:
+    name = f"fixed-{abs(hash((kind, sentence, str(then))))}"[:40]
+    kubectl("create", "-n", namespace, "-f", "-", stdin=manifest(kind, name, first), check=True)
+    done = kubectl("replace", "-n", namespace, "-f", "-", stdin=_held(kubectl, namespace, kind, name, then))
+    assert done.returncode != 0
+    assert sentence in done.stderr
+
+
+def test_status_refuses_an_older_epoch_and_the_way_back_from_the_end(kubectl: Kubectl, namespace: str) -> None:
+    kubectl("create", "-n", namespace, "-f", "-", stdin=manifest("Task", "ended", task_spec()), check=True)
+
+    def write(state: str, epoch: int) -> str:
+        patch = json.dumps([{"op": "add", "path": "/status", "value": {"state": state, "epoch": epoch}}])
+        return kubectl(
+            "patch", "btask", "ended", "-n", namespace, "--subresource=status", "--type=json", f"-p={patch}"
+        ).stderr
+
+    assert write("Running", 5) == ""
+    assert "has been replaced" in write("Running", 4)
+    assert write("Completed", 5) == ""
+    assert "stays ended" in write("Active", 6)
+
+
+def test_a_job_of_a_thousand_tasks_passes_creation_update_and_status(kubectl: Kubectl, namespace: str) -> None:
+    tasks = [{"id": f"task-{n:04d}-{'x' * 40}", "command": ["echo", "y" * 200]} for n in range(1000)]
+    big = manifest("Job", "big", {"poolName": "p", "tasks": tasks[:-1]})
+    assert kubectl("create", "-n", namespace, "-f", "-", stdin=big).stderr == ""
+    more = _held(kubectl, namespace, "Job", "big", {"poolName": "p", "tasks": tasks})
+    assert kubectl("replace", "-n", namespace, "-f", "-", stdin=more).stderr == ""
+    patch = json.dumps([{"op": "add", "path": "/status/tasksCreated", "value": 1000}])
+    done = kubectl("patch", "bjob", "big", "-n", namespace, "--subresource=status", "--type=json", f"-p={patch}")
+    assert done.stderr == ""
+
+
+def test_tasks_are_selected_by_their_fields(kubectl: Kubectl, namespace: str) -> None:
+    chosen = manifest("Task", "chosen", task_spec(jobName="selected", id="only"))
+    kubectl("create", "-n", namespace, "-f", "-", stdin=chosen, check=True)
+    selector = "--field-selector=spec.jobName=selected,spec.id=only,status.state=Active"
+    assert kubectl("get", "btask", "-n", namespace, selector, "-o", "name").stdout == "task.batchpools.dev/chosen\n"
+
+
+def test_the_scale_subresource_sets_the_target(kubectl: Kubectl, namespace: str) -> None:
+    kubectl("create", "-n", namespace, "-f", "-", stdin=manifest("Pool", "scaled", {"image": "x"}), check=True)
+    done = kubectl("scale", "bpool", "scaled", "-n", namespace, "--replicas=0")
+    assert done.returncode == 0, done.stderr
+
+
+def test_names_and_columns_are_as_documented(kubectl: Kubectl, namespace: str) -> None:
+    for kind in KINDS:
+        header = kubectl("get", kind.short, "-n", namespace).stdout.split("\n")[0].split()
+        if header:
+            assert [name.upper() for name, _, _ in kind.columns if not name.endswith("*")] == header[1:]
+    listed = kubectl("api-resources", "--categories=batchpools", "--no-headers").stdout
+    assert {line.split()[0] for line in listed.splitlines()} == {"pools", "jobs"}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.short)
+def test_kubectl_explain_has_a_sentence_on_every_field(kubectl: Kubectl, kind: Any) -> None:
+    listed = json.loads(kubectl("get", "crd", f"{kind.plural}.batchpools.dev", "-o", "json").stdout)
+    schema = listed["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    bare = [path for path, node in _fields("", schema) if not node.get("description") and path != ".metadata"]
+    assert bare == []
+
+
+def _fields(path: str, node: Manifest) -> list[tuple[str, Manifest]]:
+    found = []
+    for name, child in node.get("properties", {}).items():
+        found.append((f"{path}.{name}", child))
+        found += _fields(f"{path}.{name}", child)
+    if "items" in node:
+        found += _fields(f"{path}[]", node["items"])
+    return found
+
+
+def _held(kubectl: Kubectl, namespace: str, kind: str, name: str, spec: Manifest) -> Manifest:
+    plural = {"PoolNode": "poolnodes", "Job": "jobs.batchpools.dev", "Task": "tasks.batchpools.dev"}[kind]
+    held: Manifest = json.loads(kubectl("get", plural, name, "-n", namespace, "-o", "json").stdout)
+    return {**held, "spec": {**held["spec"], **spec} if kind == "Task" else spec}
