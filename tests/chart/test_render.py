@@ -5,11 +5,11 @@ import subprocess
 from collections.abc import Iterator
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 from e2e.cluster import pins
 from e2e.cluster.images import ROOT
+from kubernetes_validate.utils import validate
 
 from batchpools.api import names
 from batchpools.settings import read_settings
@@ -53,7 +53,7 @@ def rules(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
 def test_every_manifest_is_valid(rendered: list[Manifest]) -> None:
     for one in rendered:
         if one["kind"] not in {"CustomResourceDefinition", "APIService"}:
-            kubernetes_validate.validate(one, "1.33", strict=True)
+            validate(one, "1.33", strict=True)
 
 
 def test_the_chart_lints() -> None:
