@@ -45,9 +45,10 @@ class ApartClient(KubeClient):
         query: Mapping[str, str] | None = None,
         body: Any = None,
     ) -> bytes:
-        if isinstance(body, Mapping) and body.get("apiVersion") == names.API_VERSION:
-            body = {**body, "apiVersion": f"{self._group}/{names.VERSION}"}
-        return await super()._send(method, self._apart(path), plural, verb, query=query, body=body)
+        """Owner references too: the garbage collector deletes the children of what it does not find."""
+        ours, other = (f'"{group}/{names.VERSION}"'.encode() for group in (names.GROUP, self._group))
+        told = None if body is None else msgspec.json.decode(msgspec.json.encode(body).replace(ours, other))
+        return await super()._send(method, self._apart(path), plural, verb, query=query, body=told)
 
     def _stream(
         self, verb: str, path: str, plural: str, query: Mapping[str, str], *, pieces: bool = False
