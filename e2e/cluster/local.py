@@ -289,7 +289,7 @@ def _wait(question: Callable[[], bool], what: str, patience: float = 30) -> None
 def _removed(path: str) -> bool:
     with contextlib.suppress(FileNotFoundError):
         try:
-            os.rmdir(path)  # noqa: PTH106 (cgroup directories hold files, yet rmdir is the way)
+            os.rmdir(path)
         except OSError:
             return False
     return True
