@@ -52,6 +52,7 @@ class MemoryHub:
 
     def kill(self, pod_uid: str, execution_id: str, grace: float) -> bool:
         """Ask for the end of a run."""
+        assert grace > 0
         if pod_uid in self.connected:
             self.kills.append((pod_uid, execution_id))
         return pod_uid in self.connected
@@ -110,7 +111,9 @@ class Agent:
         del self._stage.hub.connected[self.uid]
         self._stage.ledger.node_left(self.identity)
 
-    def tell(self, *live: tuple[str, float, str], acknowledged: tuple[str, ...] = (), boot_id: str | None = None) -> None:
+    def tell(
+        self, *live: tuple[str, float, str], acknowledged: tuple[str, ...] = (), boot_id: str | None = None
+    ) -> None:
         """The inventory: (execution id, started at, task name) of each live run."""
         states = [RunState(*one) for one in live]
         boot = self.boot_id if boot_id is None else boot_id
