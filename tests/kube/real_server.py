@@ -18,7 +18,7 @@ from batchpools.kube.client import KubeClient
 from batchpools.kube.credentials import load_credentials
 from batchpools.kube.errors import NotFoundError
 from batchpools.kube.port import Resource
-from batchpools.kube.resources import NAMESPACES
+from batchpools.kube.resources import CONFIG_MAPS, NAMESPACES, PODS, POOLS, TASKS
 
 _ROOT = Path(__file__).parents[2]
 _LOCAL = _ROOT / ".cluster" / "kubeconfig"
@@ -85,9 +85,20 @@ async def own_namespace(group: str) -> AsyncGenerator[tuple[KubeClient, str], No
         made = await client.create(NAMESPACES, "", {"metadata": {"name": namespace}})
         await _there(client.get(_SERVICE_ACCOUNTS, namespace, "default") for _ in count())  # pods are refused before
         yield client, namespace
+        await _drop_finalizers(client, namespace)
         await client.delete(NAMESPACES, "", namespace, uid=_uid(made))
     finally:
         await client.close()
+
+
+async def _drop_finalizers(client: KubeClient, namespace: str) -> None:
+    """A test that failed may have left some, and they would hold namespace and CRDs for ever."""
+    for resource in (POOLS, TASKS, PODS, CONFIG_MAPS):
+        for raw in (await client.list(resource, namespace)).items:
+            metadata = msgspec.json.decode(raw)["metadata"]
+            if metadata.get("finalizers"):
+                nothing = [{"op": "remove", "path": "/metadata/finalizers"}]
+                await client.patch(resource, namespace, metadata["name"], nothing)
 
 
 async def _install(group: str, crds: list[dict[str, Any]]) -> None:
