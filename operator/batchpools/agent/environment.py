@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from batchpools.api import names
 from batchpools.core.node_config import NodeConfig
-from batchpools.core.tasks.command import expand, expand_environment
+from batchpools.core.tasks.command import expand_all, expand_environment
 from batchpools.link.messages import Run
 
 
@@ -50,8 +50,11 @@ def directory_variables(directory: str) -> dict[str, str]:
 def resolve(
     argv: Sequence[str], user: Sequence[str], system: Mapping[str, str], container: Sequence[str]
 ) -> tuple[list[str], list[str]]:
-    """(argv, NAME=value pairs to lay over the container's): system beats user beats container; references are expanded."""
+    """(argv, NAME=value pairs to lay over the container's): system beats user beats container; references are expanded.
+
+    ValueError with a sentence when too much comes of them.
+    """
     base = dict(pair.partition("=")[::2] for pair in container)
     complete = {**expand_environment({**base, **system}, user), **system}
     overlay = {name: value for name, value in complete.items() if base.get(name) != value}
-    return [expand(word, complete) for word in argv], [f"{name}={value}" for name, value in overlay.items()]
+    return expand_all(argv, complete), [f"{name}={value}" for name, value in overlay.items()]

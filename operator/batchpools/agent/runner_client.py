@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import itertools
+import logging
 import socket
 import struct
 from collections.abc import Callable, Mapping
@@ -10,9 +11,12 @@ from typing import Any
 
 import msgspec
 
+_log = logging.getLogger(__name__)
+
 PROTOCOL = 1
 _LIMIT = 1 << 20
 _ANSWER_TIME = 10.0
+MAX_FRAME = 1 << 20
 
 
 class RunnerError(Exception):
@@ -21,6 +25,10 @@ class RunnerError(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class BadNoteError(Exception):
+    """What came is no message of a runner."""
 
 
 class RunnerGoneError(ConnectionError):
@@ -43,14 +51,15 @@ class RunnerClient:
 
     @classmethod
     async def connect(cls, address: str) -> "RunnerClient":
-        """Connect and say hello; OSError while no runner listens, RunnerError when it speaks another protocol."""
+        """Connect and say hello; OSError while no runner listens or answers, RunnerError when it speaks another protocol."""
         reader, writer = await asyncio.open_unix_connection(sock=await _socket(address), limit=_LIMIT)
-        writer.write(_frame({"op": "hello", "version": PROTOCOL}))
-        hello = await _read(reader)
-        if hello.get("op") != "hello":
+        try:
+            writer.write(_frame({"op": "hello", "version": PROTOCOL}))
+            async with asyncio.timeout(_ANSWER_TIME):
+                return cls(await _read_hello(reader), reader, writer)
+        except BaseException:
             writer.close()
-            raise RunnerError("Refused", str(hello.get("message", "the runner refused")))
-        return cls(hello, reader, writer)
+            raise
 
     def listen(self, on_note: Callable[[Note], None]) -> asyncio.Task[None]:
         """Start reading; the task ends when the connection does."""
@@ -58,10 +67,13 @@ class RunnerClient:
         return self._reading
 
     def tell(self, op: str, **fields: Any) -> None:
-        """Send a message that is answered by notes, if at all."""
+        """Send a message that is answered by notes, if at all; RunnerGoneError, RunnerError TooLarge."""
         if self._writer.is_closing():
             raise RunnerGoneError("the runner is gone")
-        self._writer.write(_frame({"op": op, **fields}))
+        frame = _frame({"op": op, **fields})
+        if len(frame) > MAX_FRAME:
+            raise RunnerError("TooLarge", f"command and environment have {len(frame)} bytes, more than {MAX_FRAME}")
+        self._writer.write(frame)
 
     async def ask(self, op: str, **fields: Any) -> Note:
         """Send a request and wait for its answer; RunnerError, RunnerGoneError, TimeoutError after 10 s."""
@@ -97,8 +109,8 @@ class RunnerClient:
                     request.set_result(note)
                 else:
                     on_note(note)
-        except (asyncio.IncompleteReadError, OSError):
-            return
+        except (asyncio.IncompleteReadError, OSError, BadNoteError) as error:
+            _log.info("the runner's connection has ended: %r", error)
         finally:
             self._writer.close()
             for waiting in self._requests.values():
@@ -124,7 +136,25 @@ def _frame(message: Mapping[str, Any]) -> bytes:
     return struct.pack(">I", len(body)) + body
 
 
+async def _read_hello(reader: asyncio.StreamReader) -> Note:
+    """The hello, with what a runner of long memory says in parts before it."""
+    finished: list[Note] = []
+    acked: list[str] = []
+    while True:
+        note = await _read(reader)
+        if note.get("op") not in {"known", "hello"}:
+            raise RunnerError("Refused", str(note.get("message", "the runner refused")))
+        finished += note["finished"]
+        acked += note["acked"]
+        if note["op"] == "hello":
+            return {**note, "finished": finished, "acked": acked}
+
+
 async def _read(reader: asyncio.StreamReader) -> Note:
     (size,) = struct.unpack(">I", await reader.readexactly(4))
-    note: Note = msgspec.json.decode(await reader.readexactly(size))
-    return note
+    if size > MAX_FRAME:
+        raise BadNoteError(f"a message of {size} bytes")
+    try:
+        return msgspec.json.decode(await reader.readexactly(size), type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadNoteError(str(error)) from None

@@ -10,6 +10,7 @@ import msgspec
 import uvloop
 
 from batchpools.agent.node import Node
+from batchpools.agent.places import Places
 from batchpools.core.node_config import NODE_CONFIG_ENV, NodeConfig
 from batchpools.telemetry.clock import SystemClock
 
@@ -26,15 +27,16 @@ def main(_: Sequence[str] = ()) -> int:
     return 0
 
 
-async def run_agent(config: NodeConfig) -> None:
-    """Serve until SIGTERM, then until every result is acknowledged or the time is over."""
-    node = Node(config, SystemClock())
+async def run_agent(config: NodeConfig, places: Places | None = None) -> None:
+    """Serve until SIGTERM, then until every result is acknowledged or the time is over. places: other than a pod's."""
+    node = Node(config, SystemClock(), places or Places())
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     serving = asyncio.create_task(node.run(), name="node")
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if serving.done():
+        stopping.cancel()
         serving.result()
     await node.finish(config.drain_timeout + _STOP_RESERVE)
     serving.cancel()

@@ -6,11 +6,11 @@ import random
 import socket
 import ssl
 from collections.abc import Callable
-from pathlib import Path
 
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from batchpools import __version__
+from batchpools.agent.places import Places
 from batchpools.api import names
 from batchpools.link.framing import BadFrameError, decode_from_hub
 from batchpools.link.messages import MAX_FRAME_BYTES, PROTOCOL_VERSION, FromHub, Hello, Message, Refused, Welcome
@@ -19,6 +19,7 @@ from batchpools.link.outbox import Outbox
 _log = logging.getLogger(__name__)
 
 RESOLVE_EVERY = 5.0
+_CONNECT_TIME = 5.0
 _FIRST_DELAY = 0.2
 _LAST_DELAY = 5.0
 _REFUSED_DELAY = 30.0
@@ -29,9 +30,10 @@ OnMessage = Callable[["Session", FromHub], None]
 class Session(WSListener):
     """One connection to one replica; `epoch` is what that replica last said it leads with, 0 = it does not."""
 
-    def __init__(self, hello: Hello, on_message: OnMessage) -> None:
+    def __init__(self, hello: Hello, on_message: OnMessage, on_closed: Callable[["Session"], None]) -> None:
         self._hello = hello
         self._on_message = on_message
+        self._on_closed = on_closed
         self._transport: WSTransport | None = None
         self._outbox = Outbox(self._write)
         self.welcome: Welcome | None = None
@@ -43,6 +45,11 @@ class Session(WSListener):
         """Send, if the session is up."""
         if self.welcome is not None and not self.closed.is_set():
             self._outbox.add(message)
+
+    def close(self) -> None:
+        """Cut the connection."""
+        if self._transport is not None:
+            self._transport.disconnect()
 
     def _write(self, frame: bytes) -> None:
         if self._transport is not None and not self.closed.is_set():
@@ -56,6 +63,7 @@ class Session(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002 (picows' signature)
         """The session is over."""
         self.closed.set()
+        self._on_closed(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Hand every message on, in order."""
@@ -81,25 +89,27 @@ class Session(WSListener):
 class Sessions:
     """A session to every address of the hub, made again with back-off when it ends."""
 
-    def __init__(self, host: str, port: int, max_epoch: Callable[[], int], on_message: OnMessage) -> None:
+    def __init__(
+        self, host: str, port: int, places: Places, max_epoch: Callable[[], int], on_message: OnMessage
+    ) -> None:
         self._host = host
         self._port = port
+        self._places = places
         self._max_epoch = max_epoch
         self._on_message = on_message
         self._keepers: dict[str, asyncio.Task[None]] = {}
-        self.live: dict[str, Session] = {}
-        self.token_file = Path(names.TOKEN_DIR, "token")
-        self.ca_file = Path(names.CA_DIR, "ca.crt")
+        self._live: dict[str, Session] = {}
+        self._complaints: dict[str, str] = {}  # by address: what was last logged of it
 
     async def run(self) -> None:
         """Follow the hub's addresses until cancelled."""
         try:
             while True:
+                self._keepers = {one: keeper for one, keeper in self._keepers.items() if not keeper.done()}
                 for address in await self._addresses():
-                    keeper = self._keepers.get(address)
-                    if keeper is None or keeper.done():
+                    if address not in self._keepers:
                         self._keepers[address] = asyncio.create_task(self._keep(address), name=f"session-{address}")
-                await asyncio.sleep(RESOLVE_EVERY if self._keepers else 0.5)
+                await asyncio.sleep(RESOLVE_EVERY if self._keepers else _FIRST_DELAY)
         finally:
             for keeper in self._keepers.values():
                 keeper.cancel()
@@ -107,13 +117,13 @@ class Sessions:
 
     def to_leader(self, message: Message, epoch: int) -> None:
         """Send to whoever leads with this epoch; nobody: it is sent again when somebody does."""
-        for session in self.live.values():
+        for session in self._live.values():
             if session.epoch == epoch:
                 session.send(message)
 
     def to_all(self, message: Message) -> None:
         """Send to every replica."""
-        for session in self.live.values():
+        for session in self._live.values():
             session.send(message)
 
     async def _addresses(self) -> list[str]:
@@ -128,40 +138,51 @@ class Sessions:
         """Keep one session up; end when the address is no longer the hub's."""
         delay = _FIRST_DELAY
         while True:
-            refused = None
+            pause = delay
             try:
                 session = await self._connect(address)
-                self.live[address] = session
-                await session.closed.wait()
-                refused = session.refused
-                if session.welcome is not None:
-                    delay = _FIRST_DELAY
-            except Exception as error:  # noqa: BLE001 (whatever a network may raise means: try again)
-                _log.info("no session with %s: %r", address, error)
-            finally:
-                self.live.pop(address, None)
-            if refused is not None:
-                _log.warning("refused by %s: %s: %s", address, refused.code, refused.message)
-            pause = delay if refused is None else refused.retry_after or _REFUSED_DELAY
+                try:
+                    await session.closed.wait()
+                finally:
+                    session.close()
+                delay = pause = _FIRST_DELAY if session.welcome is not None else delay
+                if session.refused is not None:
+                    refused = session.refused
+                    self._complain(address, f"refused, {refused.code}: {refused.message}")
+                    pause = refused.retry_after or _REFUSED_DELAY
+            except (OSError, WSError) as error:
+                self._complain(address, repr(error))
             await asyncio.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311 (jitter, no secret)
             delay = min(delay * 2, _LAST_DELAY)
             if address not in await self._addresses():
+                self._complaints.pop(address, None)
                 return
 
+    def _complain(self, address: str, sentence: str) -> None:
+        """Log why there is no session, once for each reason."""
+        if self._complaints.get(address) != sentence:
+            self._complaints[address] = sentence
+            _log.warning("no session with %s: %s", address, sentence)
+
     async def _connect(self, address: str) -> Session:
-        token = self.token_file.read_text().strip()
+        token = self._places.token_file.read_text().strip()
         hello = Hello(PROTOCOL_VERSION, token, __version__, self._max_epoch())
-        tls = ssl.create_default_context(cafile=str(self.ca_file))
+        tls = ssl.create_default_context(cafile=str(self._places.ca_file))
 
         async def connected(_: object) -> socket.socket:
             made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
             made.setblocking(False)
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await asyncio.wait_for(asyncio.get_running_loop().sock_connect(made, (address, self._port)), 5)
+            try:
+                async with asyncio.timeout(_CONNECT_TIME):
+                    await asyncio.get_running_loop().sock_connect(made, (address, self._port))
+            except BaseException:
+                made.close()
+                raise
             return made
 
         _, session = await ws_connect(
-            lambda: Session(hello, self._on_message),
+            lambda: Session(hello, self._take(address), self._leave(address)),
             f"wss://{names.HUB_SERVER_NAME}:{self._port}{names.HUB_PATH}",
             ssl_context=tls,
             socket_factory=connected,
@@ -173,3 +194,21 @@ class Sessions:
         )
         assert isinstance(session, Session)  # noqa: S101 (what the factory made)
         return session
+
+    def _take(self, address: str) -> OnMessage:
+        """A session counts from its welcome on: before anything that it says is acted upon."""
+
+        def take(session: Session, message: FromHub) -> None:
+            if isinstance(message, Welcome):
+                self._live[address] = session
+                self._complaints.pop(address, None)
+            self._on_message(session, message)
+
+        return take
+
+    def _leave(self, address: str) -> Callable[["Session"], None]:
+        def leave(session: Session) -> None:
+            if self._live.get(address) is session:
+                del self._live[address]
+
+        return leave

@@ -9,11 +9,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from batchpools.agent.environment import directory_variables, node_variables, resolve
-from batchpools.agent.runner_client import RunnerClient
+from batchpools.agent.runner_client import RunnerClient, RunnerError
+from batchpools.api.reasons import FailureCode
 from batchpools.core.node_config import NodeConfig, StartTaskConfig
 from batchpools.link.messages import StartTaskReport
+from batchpools.link.words import Cause
+from batchpools.telemetry.clock import Clock
 
 _DIRECTORY = "startup"
+_KILL_GRACE = 5.0
 _RETRY_PAUSE = 1.0  # seconds between two runs, so that a start task that fails at once does not burn a core
 
 Report = Callable[[StartTaskReport, bool], None]
@@ -22,7 +26,10 @@ Report = Callable[[StartTaskReport, bool], None]
 class StartTaskDriver:
     """One connection's worth of driving; `report(state, failed_for_good)` at each change."""
 
-    def __init__(self, config: NodeConfig, task: StartTaskConfig, runner: RunnerClient, report: Report) -> None:
+    def __init__(
+        self, config: NodeConfig, task: StartTaskConfig, runner: RunnerClient, clock: Clock, report: Report
+    ) -> None:
+        self._clock = clock
         self._config = config
         self._task = task
         self._runner = runner
@@ -40,8 +47,6 @@ class StartTaskDriver:
     async def drive(self) -> None:
         """Run until success, then let the init container end; after the last failure wait for ever."""
         number, ended = self._where_we_are()
-        if ended is None:
-            self._launch(number)
         while True:
             if ended is None:
                 ended = await self._news.get()
@@ -54,44 +59,54 @@ class StartTaskDriver:
                 await asyncio.Event().wait()
             await asyncio.sleep(_RETRY_PAUSE)
             number += 1
-            ended = None
-            self._launch(number)
+            ended = self._launch(number)
+            self._runner.tell("ack", ids=[_id(number - 1)])  # the latest run alone is remembered
 
     def _where_we_are(self) -> tuple[int, Mapping[str, Any] | None]:
-        """(number of the latest run, its result if it has ended), from what the runner knows."""
+        """(number of the latest run, its result if it has ended), from what the runner knows; the first run begins here."""
         hello = self._runner.hello
+        running = {_number(one): one for one in hello["running"]}
         finished = {_number(one): one for one in hello["finished"]}
-        running = [_number(one) for one in hello["running"]]
         if running:
-            self._report(_told(max(running), None), False)
-            return max(running), None
+            last = max(running)
+            self._report(StartTaskReport(last, running[last]["startedAt"], 0.0, None, "", ""), False)
+            return last, None
         if finished:
             last = max(finished)
             return last, finished[last]
-        return 0, None
+        return 0, self._launch(0)
 
-    def _launch(self, number: int) -> None:
+    def _launch(self, number: int) -> Mapping[str, Any] | None:
+        """Have it run; its end at once when it cannot be."""
+        self._report(StartTaskReport(number, 0.0, 0.0, None, "", ""), False)
         system = {**node_variables(self._config), **directory_variables(_DIRECTORY)}
-        argv, env = resolve(self._task.argv, self._task.env, system, self._runner.hello["env"])
-        self._report(_told(number, None), False)
-        self._runner.tell(
-            "run", id=f"start-task:{number}", dir=_DIRECTORY, argv=argv, env=env, killGrace=5, fresh=False
-        )
+        try:
+            argv, env = resolve(self._task.argv, self._task.env, system, self._runner.hello["env"])
+            self._runner.tell(
+                "run", id=_id(number), dir=_DIRECTORY, argv=argv, env=env, killGrace=_KILL_GRACE, fresh=False
+            )
+        except (ValueError, RunnerError) as error:
+            now = self._clock.now().timestamp()
+            told = {"exitCode": None, "cause": Cause.LAUNCH_FAILED, "startedAt": now, "endedAt": now}
+            return {**told, "code": FailureCode.COMMAND_LAUNCH_FAILED, "message": str(error)}
+        return None
 
     def _may_retry(self, number: int, ended: Mapping[str, Any]) -> bool:
-        if ended["cause"] == "launchFailed":
+        if ended["cause"] == Cause.LAUNCH_FAILED:
             return False
         most = self._task.max_task_retry_count
         return most < 0 or number < most
+
+
+def _id(number: int) -> str:
+    return f"start-task:{number}"
 
 
 def _number(note: Mapping[str, Any]) -> int:
     return int(note["id"].rpartition(":")[2])
 
 
-def _told(number: int, ended: Mapping[str, Any] | None) -> StartTaskReport:
-    if ended is None:
-        return StartTaskReport(number, 0.0, 0.0, None, "", "")
+def _told(number: int, ended: Mapping[str, Any]) -> StartTaskReport:
     return StartTaskReport(
         number, ended["startedAt"], ended["endedAt"], ended["exitCode"], ended["code"], ended["message"]
     )

@@ -2,202 +2,96 @@
 
 It keeps the rules of exactly once on the node: no older epoch is obeyed, no id runs twice, no result is forgotten before it is
 acknowledged, a killed id never starts. Time is an argument; nothing here does anything.
+
+A run is in one state at a time; states are frozen and replaced. The table of them is changed in place: it holds ten minutes of
+ids, and copying those at each event would cost more than the tasks.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import assert_never
+
+from batchpools.core.execution_events import (
+    Acknowledged,
+    End,
+    Event,
+    Forget,
+    Instruction,
+    KillAsked,
+    Launch,
+    Led,
+    Outcome,
+    Restored,
+    RunAsked,
+    RunFinished,
+    RunnerDown,
+    RunnerUp,
+    RunStarted,
+    RunUnknown,
+    Stopping,
+    TellFinished,
+    TellInventory,
+    TellRejected,
+    TellStarted,
+    TellUnknown,
+)
 
 ACKNOWLEDGED_KEPT = 600.0  # seconds that an acknowledged id is remembered (safety rule S5.2)
 
-# ------------------------------------------------------------------ facts
+# ------------------------------------------------------------------ states of a run
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run ended; the fields of the link's Finished but the ids."""
+class _Launching:
+    """The runner was told; no process yet."""
 
-    cause: str
-    exit_code: int | None = None
-    started_at: float = 0.0
-    ended_at: float = 0.0
-    user_cpu: float = 0.0
-    kernel_cpu: float = 0.0
-    max_memory_bytes: int = 0
-    code: str = ""
-    message: str = ""
-
-
-# ------------------------------------------------------------------ events
-
-
-@dataclass(frozen=True, slots=True)
-class Led:
-    """A replica announced that it leads with this epoch."""
-
-    epoch: int
-
-
-@dataclass(frozen=True, slots=True)
-class RunAsked:
-    """The leader wants a run; `request` is carried to the runner as it is."""
-
-    execution_id: str
-    epoch: int
     task_name: str
-    request: object
-
-
-@dataclass(frozen=True, slots=True)
-class KillAsked:
-    """The leader wants the end of a run."""
-
-    execution_id: str
-    epoch: int
-    grace: float
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
-    """Results are persisted."""
-
-    execution_ids: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RunnerUp:
-    """The runner answered hello: what it runs as (id, task name, started at), what it has not been told to forget."""
-
     boot_id: str
-    running: tuple[tuple[str, str, float], ...]
-    finished: tuple[tuple[str, str, Outcome], ...]
-    acknowledged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class RunnerDown:
-    """The connection to the runner is gone; its runs may well go on."""
+class _Running:
+    """The process exists."""
 
-
-@dataclass(frozen=True, slots=True)
-class RunStarted:
-    """The runner forked."""
-
-    execution_id: str
+    task_name: str
+    boot_id: str
     started_at: float
 
 
 @dataclass(frozen=True, slots=True)
-class RunFinished:
-    """The runner reports an end."""
+class _Killing:
+    """To be ended; started_at is 0 when it was still being launched."""
 
-    execution_id: str
     task_name: str
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class RunUnknown:
-    """The runner does not know a run that it was to kill."""
-
-    execution_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stopping:
-    """The pod was told to stop: nothing starts any more."""
-
-
-Event = (
-    Led | RunAsked | KillAsked | Acknowledged | RunnerUp | RunnerDown | RunStarted | RunFinished | RunUnknown | Stopping
-)
-
-# ------------------------------------------------------------------ instructions
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """Have the runner start it."""
-
-    execution_id: str
-    task_name: str
-    request: object
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """Have the runner kill it."""
-
-    execution_id: str
-    grace: float
-
-
-@dataclass(frozen=True, slots=True)
-class Forget:
-    """Let the runner forget results."""
-
-    execution_ids: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TellInventory:
-    """Send the leader all that is known; unacknowledged results went before, as TellFinished."""
-
-    epoch: int
     boot_id: str
-    live: tuple[tuple[str, str, float], ...]  # (id, task name, started at)
-    acknowledged: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TellStarted:
-    """Tell the leader of a start."""
-
-    execution_id: str
     started_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class TellFinished:
-    """Tell the leader of an end."""
-
-    execution_id: str
-    task_name: str
-    boot_id: str
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class TellUnknown:
-    """Tell the leader that a run is not here and will not start."""
-
-    execution_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class TellRejected:
-    """Tell the leader that a run was not started."""
-
-    execution_id: str
-    reason: str
-
-
-Instruction = Launch | End | Forget | TellInventory | TellStarted | TellFinished | TellUnknown | TellRejected
-
-# ------------------------------------------------------------------ the machine
-
-
-@dataclass(slots=True)
-class _Live:
-    task_name: str
-    boot_id: str
-    started_at: float = 0.0
+    grace: float
 
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
+    """Over, and nobody has acknowledged the result."""
+
     task_name: str
     boot_id: str
     outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """Over, and the result is persisted."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Barred:
+    """Killed before it came: it may not start later."""
+
+
+_Live = _Launching | _Running | _Killing
+_State = _Live | _Ended | _Settled | _Barred
+
+# ------------------------------------------------------------------ the machine
 
 
 @dataclass(slots=True)
@@ -208,36 +102,38 @@ class Executions:
     boot_id: str = ""
     runner_up: bool = False
     stopping: bool = False
-    _live: dict[str, _Live] = field(default_factory=dict)
-    _ended: dict[str, _Ended] = field(default_factory=dict)
-    _acknowledged: dict[str, float] = field(default_factory=dict)
-    _never: dict[str, float] = field(default_factory=dict)  # killed before they came: they may not start later
+    _runs: dict[str, _State] = field(default_factory=dict)
+    _remembered: deque[tuple[float, str]] = field(default_factory=deque)  # settled and barred ids, oldest first
 
     @property
     def live_count(self) -> int:
         """Runs that may be going on."""
-        return len(self._live)
+        return sum(isinstance(run, _Live) for run in self._runs.values())
 
     @property
     def unacknowledged(self) -> int:
         """Results that nobody has persisted yet."""
-        return len(self._ended)
+        return sum(isinstance(run, _Ended) for run in self._runs.values())
 
-    def handle(self, event: Event, now: float) -> list[Instruction]:
+    def handle(self, event: Event, now: float) -> list[Instruction]:  # noqa: PLR0911 (a table)
         """What follows from an event at monotonic time `now`."""
+        self._prune(now)
         match event:
+            case Restored():
+                return self._restored(event, now)
             case Led(epoch):
-                return self._led(epoch, now)
+                return self._led(epoch)
             case RunAsked():
                 return self._run_asked(event)
             case KillAsked():
                 return self._kill_asked(event, now)
             case Acknowledged(ids):
-                return self._forget(ids, now)
+                return self._acknowledged(ids, now)
             case RunnerUp():
                 return self._runner_up(event, now)
             case RunnerDown():
                 self.runner_up = False
+                return []
             case RunStarted(execution_id, started_at):
                 return self._started(execution_id, started_at)
             case RunFinished(execution_id, task_name, outcome):
@@ -246,61 +142,81 @@ class Executions:
                 return self._unknown(execution_id, now)
             case Stopping():
                 self.stopping = True
-        return []
+                return []
+            case _:
+                assert_never(event)
 
-    def _led(self, epoch: int, now: float) -> list[Instruction]:
+    # ---------------------------------------------------------------- the leader speaks
+
+    def _led(self, epoch: int) -> list[Instruction]:
         if epoch < self.max_epoch:
             return []
         self.max_epoch = epoch
-        self._prune(now)
         return self._account()
 
     def _account(self) -> list[Instruction]:
         """Results first, in as many frames as they take; the inventory closes the account: what is in neither is not here."""
-        live = tuple((one, run.task_name, run.started_at) for one, run in self._live.items())
-        told: list[Instruction] = [
-            TellFinished(one, end.task_name, end.boot_id, end.outcome) for one, end in self._ended.items()
-        ]
-        return [*told, TellInventory(self.max_epoch, self.boot_id, live, tuple(self._acknowledged))]
+        told: list[Instruction] = []
+        live = []
+        settled = []
+        for one, run in self._runs.items():
+            match run:
+                case _Ended():
+                    told.append(_tell(one, run))
+                case _Settled():
+                    settled.append(one)
+                case _Launching() | _Running() | _Killing():
+                    live.append((one, run.task_name, _started_at(run)))
+                case _Barred():
+                    pass
+        return [*told, TellInventory(self.max_epoch, self.boot_id, tuple(live), tuple(settled))]
 
     def _run_asked(self, event: RunAsked) -> list[Instruction]:
         one = event.execution_id
         if event.epoch < self.max_epoch:
             return [TellRejected(one, f"epoch {event.epoch} is over, {self.max_epoch} leads")]
-        if one in self._live:
-            started = self._live[one].started_at
-            return [TellStarted(one, started)] if started else []
-        if one in self._ended:
-            end = self._ended[one]
-            return [TellFinished(one, end.task_name, end.boot_id, end.outcome)]
-        if one in self._acknowledged or one in self._never:
-            return [TellUnknown(one)]
+        self.max_epoch = event.epoch
+        known = self._runs.get(one)
+        if known is not None:
+            return _tell_again(one, known)
         if self.stopping:
             return [TellRejected(one, "the node is stopping")]
         if not self.runner_up:
             return [TellRejected(one, "the task container is not up")]
-        self._live[one] = _Live(event.task_name, self.boot_id)
+        self._runs[one] = _Launching(event.task_name, self.boot_id)
         return [Launch(one, event.task_name, event.request)]
 
     def _kill_asked(self, event: KillAsked, now: float) -> list[Instruction]:
-        one = event.execution_id
         if event.epoch < self.max_epoch:
             return []
-        if one in self._ended:
-            end = self._ended[one]
-            return [TellFinished(one, end.task_name, end.boot_id, end.outcome)]
-        if one not in self._live:
-            self._never[one] = now
-            return [TellUnknown(one)]
-        return (
-            [End(one, event.grace)] if self.runner_up else []
-        )  # else again when the runner is back: the leader asks again
+        one = event.execution_id
+        match self._runs.get(one):
+            case None:
+                self._remember(one, _Barred(), now)
+                return [TellUnknown(one)]
+            case _Ended() as ended:
+                return [_tell(one, ended)]
+            case _Settled() | _Barred():
+                return [TellUnknown(one)]
+            case _Launching() | _Running() | _Killing() as run:
+                self._runs[one] = _Killing(run.task_name, run.boot_id, _started_at(run), event.grace)
+                return [End(one, event.grace)] if self.runner_up else []  # else when the runner is back
 
-    def _forget(self, ids: Iterable[str], now: float) -> list[Instruction]:
-        known = tuple(one for one in ids if self._ended.pop(one, None) is not None)
+    def _acknowledged(self, ids: Iterable[str], now: float) -> list[Instruction]:
+        known = tuple(one for one in dict.fromkeys(ids) if isinstance(self._runs.get(one), _Ended))
         for one in known:
-            self._acknowledged[one] = now
+            self._remember(one, _Settled(), now)
         return [Forget(known)] if known else []
+
+    # ---------------------------------------------------------------- the node speaks
+
+    def _restored(self, event: Restored, now: float) -> list[Instruction]:
+        self.max_epoch = max(self.max_epoch, event.max_epoch)
+        for one, task_name, boot_id, outcome in event.finished:
+            self._runs[one] = _Ended(task_name, boot_id, outcome)
+        for one in event.acknowledged:
+            self._remember(one, _Settled(), now)
+        return []
 
     def _runner_up(self, event: RunnerUp, now: float) -> list[Instruction]:
         """A runner with another boot id has none of the former one's runs: they are lost. The same one is believed in all.
@@ -313,40 +229,91 @@ class Executions:
         self.runner_up = True
         self.boot_id = event.boot_id
         for one in event.acknowledged:
-            self._acknowledged.setdefault(one, now)
+            if one not in self._runs:
+                self._remember(one, _Settled(), now)
         for one, task_name, started_at in event.running:
-            self._live.setdefault(one, _Live(task_name, event.boot_id)).started_at = started_at
+            told += self._seen_running(one, task_name, started_at)
         for one, task_name, outcome in event.finished:
             told += self._finished(one, task_name, event.boot_id, outcome)
-        present = {one for one, _, _ in event.running}
-        for one, run in list(self._live.items()):
-            if one not in present:
-                lost = Outcome("bootLost", started_at=run.started_at, message="the task container was restarted")
-                told += self._finished(one, run.task_name, run.boot_id, lost)
-        return self._account() if is_first and self.max_epoch else told
+        told += self._lose_all_but({one for one, _, _ in event.running})
+        if is_first and self.max_epoch:
+            return [*(one for one in told if not isinstance(one, TellFinished)), *self._account()]
+        return told
 
-    def _started(self, execution_id: str, started_at: float) -> list[Instruction]:
-        run = self._live.get(execution_id)
-        if run is None:
+    def _seen_running(self, one: str, task_name: str, started_at: float) -> list[Instruction]:
+        known = self._runs.get(one)
+        if isinstance(known, _Killing):
+            self._runs[one] = _Killing(known.task_name, self.boot_id, started_at, known.grace)
+            return [End(one, known.grace)]
+        if known is None or isinstance(known, _Launching | _Running):
+            live = _Running(task_name, self.boot_id, started_at) if started_at else _Launching(task_name, self.boot_id)
+            self._runs[one] = live
             return []
-        run.started_at = started_at
-        return [TellStarted(execution_id, started_at)]
+        return []
+
+    def _lose_all_but(self, present: set[str]) -> list[Instruction]:
+        """Runs that the runner does not have: it was restarted under them, or it never got to hear of them."""
+        told: list[Instruction] = []
+        for one, run in list(self._runs.items()):
+            if isinstance(run, _Live) and one not in present:
+                lost = Outcome("bootLost", started_at=_started_at(run), message="the task container was restarted")
+                told += self._finished(one, run.task_name, run.boot_id, lost)
+        return told
+
+    def _started(self, one: str, started_at: float) -> list[Instruction]:
+        match self._runs.get(one):
+            case _Launching(task_name, boot_id):
+                self._runs[one] = _Running(task_name, boot_id, started_at)
+            case _Killing(task_name, boot_id, _, grace):
+                self._runs[one] = _Killing(task_name, boot_id, started_at, grace)
+            case _:
+                return []
+        return [TellStarted(one, started_at)]
 
     def _finished(self, one: str, task_name: str, boot_id: str, outcome: Outcome) -> list[Instruction]:
-        if one in self._acknowledged:
+        known = self._runs.get(one)
+        if isinstance(known, _Settled):
             return [Forget((one,))]
-        self._live.pop(one, None)
-        if one not in self._ended:
-            self._ended[one] = _Ended(task_name, boot_id, outcome)
-        end = self._ended[one]
-        return [TellFinished(one, end.task_name, end.boot_id, end.outcome)]
+        ended = known if isinstance(known, _Ended) else _Ended(task_name, boot_id, outcome)
+        self._runs[one] = ended
+        return [_tell(one, ended)]
 
-    def _unknown(self, execution_id: str, now: float) -> list[Instruction]:
-        self._live.pop(execution_id, None)
-        self._never[execution_id] = now
-        return [TellUnknown(execution_id)]
+    def _unknown(self, one: str, now: float) -> list[Instruction]:
+        """The runner has no run that it was to end."""
+        if isinstance(self._runs.get(one), _Live):
+            self._remember(one, _Barred(), now)
+            return [TellUnknown(one)]
+        return []
+
+    # ---------------------------------------------------------------- memory
+
+    def _remember(self, one: str, state: _Settled | _Barred, now: float) -> None:
+        self._runs[one] = state
+        self._remembered.append((now, one))
 
     def _prune(self, now: float) -> None:
-        for remembered in (self._acknowledged, self._never):
-            for one in [one for one, at in remembered.items() if now - at > ACKNOWLEDGED_KEPT]:
-                del remembered[one]
+        while self._remembered and now - self._remembered[0][0] > ACKNOWLEDGED_KEPT:
+            _, one = self._remembered.popleft()
+            if isinstance(self._runs.get(one), _Settled | _Barred):
+                del self._runs[one]
+
+
+def _started_at(run: _Live) -> float:
+    return 0.0 if isinstance(run, _Launching) else run.started_at
+
+
+def _tell(one: str, ended: _Ended) -> TellFinished:
+    return TellFinished(one, ended.task_name, ended.boot_id, ended.outcome)
+
+
+def _tell_again(one: str, run: _State) -> list[Instruction]:
+    """A run that is asked for twice: how it stands."""
+    match run:
+        case _Launching():
+            return []
+        case _Running(started_at=started_at) | _Killing(started_at=started_at):
+            return [TellStarted(one, started_at)] if started_at else []
+        case _Ended():
+            return [_tell(one, run)]
+        case _Settled() | _Barred():
+            return [TellUnknown(one)]

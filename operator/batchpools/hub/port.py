@@ -64,7 +64,7 @@ class HubPort(Protocol):
     """What controllers may ask of the hub. False = no session, or we do not lead (by the hub's own lease deadline)."""
 
     def dispatch(self, pod_uid: str, run: Run) -> bool:
-        """Send a run."""
+        """Send a run; ValueError with a sentence when it is larger than the link carries."""
         ...
 
     def kill(self, pod_uid: str, execution_id: str, grace: float) -> bool:

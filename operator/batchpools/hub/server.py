@@ -14,8 +14,10 @@ from batchpools.api import names
 from batchpools.hub.authentication import BoundPod
 from batchpools.hub.port import HubListener, NodeIdentity, SessionInfo
 from batchpools.hub.session import Session
+from batchpools.hub.strangers import Strangers
 from batchpools.kube.errors import KubeError
 from batchpools.link import messages as link
+from batchpools.link.framing import encode
 from batchpools.link.words import Refusal
 from batchpools.telemetry.clock import Clock
 
@@ -24,7 +26,7 @@ _log = logging.getLogger(__name__)
 Authenticate = Callable[[str], Awaitable[BoundPod | None]]
 Identify = Callable[[BoundPod], NodeIdentity | None]
 
-STRANGERS_PER_ADDRESS = 16  # connections of one address that have not been admitted yet
+_HANDSHAKE_TIME = 5.0  # seconds for TLS and the upgrade
 _READ_TIME = 10.0
 _ASK_AGAIN = 0.5
 
@@ -48,11 +50,11 @@ class Hub:
         self._listener = listener
         self._on_epoch = on_epoch
         self._sessions: dict[str, Session] = {}
-        self._strangers: Counter[str] = Counter()
+        self._strangers = Strangers()
         self._epoch = 0
         self._deadline: Callable[[], float] = lambda: 0.0
         self._server: asyncio.Server | None = None
-        self._requests: dict[int, asyncio.Future[link.FileChunk]] = {}
+        self._requests: dict[int, tuple[Session, asyncio.Future[link.FileChunk]]] = {}
         self._numbers = itertools.count(1)
         self.refusals: Counter[str] = Counter()
 
@@ -70,6 +72,8 @@ class Hub:
             enable_auto_ping=True,
             auto_ping_idle_timeout=5,
             auto_ping_reply_timeout=5,
+            websocket_handshake_timeout=_HANDSHAKE_TIME,
+            ssl_handshake_timeout=_HANDSHAKE_TIME,
         )
         return int(self._server.sockets[0].getsockname()[1])
 
@@ -96,10 +100,11 @@ class Hub:
     # ---------------------------------------------------------------- HubPort
 
     def dispatch(self, pod_uid: str, run: link.Run) -> bool:
-        """Send a run; False = no session with this epoch's inventory, or we do not lead."""
+        """Send a run; False = no session with this epoch's inventory, or we do not lead; ValueError when it is too large."""
         session = self._sessions.get(pod_uid)
         if session is None or not self.may_dispatch() or session.inventory_epoch != self._epoch:
             return False
+        _check_size(run)
         session.send(run)
         return True
 
@@ -131,7 +136,7 @@ class Hub:
             raise ConnectionError("the node has no session with this replica")
         number = next(self._numbers)
         answer: asyncio.Future[link.FileChunk] = asyncio.get_running_loop().create_future()
-        self._requests[number] = answer
+        self._requests[number] = (session, answer)
         try:
             session.send(link.ReadFile(number, path, offset, limit))
             return await asyncio.wait_for(answer, _READ_TIME)
@@ -152,7 +157,6 @@ class Hub:
             session.refuse(Refusal.UNKNOWN_NODE, f"the token cannot be reviewed now: {error.sentence}", _ASK_AGAIN)
             return
         if pod is None:
-            _log.warning("refused a session from %s: its token is none of a node", session.address)
             session.refuse(Refusal.BAD_TOKEN, "the token is not bound to a pod, or not for this audience")
             return
         node = self._identify(pod)
@@ -163,7 +167,7 @@ class Hub:
             return
         former = self._sessions.get(node.pod_uid)
         self._sessions[node.pod_uid] = session
-        self._strangers[session.address] -= 1
+        self._strangers.leave(session.address)
         session.admitted(node)
         if former is not None:
             former.close()
@@ -191,24 +195,32 @@ class Hub:
                 self._listener.unknown(node, execution_id)
             case link.Rejected():
                 self._listener.rejected(node, message)
-            case link.FileChunk(request=number):
-                answer = self._requests.get(number)
-                if answer is not None and not answer.done():
-                    answer.set_result(message)
-            case link.Hello():
-                session.close()
+            case link.FileChunk():
+                self._answered(session, message)
+            case link.Hello() | link.InventoryPart():
+                session.refuse(Refusal.BAD_FRAME, "a second hello")
             case _:
                 assert_never(message)
 
     def ended(self, session: Session) -> None:
-        """Forget a session that is gone, unless a newer one has its place."""
+        """Forget a session that is gone, unless a newer one has its place; nobody waits for its files any more."""
+        for asked, answer in self._requests.values():
+            if asked is session and not answer.done():
+                answer.set_exception(ConnectionError("the node's session has ended"))
         if session.node is None:
-            self._strangers[session.address] -= 1
+            self._strangers.leave(session.address)
         elif self._sessions.get(session.node.pod_uid) is session:
             del self._sessions[session.node.pod_uid]
             self._listener.node_left(session.node)
-        if self._strangers[session.address] <= 0:
-            del self._strangers[session.address]
+
+    def refused(self, session: Session, code: Refusal, sentence: str) -> None:
+        """Count it, say it once, and hold against the address what no node does."""
+        now = self._clock.monotonic()
+        self.refusals[code] += 1
+        if session.node is None and code in {Refusal.BAD_TOKEN, Refusal.BAD_FRAME}:
+            self._strangers.penalize(session.address, now)
+        if self._strangers.is_worth_logging(session.address, code, now):
+            _log.warning("a session from %s is refused, %s: %s", session.address, code, sentence)
 
     def undelivered(self, session: Session, run: link.Run) -> None:
         """The Lease ran out between dispatch and flush: the run never left."""
@@ -227,11 +239,16 @@ class Hub:
 
     def connected(self, session: Session) -> bool:
         """Whether a new connection may say hello: too many unknown ones of an address are turned away."""
-        self._strangers[session.address] += 1
-        if self._strangers[session.address] <= STRANGERS_PER_ADDRESS:
+        if self._strangers.arrive(session.address, self._clock.monotonic()):
             return True
-        self.refusals[Refusal.TOO_MANY] += 1
+        self.refused(session, Refusal.TOO_MANY, "too many connections that are not admitted")
         return False
+
+    def _answered(self, session: Session, chunk: link.FileChunk) -> None:
+        """A node answers its own requests alone."""
+        asked, answer = self._requests.get(chunk.request, (None, None))
+        if asked is session and answer is not None and not answer.done():
+            answer.set_result(chunk)
 
     def _send(self, pod_uid: str, message: link.Message) -> bool:
         session = self._sessions.get(pod_uid)
@@ -244,3 +261,10 @@ class Hub:
 def _info(session: Session) -> SessionInfo:
     assert session.node is not None  # noqa: S101 (only admitted sessions are kept)
     return SessionInfo(session.node, session.report, session.inventory_epoch)
+
+
+def _check_size(run: link.Run) -> None:
+    """ValueError when a run does not fit a frame. Characters have at most 4 bytes, so most are not encoded for this."""
+    characters = sum(len(word) + 5 for word in (*run.argv, *run.env))
+    if characters * 4 > link.MAX_FRAME_BYTES // 2 and (size := len(encode([run]))) > link.MAX_FRAME_BYTES:
+        raise ValueError(f"command and environment have {size} bytes, more than {link.MAX_FRAME_BYTES}")

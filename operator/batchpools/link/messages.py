@@ -9,6 +9,7 @@ import msgspec
 
 PROTOCOL_VERSION = 1
 MAX_FRAME_BYTES = 1 << 20
+IDS_PER_PART = 4096
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, tag_field="t"):
@@ -60,6 +61,7 @@ class Inventory(Message, frozen=True, tag=3):
     """All that this node knows about runs, in answer to Lead: live ones, and ids acknowledged in the last 10 minutes.
 
     Finished runs that were not acknowledged come before it, as Finished messages: what is in neither is not on the node.
+    More ids than a frame should hold come before it, as InventoryPart messages; the hub puts them together.
     An empty boot_id says nothing about runs: the agent has not met its runner yet, and will tell again when it has.
     """
 
@@ -202,5 +204,11 @@ class Rejected(Message, frozen=True, tag=9):
     reason: str
 
 
-FromAgent = Hello | NodeReport | Inventory | Started | Finished | FileChunk | Unknown | Rejected
+class InventoryPart(Message, frozen=True, tag=10):
+    """Acknowledged ids that belong to the Inventory which follows."""
+
+    acknowledged: list[str]
+
+
+FromAgent = Hello | NodeReport | Inventory | Started | Finished | FileChunk | Unknown | Rejected | InventoryPart
 FromHub = Welcome | Refused | Lead | Run | Kill | Ack | ReadFile | RemoveDirectory

@@ -1,0 +1,43 @@
+"""Reads what a runner says into events of the machine. `operator/runner/protocol.go` is the reference."""
+
+from batchpools.agent.runner_client import Note
+from batchpools.core import execution_events as events
+
+
+def event_of_hello(hello: Note) -> events.RunnerUp:
+    """All that a runner knows when an agent connects."""
+    return events.RunnerUp(
+        hello["bootId"],
+        tuple((one["id"], one["label"], one["startedAt"]) for one in hello["running"]),
+        tuple((one["id"], one["label"], outcome_of(one)) for one in hello["finished"]),
+        tuple(hello["acked"]),
+    )
+
+
+def event_of_note(note: Note) -> events.Event | None:
+    """What a note means for runs; None when it says nothing of them."""
+    match note["op"]:
+        case "started":
+            return events.RunStarted(note["id"], note["startedAt"])
+        case "finished":
+            return events.RunFinished(note["id"], note["label"], outcome_of(note))
+        case "unknown":
+            return events.RunUnknown(note["id"])
+        case "stopping":
+            return events.Stopping()
+    return None
+
+
+def outcome_of(note: Note) -> events.Outcome:
+    """How a run ended."""
+    return events.Outcome(
+        cause=note["cause"],
+        exit_code=note["exitCode"],
+        started_at=note["startedAt"],
+        ended_at=note["endedAt"],
+        user_cpu=note["userCpu"],
+        kernel_cpu=note["kernelCpu"],
+        max_memory_bytes=note["maxRss"],
+        code=note["code"],
+        message=note["message"],
+    )

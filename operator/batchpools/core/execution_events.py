@@ -1,0 +1,202 @@
+"""What the agent's machine (`core.execution`) is told and what it answers: events and instructions. Only the shapes."""
+
+from dataclasses import dataclass
+
+# ------------------------------------------------------------------ how a run ended
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended; the fields of the link's Finished but the ids."""
+
+    cause: str
+    exit_code: int | None = None
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    user_cpu: float = 0.0
+    kernel_cpu: float = 0.0
+    max_memory_bytes: int = 0
+    code: str = ""
+    message: str = ""
+
+
+# ------------------------------------------------------------------ events
+
+
+@dataclass(frozen=True, slots=True)
+class Led:
+    """A replica announced that it leads with this epoch."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunAsked:
+    """The leader wants a run; `request` is carried to the runner as it is."""
+
+    execution_id: str
+    epoch: int
+    task_name: str
+    request: object
+
+
+@dataclass(frozen=True, slots=True)
+class KillAsked:
+    """The leader wants the end of a run."""
+
+    execution_id: str
+    epoch: int
+    grace: float
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """Results are persisted."""
+
+    execution_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """The agent has just come up: what its own journal kept of its former life, before anything else is handled.
+
+    finished: (id, task name, boot id, outcome) that nobody acknowledged.
+    """
+
+    max_epoch: int
+    finished: tuple[tuple[str, str, str, Outcome], ...]
+    acknowledged: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerUp:
+    """The runner answered hello: what it runs as (id, task name, started at), what it has not been told to forget.
+
+    started at is 0 while a run is being launched.
+    """
+
+    boot_id: str
+    running: tuple[tuple[str, str, float], ...]
+    finished: tuple[tuple[str, str, Outcome], ...]
+    acknowledged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerDown:
+    """The connection to the runner is gone; its runs may well go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The runner forked."""
+
+    execution_id: str
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """The runner reports an end."""
+
+    execution_id: str
+    task_name: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class RunUnknown:
+    """The runner does not know a run that it was to kill."""
+
+    execution_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The pod was told to stop: nothing starts any more."""
+
+
+Event = (
+    Restored
+    | Led
+    | RunAsked
+    | KillAsked
+    | Acknowledged
+    | RunnerUp
+    | RunnerDown
+    | RunStarted
+    | RunFinished
+    | RunUnknown
+    | Stopping
+)
+
+# ------------------------------------------------------------------ instructions
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Have the runner start it."""
+
+    execution_id: str
+    task_name: str
+    request: object
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Have the runner kill it."""
+
+    execution_id: str
+    grace: float
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Let the runner forget results."""
+
+    execution_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TellInventory:
+    """Send the leader all that is known; unacknowledged results went before, as TellFinished."""
+
+    epoch: int
+    boot_id: str
+    live: tuple[tuple[str, str, float], ...]  # (id, task name, started at)
+    acknowledged: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TellStarted:
+    """Tell the leader of a start."""
+
+    execution_id: str
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TellFinished:
+    """Tell the leader of an end."""
+
+    execution_id: str
+    task_name: str
+    boot_id: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class TellUnknown:
+    """Tell the leader that a run is not here and will not start."""
+
+    execution_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TellRejected:
+    """Tell the leader that a run was not started."""
+
+    execution_id: str
+    reason: str
+
+
+Instruction = Launch | End | Forget | TellInventory | TellStarted | TellFinished | TellUnknown | TellRejected
