@@ -1,0 +1,94 @@
+"""Pools, nodes and pods for the tests of this room."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from batchpools.api import names
+from batchpools.core.ledger import NodeRuns
+from batchpools.core.pools.node_plan import NodeSituation
+from batchpools.core.pools.node_pod import NodePodSettings
+from batchpools.core.pools.node_state import Report
+from batchpools.core.views import (
+    ContainerState,
+    ContainerStateDetail,
+    ContainerStatus,
+    Meta,
+    OwnerReference,
+    PodSpec,
+    PodStatus,
+    PodView,
+    PoolNodeSpec,
+    PoolNodeStatus,
+    PoolNodeView,
+    PoolSpec,
+    PoolStatus,
+    PoolView,
+)
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SETTINGS = NodePodSettings("image:1", "hub.ns.svc", 8443, "CA")
+READY = Report("Ready", "boot")
+
+
+def pool(target: int = 1, *, deleted: bool = False, status: PoolStatus | None = None, **spec: Any) -> PoolView:
+    meta = Meta(
+        name="p",
+        namespace="ns",
+        uid="pool-uid",
+        generation=1,
+        deletion_timestamp=NOW if deleted else None,
+        finalizers=(names.FINALIZER_POOL,),
+    )
+    wanted = PoolSpec(**{"image": "x", **spec, "target_dedicated_nodes": target})
+    return PoolView(metadata=meta, spec=wanted, status=status or PoolStatus())
+
+
+def node(number: int = 0, *, deleted: bool = False, finalizer: bool = True, **status: Any) -> PoolNodeView:
+    meta = Meta(
+        name=f"p-{number:04d}",
+        namespace="ns",
+        uid=f"node-uid-{number}",
+        generation=1,
+        deletion_timestamp=NOW if deleted else None,
+        finalizers=(names.FINALIZER_NODE,) if finalizer else (),
+    )
+    return PoolNodeView(metadata=meta, spec=PoolNodeSpec(pool_name="p"), status=PoolNodeStatus(**status))
+
+
+def pod(
+    name: str = "p-0000-1",
+    *,
+    task: ContainerState | None = None,
+    deleted: bool = False,
+    phase: str = "Running",
+    machine: str = "node1",
+    owner: str = "node-uid-0",
+    restarts: int = 0,
+) -> PodView:
+    statuses = (ContainerStatus(name="task", state=task, restart_count=restarts),) if task is not None else ()
+    meta = Meta(
+        name=name,
+        namespace="ns",
+        uid=f"uid-{name}",
+        deletion_timestamp=NOW if deleted else None,
+        owner_references=(OwnerReference(kind="PoolNode", name="p-0000", uid=owner, controller=True),),
+        finalizers=(names.FINALIZER_POD,),
+    )
+    return PodView(
+        metadata=meta,
+        spec=PodSpec(node_name=machine),
+        status=PodStatus(phase=phase, start_time=NOW, container_statuses=statuses),
+    )
+
+
+RUNNING = ContainerState(running={})
+DEAD = ContainerState(terminated=ContainerStateDetail(exit_code=137))
+
+
+def waiting(reason: str, message: str = "") -> ContainerState:
+    return ContainerState(waiting=ContainerStateDetail(reason=reason, message=message))
+
+
+def situation(view: PoolNodeView, present: PodView | None = None, **more: Any) -> NodeSituation:
+    known: dict[str, Any] = {"pool": pool(), "settings": SETTINGS, "runs": NodeRuns(), **more}
+    return NodeSituation(node=view, pod=present, **known)

@@ -1,0 +1,166 @@
+"""What happens to a node next: its pods, its leaving, and the order of effects that a restart may cut anywhere."""
+
+from datetime import timedelta
+from typing import Any
+
+from tests.core.pools.situations import DEAD, NOW, READY, RUNNING, node, pod, pool, situation, waiting
+
+from batchpools.api import names
+from batchpools.api.reasons import RequeueReason
+from batchpools.core.conditions import find_condition
+from batchpools.core.identity import Key
+from batchpools.core.ledger import NodeRuns
+from batchpools.core.plan import Create, Delete, DrainNode, Plan, ReleaseNode, RemoveFinalizer
+from batchpools.core.pools.node_plan import plan_node
+from batchpools.core.pools.node_state import Report, StartTaskFacts
+from batchpools.core.views import PoolNodeView, StartTask
+
+POD = Key("Pod", "ns", "p-0000-1")
+FIRST: dict[str, Any] = {"pod_generation": 1, "pod_name": "p-0000-1"}
+SEEN: dict[str, Any] = {**FIRST, "pod_uid": "uid-p-0000-1"}
+
+
+def settled(view: PoolNodeView, **facts: Any) -> PoolNodeView:
+    """The node with the status that its plan wants."""
+    status = plan_node(situation(view, **facts), now=NOW).status
+    assert status is not None
+    return PoolNodeView(metadata=view.metadata, spec=view.spec, status=status)
+
+
+def test_the_generation_is_persisted_before_the_pod_is_created() -> None:
+    plan = plan_node(situation(node()), now=NOW)
+    assert plan.effects == ()
+    assert plan.status is not None
+    assert (plan.status.pod_generation, plan.status.pod_name, plan.status.pod_uid) == (1, "p-0000-1", "")
+
+
+def test_a_restart_after_that_creates_the_pod_of_that_generation_and_no_other() -> None:
+    plan = plan_node(situation(node(**FIRST)), now=NOW)
+    (create,) = plan.effects
+    assert isinstance(create, Create)
+    assert create.key == POD
+    assert create.owner_uid == "node-uid-0"
+    assert plan.status is not None
+    assert plan.status.pod_generation == 1
+
+
+def test_a_pod_that_is_seen_is_recorded_by_its_uid() -> None:
+    status = plan_node(situation(node(**FIRST), pod(task=RUNNING), report=READY), now=NOW).status
+    assert status is not None
+    assert (status.pod_uid, status.node_name, status.state) == ("uid-p-0000-1", "node1", "Idle")
+
+
+def test_applied_twice_the_second_plan_is_empty() -> None:
+    view = settled(node(**FIRST), present=pod(task=RUNNING), report=READY)
+    again = plan_node(situation(view, pod(task=RUNNING), report=READY), now=NOW + timedelta(minutes=5))
+    assert again == Plan()
+
+
+def test_a_pod_that_was_deleted_is_not_buried_before_the_kubelet_says_that_it_is_dead() -> None:
+    plan = plan_node(situation(node(**SEEN), pod(task=RUNNING, deleted=True), report=READY), now=NOW)
+    assert plan.effects == ()
+
+
+def test_a_failed_phase_alone_is_no_death() -> None:
+    plan = plan_node(situation(node(**SEEN), pod(task=RUNNING, phase="Failed")), now=NOW)
+    assert [type(effect) for effect in plan.effects] == [Delete]
+
+
+def test_a_dead_pod_is_released_before_its_object_goes() -> None:
+    dead = pod(task=DEAD, deleted=True)
+    first = plan_node(situation(node(**SEEN), dead), now=NOW)
+    assert first.effects == (ReleaseNode("uid-p-0000-1"),)
+    then = plan_node(situation(node(**SEEN), dead, released=True), now=NOW)
+    assert then.effects == (RemoveFinalizer(POD, "uid-p-0000-1", names.FINALIZER_POD),)
+
+
+def test_the_node_gets_its_next_pod_under_the_same_name_once_the_former_is_gone() -> None:
+    lost = plan_node(situation(node(**SEEN)), now=NOW)
+    assert lost.effects == (ReleaseNode("uid-p-0000-1"),)
+    status = plan_node(situation(node(**SEEN), released=True), now=NOW).status
+    assert status is not None
+    assert (status.pod_generation, status.pod_name, status.pod_uid) == (2, "p-0000-2", "")
+
+
+def test_a_pod_of_another_generation_goes_before_a_new_one_comes() -> None:
+    other = pod("p-0000-7", task=DEAD, deleted=True)
+    plan = plan_node(situation(node(**FIRST), other_pods=(other,)), now=NOW)
+    gone = RemoveFinalizer(Key("Pod", "ns", "p-0000-7"), "uid-p-0000-7", names.FINALIZER_POD)
+    assert plan.effects == (ReleaseNode("uid-p-0000-7"), gone)
+
+
+def test_a_leaving_node_is_drained_then_its_pod_deleted_then_itself() -> None:
+    leaving, living = node(deleted=True, **SEEN), pod(task=RUNNING)
+    drain = plan_node(situation(leaving, living, report=READY), now=NOW)
+    assert drain.effects == (DrainNode("uid-p-0000-1", RequeueReason.POOL_RESIZED),)
+    assert drain.status is not None
+    assert drain.status.state == "LeavingPool"
+    delete = plan_node(situation(leaving, living, drained=True), now=NOW)
+    assert delete.effects == (Delete(POD, "uid-p-0000-1"),)
+    last = plan_node(situation(leaving, released=True), now=NOW)
+    key = Key("PoolNode", "ns", "p-0000")
+    assert last.effects == (RemoveFinalizer(key, "node-uid-0", names.FINALIZER_NODE),)
+
+
+def test_a_node_of_a_deleted_pool_gets_no_new_pod() -> None:
+    assert plan_node(situation(node(), pool=pool(deleted=True)), now=NOW) == Plan()
+
+
+def test_a_refused_pod_is_an_error_with_the_servers_sentence_and_tried_again() -> None:
+    plan = plan_node(situation(node(**FIRST), refusal="exceeded quota: tight"), now=NOW)
+    assert [type(effect) for effect in plan.effects] == [Create]
+    assert plan.requeue_after == 15.0
+    assert plan.status is not None
+    assert plan.status.state == "Unusable"
+    assert plan.status.errors[0].message == "exceeded quota: tight"
+
+
+def test_an_image_that_cannot_be_pulled_makes_the_node_unusable_with_the_kubelets_words() -> None:
+    stuck = pod(task=waiting("ImagePullBackOff", "not found"), phase="Pending")
+    status = plan_node(situation(node(**FIRST), stuck, report=Report("Starting")), now=NOW).status
+    assert status is not None
+    assert status.state == "Unusable"
+    assert "not found" in status.errors[0].message
+
+
+def test_a_node_that_does_not_register_within_a_minute_is_unusable() -> None:
+    view = node(**SEEN)
+    early = plan_node(situation(view, pod(task=RUNNING)), now=NOW + timedelta(seconds=30)).status
+    late = plan_node(situation(view, pod(task=RUNNING)), now=NOW + timedelta(seconds=90)).status
+    assert early is not None
+    assert late is not None
+    assert (early.state, late.state) == ("Starting", "Unusable")
+    assert late.errors[0].code == "AgentNotConnected"
+
+
+def test_a_node_whose_session_is_lost_is_unknown_and_keeps_its_pod() -> None:
+    view = settled(node(**FIRST), present=pod(task=RUNNING), report=READY)
+    plan = plan_node(situation(view, pod(task=RUNNING)), now=NOW + timedelta(seconds=30))
+    assert plan.effects == ()
+    assert plan.status is not None
+    assert plan.status.state == "Unknown"
+
+
+def test_a_failed_start_task_is_shown_with_its_exit_code() -> None:
+    told = Report("StartTaskFailed", "", StartTaskFacts(1, 1.0, 2.0, 3))
+    with_start = pool(start_task=StartTask(command=("false",)))
+    status = plan_node(
+        situation(node(**FIRST), pod(task=waiting("PodInitializing")), report=told, pool=with_start), now=NOW
+    ).status
+    assert status is not None
+    info = status.start_task_info
+    assert info is not None
+    assert (status.state, info.exit_code, info.retry_count, info.result) == ("StartTaskFailed", 3, 1, "Failure")
+    done = find_condition(status.conditions, "StartTaskDone")
+    assert done is not None
+    assert done.reason == "StartTaskFailed"
+
+
+def test_running_tasks_alone_wait_for_their_turn_to_be_written() -> None:
+    view = settled(node(**FIRST), present=pod(task=RUNNING), report=READY)
+    busy = NodeRuns(slots_used=1, running_tasks=1)
+    early = plan_node(situation(view, pod(task=RUNNING), report=READY, runs=busy, counts_due=False), now=NOW)
+    assert (early.status, early.requeue_after) == (None, 30.0)
+    due = plan_node(situation(view, pod(task=RUNNING), report=READY, runs=busy), now=NOW)
+    assert due.status is not None
+    assert (due.status.state, due.status.running_tasks, due.urgent) == ("Running", 1, False)

@@ -1,0 +1,122 @@
+"""The pod of a node: whoever may do what in it, and what it cannot be made to do."""
+
+import json
+from typing import Any
+
+import msgspec
+from kubernetes_validate.utils import validate
+from tests.core.pools.situations import SETTINGS, node, pool
+
+from batchpools.api import names
+from batchpools.core.node_config import NODE_CONFIG_ENV, NodeConfig
+from batchpools.core.pools.node_pod import create_pod
+from batchpools.core.pools.template import read_template, refused
+from batchpools.core.views import PoolSpec, PoolView, StartTask
+
+LONG: dict[str, Any] = {
+    "metadata": {"labels": {"team": "a"}, "annotations": {"note": "b"}},
+    "spec": {
+        "containers": [
+            {
+                "name": "task",
+                "image": "x",
+                "env": [{"name": "A", "value": "1"}],
+                "volumeMounts": [{"name": "library", "mountPath": "/library"}],
+            }
+        ],
+        "volumes": [{"name": "library", "configMap": {"name": "library"}}],
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"operator": "Exists"}],
+        "securityContext": {"runAsUser": 2000},
+    },
+}
+
+
+def pod_of(view: PoolView) -> dict[str, Any]:
+    return dict(create_pod(view, node(), 3, SETTINGS).manifest)
+
+
+def containers(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    spec = manifest["spec"]
+    return {one["name"]: one for one in (*spec["initContainers"], *spec["containers"])}
+
+
+def test_it_is_a_valid_pod_in_both_forms() -> None:
+    validate(pod_of(pool(start_task=StartTask(command=("true",)))), "1.33", strict=True)
+    validate(pod_of(pool(image="", template=LONG)), "1.33", strict=True)
+
+
+def test_its_name_has_the_generation_and_it_is_held_until_it_is_confirmed_dead() -> None:
+    manifest = pod_of(pool())
+    assert manifest["metadata"]["name"] == "p-0000-3"
+    assert manifest["metadata"]["finalizers"] == [names.FINALIZER_POD]
+    assert manifest["metadata"]["ownerReferences"][0]["uid"] == "node-uid-0"
+
+
+def test_only_the_agent_has_a_credential_and_no_container_an_api_token() -> None:
+    manifest = pod_of(pool(start_task=StartTask(command=("true",))))
+    assert manifest["spec"]["automountServiceAccountToken"] is False
+    for name, container in containers(manifest).items():
+        mounts = {mount["name"] for mount in container.get("volumeMounts", [])}
+        assert (names.VOLUME_TOKEN in mounts) == (name == names.AGENT_CONTAINER), name
+        assert (names.VOLUME_AGENT in mounts) == (name == names.AGENT_CONTAINER), name
+        assert not (name == names.AGENT_CONTAINER and names.VOLUME_ROOT in mounts)
+
+
+def test_every_container_is_locked_down_and_the_runner_is_read_only() -> None:
+    for name, container in containers(pod_of(pool(start_task=StartTask(command=("true",))))).items():
+        security = container["securityContext"]
+        assert security["allowPrivilegeEscalation"] is False, name
+        assert security["capabilities"] == {"drop": ["ALL"]}, name
+        mounts = {mount["name"]: mount for mount in container.get("volumeMounts", [])}
+        if name in {names.TASK_CONTAINER, names.START_TASK_CONTAINER}:
+            assert mounts[names.VOLUME_BIN]["readOnly"] is True
+
+
+def test_users_are_ours_by_default_and_the_templates_if_it_says_so() -> None:
+    ours = pod_of(pool())["spec"]["securityContext"]
+    assert (ours["runAsUser"], ours["fsGroup"], ours["runAsNonRoot"]) == (1000, 1000, True)
+    assert pod_of(pool(image="", template=LONG))["spec"]["securityContext"]["runAsUser"] == 2000
+    assert containers(pod_of(pool()))[names.AGENT_CONTAINER]["securityContext"]["runAsUser"] == names.AGENT_UID
+
+
+def test_the_template_is_taken_over_and_our_labels_win() -> None:
+    manifest = pod_of(pool(image="", template=LONG))
+    assert manifest["metadata"]["labels"]["team"] == "a"
+    assert manifest["metadata"]["labels"][names.LABEL_POOL] == "p"
+    assert manifest["spec"]["nodeSelector"] == {"disk": "ssd"}
+    task = containers(manifest)[names.TASK_CONTAINER]
+    assert {"name": "library", "mountPath": "/library"} in task["volumeMounts"]
+    assert task["command"][0] == names.RUNNER_PATH
+
+
+def test_the_start_task_sees_what_tasks_see_in_its_own_image() -> None:
+    start = StartTask(command=("true",), image="setup:1")
+    task = containers(pod_of(pool(image="", template=LONG, start_task=start)))[names.START_TASK_CONTAINER]
+    assert task["image"] == "setup:1"
+    assert {"name": "library", "mountPath": "/library"} in task["volumeMounts"]
+    assert "start-task" in task["command"]
+
+
+def test_the_agent_reads_back_what_it_is_told() -> None:
+    start = StartTask(command_line="echo 'a b'", max_task_retry_count=2)
+    agent = containers(pod_of(pool(task_slots_per_node=4, start_task=start)))[names.AGENT_CONTAINER]
+    (told,) = (one["value"] for one in agent["env"] if one["name"] == NODE_CONFIG_ENV)
+    config = msgspec.json.decode(told, type=NodeConfig)
+    assert (config.node, config.slots, config.drain_timeout) == ("p-0000", 4, 30.0)
+    assert config.start_task is not None
+    assert config.start_task.argv == ["echo", "a b"]
+    assert json.loads(told)["hubHost"] == "hub.ns.svc"
+
+
+def test_the_grace_period_leaves_time_for_reports() -> None:
+    assert pod_of(pool(drain_timeout="1m"))["spec"]["terminationGracePeriodSeconds"] == 75
+
+
+def test_reserved_names_and_users_are_refused_with_a_sentence() -> None:
+    volumes = {"spec": {**LONG["spec"], "volumes": [{"name": "batchpools-root", "emptyDir": {}}]}}
+    assert "batchpools-" in refused(read_template(PoolSpec(template=volumes)))
+    agent = {"spec": {**LONG["spec"], "securityContext": {"runAsUser": names.AGENT_UID}}}
+    assert "agent" in refused(read_template(PoolSpec(template=agent)))
+    assert "image" in refused(read_template(PoolSpec()))
+    assert refused(read_template(PoolSpec(template=LONG))) == ""

@@ -1,0 +1,112 @@
+"""What happens to a pool next: growing, shrinking, leaving, and what its status says."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.core.pools.situations import NOW, node, pool
+
+from batchpools.api import names
+from batchpools.core.conditions import find_condition
+from batchpools.core.identity import Key
+from batchpools.core.plan import Create, Delete, Plan, RemoveFinalizer
+from batchpools.core.pools.pool_plan import plan_pool
+from batchpools.core.pools.resize import names_to_make, nodes_to_leave
+from batchpools.core.pools.situation import PoolSituation
+from batchpools.core.views import NodeError, PoolStatus, PoolView
+
+KEY = Key("Pool", "ns", "p")
+
+
+def status_of(situation: PoolSituation) -> PoolStatus:
+    status = plan_pool(situation, now=NOW).status
+    assert status is not None
+    return status
+
+
+def test_a_pool_grows_by_the_lowest_free_names() -> None:
+    plan = plan_pool(PoolSituation(pool(4), (node(1, state="Idle"),)), now=NOW)
+    assert [effect.key.name for effect in plan.effects if isinstance(effect, Create)] == ["p-0000", "p-0002", "p-0003"]
+
+
+def test_the_name_of_a_node_that_still_leaves_is_not_given_again() -> None:
+    plan = plan_pool(PoolSituation(pool(1), (node(0, deleted=True),)), now=NOW)
+    assert [effect.key.name for effect in plan.effects if isinstance(effect, Create)] == ["p-0001"]
+
+
+def test_nodes_leave_broken_first_then_starting_then_idle_then_least_busy() -> None:
+    nodes = [node(n, state=state) for n, state in enumerate(["Running", "Idle", "Starting", "Unusable", "Running"])]
+    used = {"p-0000": 2, "p-0004": 1}
+    order = [one.metadata.name for one in nodes_to_leave(nodes, 5, used)]
+    assert order == ["p-0003", "p-0002", "p-0001", "p-0004", "p-0000"]
+
+
+def test_a_deleted_pool_deletes_its_nodes_and_goes_when_none_is_left() -> None:
+    first = plan_pool(PoolSituation(pool(deleted=True), (node(0), node(1, deleted=True))), now=NOW)
+    assert first.effects == (Delete(Key("PoolNode", "ns", "p-0000"), "node-uid-0"),)
+    last = plan_pool(PoolSituation(pool(deleted=True)), now=NOW)
+    assert last == Plan(effects=(RemoveFinalizer(KEY, "pool-uid", names.FINALIZER_POOL),))
+
+
+def test_the_status_counts_nodes_by_state_and_names_what_is_wrong() -> None:
+    broken = node(1, state="Unusable", errors=(NodeError(code="ImagePullFailed", message="no such image"),))
+    status = status_of(PoolSituation(pool(2), (node(0, state="Idle"), broken), slots=(4, 0)))
+    assert status.node_counts == {"idle": 1, "unusable": 1}
+    degraded, ready = find_condition(status.conditions, "Degraded"), find_condition(status.conditions, "Ready")
+    assert degraded is not None
+    assert ready is not None
+    assert (degraded.status, ready.status) == ("True", "True"), "one bad node of many does not make a pool unready"
+    assert "no such image" in degraded.message
+
+
+def test_a_pod_refused_by_quota_is_a_resize_error_and_one_refused_by_admission_stalls_the_pool() -> None:
+    quota = node(0, state="Unusable", errors=(NodeError(code="AllocationFailed", message="exceeded quota: x"),))
+    assert [error.code for error in status_of(PoolSituation(pool(), (quota,))).resize_errors] == [
+        "AccountCoreQuotaReached"
+    ]
+    sentence = 'violates PodSecurity "restricted:latest"'
+    refused = node(0, state="Unusable", errors=(NodeError(code="AllocationFailed", message=sentence),))
+    stalled = find_condition(status_of(PoolSituation(pool(), (refused,))).conditions, "Stalled")
+    assert stalled is not None
+    assert (stalled.status, stalled.message) == ("True", sentence)
+
+
+def test_a_bad_template_makes_no_nodes_and_says_why() -> None:
+    bad = pool(
+        image="",
+        template={"spec": {"containers": [{"name": "task", "image": "x"}], "securityContext": {"runAsUser": 64500}}},
+    )
+    plan = plan_pool(PoolSituation(bad), now=NOW)
+    assert plan.effects == ()
+    stalled = find_condition(status_of(PoolSituation(bad)).conditions, "Stalled")
+    assert stalled is not None
+    assert "agent" in stalled.message
+
+
+def test_applied_twice_the_second_plan_is_empty() -> None:
+    nodes = (node(0, state="Idle"),)
+    status = status_of(PoolSituation(pool(), nodes))
+    assert plan_pool(PoolSituation(pool(status=status), nodes), now=NOW) == Plan()
+
+
+@given(st.integers(0, 20), st.sets(st.integers(0, 15)), st.sets(st.integers(0, 15)))
+def test_any_pool_reaches_its_target_and_never_has_more_than_that_staying(
+    target: int, there: set[int], leaving: set[int]
+) -> None:
+    view: PoolView = pool(target)
+    nodes = {n: node(n, state="Idle", deleted=n in leaving) for n in there}
+    for _ in range(3):
+        plan = plan_pool(PoolSituation(view, tuple(nodes.values())), now=NOW)
+        for effect in plan.effects:
+            assert isinstance(effect, Create | Delete)
+            number = int(effect.key.name[-4:])
+            if isinstance(effect, Create):
+                assert number not in nodes, "a name is not given twice"
+                nodes[number] = node(number, state="Idle")
+            else:
+                nodes.pop(number)
+        assert sum(one.metadata.deletion_timestamp is None for one in nodes.values()) <= max(target, len(there))
+    staying = [one for one in nodes.values() if one.metadata.deletion_timestamp is None]
+    assert len(staying) == target
+
+
+def test_names_are_the_lowest_that_are_free() -> None:
+    assert names_to_make("p", {"p-0000", "p-0002"}, 3) == ["p-0001", "p-0003", "p-0004"]
