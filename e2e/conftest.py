@@ -1,6 +1,7 @@
 """The operator, installed once for all stories, and a namespace for each."""
 
 import re
+import secrets
 import subprocess
 from collections.abc import Iterator
 
@@ -30,7 +31,7 @@ def operator() -> Installation:
 def space(request: pytest.FixtureRequest, operator: Installation) -> Iterator[Namespace]:
     """A namespace of the story's own that enforces the restricted pod security; its pools go first at the end."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower()).strip("-")
-    name = f"e2e-{words[:40].strip('-')}"
+    name = f"e2e-{words[:40].strip('-')}-{secrets.token_hex(2)}"  # one of the same name may still be going away
     space = Namespace(name, operator.kubeconfig, operator.kubectl_program)
     label = "pod-security.kubernetes.io/enforce=restricted"
     operator.kubectl("create", "namespace", name)

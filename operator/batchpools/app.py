@@ -50,7 +50,9 @@ class Operator:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._clock = SystemClock()
-        self._client = KubeClient(load_credentials())
+        credentials = load_credentials()
+        self._client = KubeClient(credentials)
+        self._lease_client = KubeClient(credentials)  # its own: a renewal must not queue behind other requests
         self._cache = Cache()
         self._queue = WorkQueue(self._clock)
         self._informers = self._make_informers()
@@ -75,6 +77,8 @@ class Operator:
         self._metrics = OperatorMetrics(self._census.sources())
         self._ledger.on_latency = self._metrics.dispatch_latency.observe
         self._kopf: KopfDriver | None = None
+        self._certificate = ""
+        self._trusting: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Serve until SIGTERM; then give the Lease back, so that a standby leads at once."""
@@ -87,7 +91,8 @@ class Operator:
             self._metrics.registry, self._census.healthy, self._census.ready, self._settings.metrics_port
         )
         background = [asyncio.create_task(one.run(), name=one.resource.plural) for one in self._informers]
-        authority = await self._authority()
+        authority = await load_authority(self._client, self._settings.namespace, self._clock.now())
+        self._certificate = authority.certificate
         await self._serve_link(authority)
         ops = await self._serve_ops(authority)
         await asyncio.gather(*(one.synced.wait() for one in self._informers))
@@ -100,6 +105,7 @@ class Operator:
             await ops.stop()
         await http.cleanup()
         await self._client.close()
+        await self._lease_client.close()
 
     # ---------------------------------------------------------------- leading
 
@@ -113,8 +119,8 @@ class Operator:
                 self._queue.add(Key(kind, view.metadata.namespace, view.metadata.name))
         if self._kopf is not None:
             self._kopf.start()
-        if self._settings.aggregated_api:
-            await write_ca_bundle(self._client, (await self._authority()).certificate)
+        if self._settings.aggregated_api:  # leading does not wait for it
+            self._trusting = asyncio.create_task(write_ca_bundle(self._client, self._certificate), name="ca-bundle")
 
     async def _follow(self) -> None:
         """From leader to standby: stop sending, stop writing, forget."""
@@ -140,7 +146,7 @@ class Operator:
     def _make_elector(self) -> LeaderElector:
         settings = self._settings
         return LeaderElector(
-            self._client,
+            self._lease_client,
             self._clock,
             namespace=settings.namespace,
             identity=self._replica,
@@ -160,9 +166,6 @@ class Operator:
         self._queue.register("Job", jobs.reconcile)
         self._ledger.on_node = lambda node: self._queue.add(Key("PoolNode", node.namespace, node.node))
         self._ledger.on_pool = lambda pool: self._queue.add(Key("Pool", *pool))
-
-    async def _authority(self) -> Authority:
-        return await load_authority(self._client, self._settings.namespace, self._clock.now())
 
     async def _serve_link(self, authority: Authority) -> None:
         settings = self._settings

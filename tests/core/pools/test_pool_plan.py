@@ -70,10 +70,8 @@ def test_a_pod_refused_by_quota_is_a_resize_error_and_one_refused_by_admission_s
 
 
 def test_a_bad_template_makes_no_nodes_and_says_why() -> None:
-    bad = pool(
-        image="",
-        template={"spec": {"containers": [{"name": "task", "image": "x"}], "securityContext": {"runAsUser": 64500}}},
-    )
+    container = {"name": "task", "image": "x"}
+    bad = pool(image="", template={"spec": {"containers": [container], "securityContext": {"runAsUser": 64500}}})
     plan = plan_pool(PoolSituation(bad), now=NOW)
     assert plan.effects == ()
     stalled = find_condition(status_of(PoolSituation(bad)).conditions, "Stalled")
