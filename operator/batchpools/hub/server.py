@@ -163,7 +163,7 @@ class Hub:
         if node is None:
             session.refuse(Refusal.UNKNOWN_NODE, f"pod {pod.name} is no node's present pod", _ASK_AGAIN)
             return
-        if session.closed:
+        if session.is_over:
             return
         former = self._sessions.get(node.pod_uid)
         self._sessions[node.pod_uid] = session

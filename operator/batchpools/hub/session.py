@@ -83,12 +83,17 @@ class Session(WSListener):
 
     def refuse(self, code: Refusal, sentence: str, retry_after: float = 0.0) -> None:
         """Say why, and close; nothing that it says from now on is heard."""
-        if self._is_refused or self.closed:
+        if self.is_over:
             return
         self._is_refused = True
         self._owner.refused(self, code, sentence)
         self.send(Refused(code, sentence, retry_after))
         asyncio.get_running_loop().call_later(_GOODBYE, self.close)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is refused or closed: nothing that it says counts."""
+        return self._is_refused or self.closed
 
     def close(self) -> None:
         """Cut the connection: nothing is sent or heard any more."""
@@ -132,7 +137,7 @@ class Session(WSListener):
             self.refuse(Refusal.BAD_FRAME, f"that is no frame of this protocol: {error}")
             return
         for message in messages:
-            if not self._is_refused and not self.closed:
+            if not self.is_over:
                 self._take(message)
 
     # ---------------------------------------------------------------- inside
