@@ -42,6 +42,7 @@ runner: ## vet and test the Go runner
 generate: venv ## write what is generated: CRDs, state tables
 	$(BIN)/python -m batchpools crds --write crds
 	$(BIN)/python -m batchpools crds --chart charts/batchpools/templates/crds
+	$(BIN)/python -m batchpools crds --tables docs/architecture.md
 
 verify: generate ## fail when something generated differs from what is committed
 	git diff --exit-code -- crds charts docs
