@@ -81,6 +81,8 @@ class NodeController:
         pod = self._cache.pods.get(key.namespace, status.pod_name) if status.pod_name else None
         if pod is None and status.pod_uid:
             pod = await self._live_pod(key.namespace, status.pod_name)
+        if pod is not None and all(owner.uid != node.metadata.uid for owner in pod.metadata.owner_references):
+            pod = None  # somebody else holds the name: it is no pod of ours
         uid = pod.metadata.uid if pod is not None else status.pod_uid
         last = self._counted.get(key)
         return NodeSituation(

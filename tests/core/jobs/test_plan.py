@@ -58,7 +58,7 @@ CREATED = JobStatus(tasks_created=2)
 
 def test_the_finalizer_comes_before_the_first_child() -> None:
     plan = plan_job(JobSituation(job(finalizer=False)), now=NOW)
-    assert plan == Plan(effects=(AddFinalizer(KEY, "job-uid", names.FINALIZER_JOB),), requeue_after=0.0)
+    assert plan == Plan(effects=(AddFinalizer(KEY, "job-uid", names.FINALIZER_JOB),), requeue_after=5.0)
 
 
 def test_inline_tasks_are_created_and_then_counted_as_created() -> None:

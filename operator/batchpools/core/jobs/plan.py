@@ -20,6 +20,7 @@ from batchpools.core.views import ConditionView, InlineTask, JobStatus, TaskCoun
 
 CREATES_PER_PLAN = 200  # tasks made in one go, so that one large job does not hold up the others
 DELETES_PER_PLAN = 200
+LOOK_AGAIN = 5.0  # seconds, in case the event of our own write does not come
 CONFLICT_INTERVAL = 30.0  # seconds until a name that somebody else holds is tried again
 COUNTER_INTERVAL = 5.0  # seconds between two writes of counters (safety rule S5.4)
 
@@ -33,7 +34,7 @@ def plan_job(situation: JobSituation, *, now: datetime) -> Plan[JobStatus]:
     if status.state == JobState.COMPLETED:
         return Plan()
     if names.FINALIZER_JOB not in meta.finalizers:
-        return Plan(effects=(AddFinalizer(key, meta.uid, names.FINALIZER_JOB),), requeue_after=0.0)
+        return Plan(effects=(AddFinalizer(key, meta.uid, names.FINALIZER_JOB),), requeue_after=LOOK_AGAIN)
     if status.tasks_created < len(situation.job.spec.tasks):
         return _plan_creation(situation, now)
     if situation.settled and ends_by_itself(situation) and all_tasks_complete(situation):
@@ -65,7 +66,7 @@ def _plan_creation(situation: JobSituation, now: datetime) -> Plan[JobStatus]:
     upto = min(first + CREATES_PER_PLAN, len(job.spec.tasks))
     creates = tuple(create_task(job, inline) for inline in job.spec.tasks[first:upto])
     status = replace(_active(situation, now, situation.counts), tasks_created=upto)
-    return Plan(effects=creates, status=status, requeue_after=0.0)
+    return Plan(effects=creates, status=status, requeue_after=LOOK_AGAIN)
 
 
 def _plan_counters(situation: JobSituation, now: datetime) -> Plan[JobStatus]:

@@ -58,7 +58,7 @@ def plan_node(situation: NodeSituation, *, now: datetime) -> Plan[PoolNodeStatus
     if situation.pool is None or situation.pool.metadata.deletion_timestamp is not None:
         return Plan()  # the pool's own plan removes its nodes
     if names.FINALIZER_NODE not in meta.finalizers:
-        return Plan(effects=(AddFinalizer(key, meta.uid, names.FINALIZER_NODE),), requeue_after=0.0)
+        return Plan(effects=(AddFinalizer(key, meta.uid, names.FINALIZER_NODE),), requeue_after=LOOK_AGAIN)
     pod = situation.pod
     if pod is not None and _is_ours(pod, node):
         if _is_over(pod):
@@ -92,7 +92,7 @@ def _new_pod(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
             start_time=None,
             start_task_info=None,
         )
-        return Plan(status=named, requeue_after=0.0)
+        return Plan(status=named, requeue_after=LOOK_AGAIN)
     create = create_pod(pool, node, status.pod_generation, situation.settings)
     told = _status(situation, now)
     again = REFUSED_AGAIN if situation.refusal else LOOK_AGAIN

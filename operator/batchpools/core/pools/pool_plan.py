@@ -23,7 +23,7 @@ def plan_pool(situation: PoolSituation, *, now: datetime) -> Plan[PoolStatus]:
     if meta.deletion_timestamp is not None:
         return _deletion(situation, key, now)
     if names.FINALIZER_POOL not in meta.finalizers:
-        return Plan(effects=(AddFinalizer(key, meta.uid, names.FINALIZER_POOL),), requeue_after=0.0)
+        return Plan(effects=(AddFinalizer(key, meta.uid, names.FINALIZER_POOL),), requeue_after=LOOK_AGAIN)
     effects = _resize(situation)
     status = status_of(situation, now)
     told = situation.pool.status

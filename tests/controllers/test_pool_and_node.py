@@ -1,0 +1,348 @@
+"""Pools, nodes and jobs on FakeKube, with real informers, queue and applier, in virtual time: faults between two effects."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from tests.controllers.task_stage import MemoryHub
+
+from batchpools.api import names
+from batchpools.api.reasons import RequeueReason
+from batchpools.controllers.job import JobController
+from batchpools.controllers.node import NodeController
+from batchpools.controllers.pool import PoolController
+from batchpools.core.identity import Key
+from batchpools.core.ledger import Explanation, NodeRuns
+from batchpools.core.pools.node_pod import NodePodSettings
+from batchpools.core.views import InlineTask, JobView, Meta, PodView, PoolNodeView, PoolView, TaskCounts, TaskView
+from batchpools.kube.applier import Applier
+from batchpools.kube.cache import Cache
+from batchpools.kube.errors import ForbiddenError, UnreachableError
+from batchpools.kube.informer import Informer
+from batchpools.kube.resources import JOBS, PODS, POOL_NODES, POOLS, TASKS
+from batchpools.kube.workqueue import WorkQueue
+from batchpools.testing import builders
+from batchpools.testing.fake_kube import FakeKube
+from batchpools.testing.faults import Faults
+from batchpools.testing.virtual_time import VirtualClock, run_virtual
+
+NS = builders.NAMESPACE
+
+
+class QuietLedger:
+    """A ledger of a cluster where no task runs; it remembers what it was told."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self.released: list[str] = []
+        self.drained: set[str] = set()
+        self.busy: set[str] = set()
+        self.ended: set[str] = set()
+
+    def job_counts(self, namespace: str, job: str) -> TaskCounts:
+        tasks = list(self._cache.tasks.indexed("by_job", (namespace, job)))
+        succeeded = sum(task.status.result == "Success" for task in tasks)
+        return TaskCounts(active=len(tasks) - succeeded, completed=succeeded, succeeded=succeeded)
+
+    def node_runs(self, pod_uid: str) -> NodeRuns:
+        return NodeRuns(slots_used=int(pod_uid in self.busy), running_tasks=int(pod_uid in self.busy))
+
+    def pool_slots(self, namespace: str, pool: str) -> tuple[int, int]:
+        return 0, 0
+
+    def drain_node(self, pod_uid: str, reason: RequeueReason) -> None:
+        self.drained.add(pod_uid)
+
+    def is_drained(self, pod_uid: str) -> bool:
+        return pod_uid in self.drained
+
+    def release_node(self, pod_uid: str) -> None:
+        self.released.append(pod_uid)
+
+    def is_released(self, pod_uid: str) -> bool:
+        return pod_uid in self.released
+
+    def end_job(self, namespace: str, job: str) -> None:
+        self.ended.add(job)
+
+    def is_job_quiet(self, namespace: str, job: str) -> bool:
+        return job in self.ended
+
+    def explain(self, namespace: str, task: str) -> Explanation | None:
+        return None
+
+
+class Replica:
+    """One operator as far as pools, nodes and jobs go; it can be stopped and another started on the same API server."""
+
+    def __init__(self, kube: FakeKube, clock: VirtualClock) -> None:
+        self.kube = kube
+        cache = Cache()
+        self.ledger = QuietLedger(cache)
+        applier = Applier(kube, clock, lambda: 1, self.ledger)
+        self._queue = WorkQueue(clock)
+        nodes = NodeController(cache, kube, applier, self.ledger, MemoryHub(), clock)
+        nodes.use(NodePodSettings("image", "hub", 1, "CA"))
+        pools = PoolController(cache, applier, self.ledger, clock)
+        jobs = JobController(cache, kube, applier, self.ledger, clock)
+        for kind, controller in (("Pool", pools), ("PoolNode", nodes), ("Job", jobs)):
+            controller.wire(self._queue.add)
+            self._queue.register(kind, controller.reconcile)
+        views: list[tuple[Any, Any, Any]] = [
+            (POOLS, cache.pools, PoolView),
+            (JOBS, cache.jobs, JobView),
+            (TASKS, cache.tasks, TaskView),
+            (PODS, cache.pods, PodView),
+            (POOL_NODES, cache.nodes, PoolNodeView),
+        ]
+        self._informers = [Informer(kube, resource, store, view, clock) for resource, store, view in views]
+        self._cache = cache
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        self._queue.start()
+        self._tasks = [asyncio.create_task(one.run()) for one in self._informers]
+        await asyncio.gather(*(one.synced.wait() for one in self._informers))
+        for kind, store in (("Pool", self._cache.pools), ("PoolNode", self._cache.nodes), ("Job", self._cache.jobs)):
+            for view in store:
+                self._queue.add(Key(kind, view.metadata.namespace, view.metadata.name))
+
+    async def stop(self) -> None:
+        await self._queue.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def play(story: Callable[[FakeKube, Replica], Awaitable[None]]) -> None:
+    """Run a story in virtual time."""
+
+    async def main(clock: VirtualClock) -> None:
+        kube = FakeKube(clock)
+        replica = Replica(kube, clock)
+        await replica.start()
+        try:
+            await story(kube, replica)
+        finally:
+            await replica.stop()
+
+    run_virtual(main)
+
+
+async def pass_time(seconds: float = 5.0) -> None:
+    await asyncio.sleep(seconds)
+
+
+def live(kube: FakeKube, resource: Any) -> list[str]:
+    return sorted(one["metadata"]["name"] for one in kube.objects(resource, NS))
+
+
+def pod_dies(kube: FakeKube, name: str) -> None:
+    """What the kubelet writes when the containers of a pod are gone."""
+    kube.set_status(
+        PODS, NS, name, phase="Running", containerStatuses=[{"name": "task", "state": {"terminated": {"exitCode": 0}}}]
+    )
+
+
+def pod_runs(kube: FakeKube, name: str) -> None:
+    running = [{"name": "task", "state": {"running": {}}}]
+    kube.set_status(PODS, NS, name, phase="Running", podIP="10.0.0.1", containerStatuses=running)
+
+
+async def delete(kube: FakeKube, resource: Any, name: str) -> None:
+    held = kube.object(resource, NS, name)
+    assert held is not None
+    await kube.delete(resource, NS, name, uid=held["metadata"]["uid"])
+
+
+def test_a_pool_gets_its_nodes_and_each_node_its_pod() -> None:
+    async def story(kube: FakeKube, _: Replica) -> None:
+        kube.seed(builders.manifest(builders.pool("demo", target_dedicated_nodes=2)))
+        await pass_time()
+        assert live(kube, POOL_NODES) == ["demo-0000", "demo-0001"]
+        assert live(kube, PODS) == ["demo-0000-1", "demo-0001-1"]
+
+    play(story)
+
+
+def test_a_lost_answer_of_a_create_makes_no_second_pod() -> None:
+    async def story(kube: FakeKube, _: Replica) -> None:
+        kube.faults.lose_answer("create", kind="Pod")
+        kube.seed(builders.manifest(builders.pool("demo", target_dedicated_nodes=1)))
+        await pass_time(10)
+        assert live(kube, PODS) == ["demo-0000-1"]
+
+    play(story)
+
+
+def test_a_restart_after_the_generation_was_persisted_creates_that_pod() -> None:
+    async def main(clock: VirtualClock) -> None:
+        kube = FakeKube(clock)
+        kube.faults.fail("create", UnreachableError("gone"), kind="Pod", times=1000)
+        kube.seed(builders.manifest(builders.pool("demo", target_dedicated_nodes=1)))
+        first = Replica(kube, clock)
+        await first.start()
+        await pass_time()
+        await first.stop()
+        assert live(kube, PODS) == []
+        kube.faults = Faults()
+        second = Replica(kube, clock)
+        await second.start()
+        await pass_time()
+        assert live(kube, PODS) == ["demo-0000-1"]
+        await second.stop()
+
+    run_virtual(main)
+
+
+def test_a_deleted_pod_is_replaced_only_after_the_kubelet_says_that_it_is_dead() -> None:
+    async def story(kube: FakeKube, replica: Replica) -> None:
+        kube.seed(builders.manifest(builders.pool("demo", target_dedicated_nodes=1)))
+        await pass_time()
+        pod_runs(kube, "demo-0000-1")
+        await pass_time()
+        await delete(kube, PODS, "demo-0000-1")
+        await pass_time(60)
+        assert live(kube, PODS) == ["demo-0000-1"], "its finalizer holds it: nobody has said that it is dead"
+        assert replica.ledger.released == []
+        pod_dies(kube, "demo-0000-1")
+        await pass_time()
+        assert live(kube, PODS) == ["demo-0000-2"]
+        assert len(replica.ledger.released) == 1
+
+    play(story)
+
+
+def test_a_pod_refused_by_quota_is_shown_and_made_when_there_is_room() -> None:
+    async def story(kube: FakeKube, _: Replica) -> None:
+        kube.faults.fail("create", ForbiddenError("exceeded quota: tight", 403), kind="Pod", times=2)
+        kube.seed(builders.manifest(builders.pool("demo", target_dedicated_nodes=1)))
+        await pass_time(5)
+        pool = kube.object(POOLS, NS, "demo")
+        assert pool is not None
+        assert [error["code"] for error in pool["status"]["resizeErrors"]] == ["AccountCoreQuotaReached"]
+        await pass_time(30)
+        assert live(kube, PODS) == ["demo-0000-1"]
+
+    play(story)
+
+
+def test_a_pod_name_that_somebody_else_holds_is_never_adopted() -> None:
+    async def story(kube: FakeKube, _: Replica) -> None:
+        kube.seed({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "demo-0000-1", "namespace": NS}, "spec": {}})
+        kube.seed(builders.manifest(builders.pool("demo", target_dedicated_nodes=1)))
+        await pass_time()
+        node = kube.object(POOL_NODES, NS, "demo-0000")
+        assert node is not None
+        assert "belongs to somebody else" in node["status"]["errors"][0]["message"]
+        assert node["status"].get("podUID", "") == ""
+
+    play(story)
+
+
+def test_shrinking_takes_the_idle_node_and_leaves_the_busy_one() -> None:
+    async def story(kube: FakeKube, replica: Replica) -> None:
+        kube.seed(builders.manifest(builders.pool("demo", target_dedicated_nodes=2)))
+        await pass_time()
+        for name in ("demo-0000-1", "demo-0001-1"):
+            pod_runs(kube, name)
+        await pass_time()
+        busy = kube.object(PODS, NS, "demo-0001-1")
+        assert busy is not None
+        replica.ledger.busy.add(busy["metadata"]["uid"])
+        await kube.patch(POOLS, NS, "demo", [{"op": "add", "path": "/spec/targetDedicatedNodes", "value": 1}])
+        await pass_time()
+        pod_dies(kube, "demo-0000-1")
+        await pass_time()
+        assert live(kube, POOL_NODES) == ["demo-0001"]
+
+    play(story)
+
+
+def test_a_deleted_pool_goes_after_its_nodes() -> None:
+    async def story(kube: FakeKube, _: Replica) -> None:
+        kube.seed(builders.manifest(builders.pool("demo", target_dedicated_nodes=1)))
+        await pass_time()
+        pod_runs(kube, "demo-0000-1")
+        await pass_time()
+        await delete(kube, POOLS, "demo")
+        await pass_time()
+        assert live(kube, POOLS) == ["demo"]
+        pod_dies(kube, "demo-0000-1")
+        await pass_time(10)
+        assert (live(kube, POOLS), live(kube, POOL_NODES), live(kube, PODS)) == ([], [], [])
+
+    play(story)
+
+
+def test_a_steady_pool_costs_no_writes() -> None:
+    async def story(kube: FakeKube, _: Replica) -> None:
+        kube.seed(builders.manifest(builders.pool("demo", target_dedicated_nodes=2)))
+        await pass_time()
+        for name in ("demo-0000-1", "demo-0001-1"):
+            pod_runs(kube, name)
+        await pass_time(120)
+        before = kube.count("patch") + kube.count("create")
+        await pass_time(600)
+        assert kube.count("patch") + kube.count("create") == before
+
+    play(story)
+
+
+def test_a_job_makes_its_tasks_once_also_when_an_answer_is_lost() -> None:
+    async def story(kube: FakeKube, _: Replica) -> None:
+        kube.faults.lose_answer("create", kind="Task")
+        tasks = tuple(InlineTask(id=f"t{n}", command=("true",)) for n in range(3))
+        kube.seed(builders.manifest(builders.job("words", tasks=tasks, pool_name="demo")))
+        await pass_time()
+        assert live(kube, TASKS) == ["words.t0", "words.t1", "words.t2"]
+        assert kube.count("create", "Task") == 4
+
+    play(story)
+
+
+def test_a_job_ends_when_its_tasks_have_and_says_so_in_one_write() -> None:
+    async def story(kube: FakeKube, _: Replica) -> None:
+        kube.seed(builders.manifest(builders.job("words", tasks=(InlineTask(id="a", command=("true",)),))))
+        await pass_time()
+        before = kube.count("patch", "Job")
+        kube.set_status(TASKS, NS, "words.a", state="Completed", result="Success")
+        await pass_time()
+        job = kube.object(JOBS, NS, "words")
+        assert job is not None
+        assert (job["status"]["state"], job["status"]["taskCounts"]["succeeded"]) == ("Completed", 1)
+        assert kube.count("patch", "Job") == before + 1
+
+    play(story)
+
+
+def test_a_deleted_job_waits_for_the_end_of_its_runs_and_takes_hand_made_tasks_with_it() -> None:
+    async def story(kube: FakeKube, replica: Replica) -> None:
+        kube.seed(builders.manifest(builders.job("words", metadata=Meta(name="words", namespace=NS, uid="job-uid"))))
+        kube.seed(builders.manifest(builders.task("own-name", job_name="words")))
+        await pass_time()
+        held = kube.object(JOBS, NS, "words")
+        assert held is not None
+        assert names.FINALIZER_JOB in held["metadata"]["finalizers"]
+        await delete(kube, JOBS, "words")
+        await pass_time()
+        assert replica.ledger.ended == {"words"}
+        assert (live(kube, JOBS), live(kube, TASKS)) == ([], [])
+
+    play(story)
+
+
+@pytest.mark.parametrize("resource", [POOLS, JOBS], ids=["pool", "job"])
+def test_a_spec_is_never_written(resource: Any) -> None:
+    async def story(kube: FakeKube, _: Replica) -> None:
+        kube.seed(builders.manifest(builders.pool("demo", target_dedicated_nodes=1)))
+        kube.seed(builders.manifest(builders.job("demo", tasks=(InlineTask(id="a", command=("true",)),))))
+        before = kube.object(resource, NS, "demo")
+        assert before is not None
+        await pass_time()
+        after = kube.object(resource, NS, "demo")
+        assert after is not None
+        assert after["spec"] == before["spec"]
+
+    play(story)
