@@ -216,12 +216,14 @@ def test_a_deleted_pod_is_replaced_only_after_the_kubelet_says_that_it_is_dead()
 
 def test_a_pod_refused_by_quota_is_shown_and_made_when_there_is_room() -> None:
     async def story(kube: FakeKube, _: Replica) -> None:
-        kube.faults.fail("create", ForbiddenError("exceeded quota: tight", 403), kind="Pod", times=2)
+        kube.faults.fail("create", ForbiddenError("exceeded quota: tight", 403), kind="Pod", times=1000)
         kube.seed(builders.manifest(builders.pool("demo", target_dedicated_nodes=1)))
         await pass_time(5)
         pool = kube.object(POOLS, NS, "demo")
         assert pool is not None
         assert [error["code"] for error in pool["status"]["resizeErrors"]] == ["AccountCoreQuotaReached"]
+        assert kube.count("create", "Pod") < 5, "a refusal is not asked again at once, for ever"
+        kube.faults = Faults()
         await pass_time(30)
         assert live(kube, PODS) == ["demo-0000-1"]
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import msgspec
+from msgspec import structs
 
 from batchpools.core.identity import Key
 from batchpools.core.jobs.completion import ends_by_itself, unseen
@@ -35,6 +36,7 @@ class JobController:
         self._conflicts: dict[Key, frozenset[str]] = {}
         self._gone: dict[Key, frozenset[str]] = {}
         self._created_at: dict[Key, float] = {}
+        self._made: dict[Key, tuple[str, int]] = {}  # uid and tasksCreated that we wrote: the cache may not show it yet
 
     def wire(self, wake: Callable[[Key], None]) -> None:
         """Wake a job when it, its pool or one of its tasks changes."""
@@ -63,10 +65,10 @@ class JobController:
         """Bring one job nearer to its end; seconds until the next look, None = on the next edge."""
         job = self._cache.jobs.get(key.namespace, key.name)
         if job is None:
-            for held in (self._counted, self._conflicts, self._gone, self._created_at):
+            for held in (self._counted, self._conflicts, self._gone, self._created_at, self._made):
                 held.pop(key, None)
             return None
-        situation = await self._confirm(key, self._situation(key, job))
+        situation = await self._confirm(key, self._situation(key, self._with_own_write(key, job)))
         if situation is None:
             return CACHE_TIME
         plan = plan_job(situation, now=self._clock.now())
@@ -78,7 +80,15 @@ class JobController:
             self._conflicts[key] = frozenset(kept | taken)
         if plan.status is not None:
             self._counted[key] = self._clock.monotonic()
+            self._made[key] = (job.metadata.uid, plan.status.tasks_created)
         return plan.requeue_after
+
+    def _with_own_write(self, key: Key, job: JobView) -> JobView:
+        """The job as we know it to be: what was made is not made again before the cache shows that it was."""
+        uid, made = self._made.get(key, ("", 0))
+        if uid != job.metadata.uid or made <= job.status.tasks_created:
+            return job
+        return structs.replace(job, status=structs.replace(job.status, tasks_created=made))
 
     def _situation(self, key: Key, job: JobView) -> JobSituation:
         counts = self._ledger.job_counts(key.namespace, key.name)
