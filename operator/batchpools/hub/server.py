@@ -78,10 +78,11 @@ class Hub:
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
-        """Close all sessions and the port."""
+        """Close all sessions and the port; acknowledgements that wait leave first."""
         if self._server is not None:
             self._server.close()
         for session in list(self._sessions.values()):
+            session.flush()
             session.close()
         await asyncio.sleep(0)
 

@@ -90,6 +90,10 @@ class Session(WSListener):
         self.send(Refused(code, sentence, retry_after))
         asyncio.get_running_loop().call_later(_GOODBYE, self.close)
 
+    def flush(self) -> None:
+        """Send now what waits for the end of this turn."""
+        self._outbox.flush()
+
     @property
     def is_over(self) -> bool:
         """Whether it is refused or closed: nothing that it says counts."""

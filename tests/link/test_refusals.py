@@ -1,0 +1,127 @@
+"""Who is not an agent of ours, over real TLS: refused or cut at once, counted, and nobody else is disturbed."""
+
+import asyncio
+import dataclasses
+import socket
+import ssl
+
+import pytest
+from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from tests.link.house import GOOD_TOKEN, POD, House, until
+
+from batchpools.api import names
+from batchpools.hub import session as session_module
+from batchpools.hub.certificates import new_authority
+from batchpools.link import messages as link
+from batchpools.link.framing import decode_from_hub, encode
+from batchpools.link.words import Refusal
+from batchpools.telemetry.clock import SystemClock
+
+
+class Stranger(WSListener):
+    """A client that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[link.FromHub] = []
+        self.gone = asyncio.Event()
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """What the hub says."""
+        if frame.msg_type == WSMsgType.BINARY:
+            self.told += decode_from_hub(frame.get_payload_as_bytes())
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """The end."""
+        self.gone.set()
+
+
+async def knock(house: House, *frames: bytes, path: str = names.HUB_PATH) -> Stranger:
+    """Connect as anybody in the cluster could, and send frames."""
+    tls = ssl.create_default_context(cafile=str(house.places.ca_file))
+    transport, stranger = await ws_connect(
+        Stranger,
+        f"wss://127.0.0.1:{house.replica.port}{path}",
+        ssl_context=tls,
+        server_hostname=names.HUB_SERVER_NAME,
+        use_aiofastnet=False,
+    )
+    for frame in frames:
+        transport.send(WSMsgType.BINARY, frame)
+    assert isinstance(stranger, Stranger)
+    return stranger
+
+
+def hello(version: int = link.PROTOCOL_VERSION, token: str = GOOD_TOKEN) -> bytes:
+    return encode([link.Hello(version, token, "0", 0)])
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (hello(token="made-up"), Refusal.BAD_TOKEN),  # noqa: S106 (made up indeed)
+        (hello(version=0), Refusal.BAD_PROTOCOL),
+        (b"\xff\x00garbage", Refusal.BAD_FRAME),
+        (encode([link.Unknown("a")]), Refusal.BAD_FRAME),
+    ],
+)
+async def test_a_stranger_is_refused_with_a_code_and_cut(house: House, frame: bytes, code: Refusal) -> None:
+    await house.replica.start()
+    stranger = await knock(house, frame)
+    await stranger.gone.wait()
+    assert [message.code for message in stranger.told if isinstance(message, link.Refused)] == [code]
+    assert house.replica.hub.refusals == {code: 1}
+    assert house.replica.hub.sessions() == []
+
+
+@pytest.mark.parametrize("frames", [[], [hello()]])
+async def test_a_frame_beyond_the_limit_ends_a_connection_before_it_is_read(house: House, frames: list[bytes]) -> None:
+    await house.replica.start()
+    stranger = await knock(house, *frames, b"\x00" * (link.MAX_FRAME_BYTES + 1))
+    await stranger.gone.wait()
+    await until(lambda: house.replica.hub.refusals[Refusal.BAD_FRAME] == 1)
+    await until(lambda: house.replica.hub.sessions() == [])
+
+
+async def test_another_path_is_not_there(house: House) -> None:
+    await house.replica.start()
+    with pytest.raises(WSError):
+        await knock(house, path="/elsewhere")
+
+
+async def test_who_says_nothing_is_cut(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "HELLO_TIME", 0.05)
+    await house.replica.start()
+    await (await knock(house)).gone.wait()
+    assert house.replica.hub.refusals == {Refusal.BAD_FRAME: 1}
+
+
+async def test_strangers_do_not_disturb_a_node(house: House) -> None:
+    await house.open()
+    for _ in range(30):
+        with socket.create_connection(("127.0.0.1", house.replica.port)) as raw:
+            raw.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    for _ in range(3):
+        await (await knock(house, b"garbage")).gone.wait()
+    assert house.run("a", "exit 0")
+    assert (await house.end_of("a")).exit_code == 0
+    assert house.leader.left == 0
+
+
+async def test_an_agent_speaks_to_no_hub_of_another_authority(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    await house.replica.start()
+    house.places.ca_file.write_text(new_authority(SystemClock().now()).certificate)
+    house.start_agent()
+    await until(lambda: "certificate verify failed" in caplog.text)
+    assert house.replica.hub.sessions() == []
+    house.places.ca_file.write_text(house.authority.certificate)  # read again at each connect
+    await until(lambda: house.replica.hub.session(POD) is not None)
+
+
+async def test_an_agent_whose_token_is_not_there_yet_comes_when_it_is(house: House) -> None:
+    await house.replica.start()
+    token = house.places.token_file
+    house.places = dataclasses.replace(house.places, token_file=token.with_name("later"))
+    house.start_agent()
+    await asyncio.sleep(0)
+    house.places.token_file.write_text(GOOD_TOKEN)
+    await until(lambda: house.replica.hub.session(POD) is not None)
