@@ -1,42 +1,66 @@
-"""A task's environment: who beats whom, and what is expanded."""
+"""The environment of a run: ours beats the user's beats the container's."""
 
-from batchpools.agent.environment import resolve, task_variables
+import pytest
+
+from batchpools.agent.environment import node_variables, resolve, task_variables
 from batchpools.core.node_config import NodeConfig
 from batchpools.link.messages import Run
 
-CONFIG = NodeConfig("ns", "p", "p-0000", 1, "hub", 1, 30.0)
-RUN = Run("uid:-:1:1", 1, "ns/j.t", "j", "t", "workitems/j/t", ["x"], [], 1, 0.0, True)
+CONFIG = NodeConfig("team", "demo", "demo-0", 2, "hub", 8443, 30.0)
+RUN = Run("uid:-:1:1", 1, "job-t1", "job", "t1", "workitems/job/t1", ["true"], [], 1, 0.0, True)
+SYSTEM = task_variables(CONFIG, RUN)
 
 
-def test_the_system_beats_the_user_and_the_user_the_container() -> None:
-    system = task_variables(CONFIG, RUN)
-    user = ["AZ_BATCH_JOB_ID=mine", "HOME=/elsewhere", "LANG=C", "OWN=$(LANG)-$(AZ_BATCH_TASK_ID)"]
-    argv, env = resolve(["echo", "$(OWN)", "$(NONE)", "$$(OWN)"], user, system, ["LANG=de", "PATH=/bin"])
-    pairs = dict(pair.partition("=")[::2] for pair in env)
-    assert pairs["AZ_BATCH_JOB_ID"] == "j"
-    assert pairs["HOME"] == "/mnt/batch/workitems/j/t/wd"
-    assert pairs["LANG"] == "C"
-    assert pairs["OWN"] == "C-t"
-    assert "PATH" not in pairs, "what the container has anyway is not sent"
-    assert argv == ["echo", "C-t", "$(NONE)", "$(OWN)"]
+def resolved(env: list[str], *, argv: list[str] | None = None, container: list[str] | None = None) -> dict[str, str]:
+    _, pairs = resolve(argv or ["true"], env, SYSTEM, container or ["PATH=/bin", "LANG=C"])
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
-def test_every_variable_of_the_table_is_there() -> None:
-    assert sorted(task_variables(CONFIG, RUN)) == [
-        "AZ_BATCH_ACCOUNT_NAME",
-        "AZ_BATCH_JOB_ID",
-        "AZ_BATCH_NODE_ID",
-        "AZ_BATCH_NODE_IS_DEDICATED",
-        "AZ_BATCH_NODE_MOUNTS_DIR",
-        "AZ_BATCH_NODE_ROOT_DIR",
-        "AZ_BATCH_NODE_SHARED_DIR",
-        "AZ_BATCH_NODE_STARTUP_DIR",
-        "AZ_BATCH_NODE_STARTUP_WORKING_DIR",
-        "AZ_BATCH_POOL_ID",
-        "AZ_BATCH_TASK_DIR",
-        "AZ_BATCH_TASK_EXECUTION_ID",
-        "AZ_BATCH_TASK_ID",
-        "AZ_BATCH_TASK_WORKING_DIR",
-        "HOME",
-        "TMPDIR",
-    ]
+def test_a_run_sees_the_variables_that_azure_batch_names() -> None:
+    assert SYSTEM == {
+        "AZ_BATCH_ACCOUNT_NAME": "team",
+        "AZ_BATCH_POOL_ID": "demo",
+        "AZ_BATCH_NODE_ID": "demo-0",
+        "AZ_BATCH_NODE_IS_DEDICATED": "true",
+        "AZ_BATCH_NODE_ROOT_DIR": "/mnt/batch",
+        "AZ_BATCH_NODE_SHARED_DIR": "/mnt/batch/shared",
+        "AZ_BATCH_NODE_STARTUP_DIR": "/mnt/batch/startup",
+        "AZ_BATCH_NODE_STARTUP_WORKING_DIR": "/mnt/batch/startup/wd",
+        "AZ_BATCH_NODE_MOUNTS_DIR": "/mnt/batch/fsmounts",
+        "AZ_BATCH_JOB_ID": "job",
+        "AZ_BATCH_TASK_ID": "t1",
+        "AZ_BATCH_TASK_DIR": "/mnt/batch/workitems/job/t1",
+        "AZ_BATCH_TASK_WORKING_DIR": "/mnt/batch/workitems/job/t1/wd",
+        "AZ_BATCH_TASK_EXECUTION_ID": "uid:-:1:1",
+        "HOME": "/mnt/batch/workitems/job/t1/wd",
+        "TMPDIR": "/mnt/batch/workitems/job/t1/tmp",
+    }
+
+
+def test_a_start_task_has_no_job_and_no_task() -> None:
+    assert not {"AZ_BATCH_JOB_ID", "AZ_BATCH_TASK_ID"} & set(node_variables(CONFIG))
+
+
+@pytest.mark.parametrize(
+    ("env", "name", "value"),
+    [
+        (["LANG=de"], "LANG", "de"),
+        (["AZ_BATCH_TASK_ID=mine", "HOME=/root"], "AZ_BATCH_TASK_ID", "t1"),
+        (["HOME=/root"], "HOME", "/mnt/batch/workitems/job/t1/wd"),
+        (["PATH=$(PATH):$(HOME)/bin"], "PATH", "/bin:/mnt/batch/workitems/job/t1/wd/bin"),
+        (["A=1", "B=$(A)2"], "B", "12"),
+        (["A=x=y"], "A", "x=y"),
+        (["EMPTY="], "EMPTY", ""),
+    ],
+)
+def test_which_value_wins(env: list[str], name: str, value: str) -> None:
+    assert resolved(env)[name] == value
+
+
+def test_what_the_container_has_already_is_not_sent() -> None:
+    assert "LANG" not in resolved(["LANG=C"])
+
+
+def test_references_in_a_command_see_all_of_it() -> None:
+    argv, _ = resolve(["$(A)", "$(LANG)", "$(AZ_BATCH_NODE_ID)", "$$(A)", "$(NO)"], ["A=1"], SYSTEM, ["LANG=C"])
+    assert argv == ["1", "C", "demo-0", "$(A)", "$(NO)"]

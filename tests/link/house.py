@@ -100,10 +100,10 @@ class Replica:
         self.hub = Hub(SystemClock(), "replica", self._authenticate, self._identify, self.leader)
         self.port = 0
 
-    async def start(self, port: int = 0) -> None:
+    async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
         """Listen on this machine alone."""
         tls = server_context(issue(self._authority, [names.HUB_SERVER_NAME], SystemClock().now()))
-        self.port = await self.hub.start(tls, port, "127.0.0.1")
+        self.port = await self.hub.start(tls, port, host)
 
     def lead(self, epoch: int) -> None:
         """Lead for as long as the test runs."""
