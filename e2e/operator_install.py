@@ -47,7 +47,8 @@ class Installation:
             values |= {f"leaderElection.{key}": str(value) for key, value in _FAST.items()}
         sets = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
         chart = str(ROOT / "charts/batchpools")
-        self._run("helm", "upgrade", "--install", "batchpools", chart, "-n", NAMESPACE, "--create-namespace", *sets)
+        flags = ["--install", "--create-namespace", "--take-ownership"]  # CRDs that were applied before are taken over
+        self._run("helm", "upgrade", "batchpools", chart, "-n", NAMESPACE, *flags, *sets)
         self.kubectl("rollout", "restart", "deployment/batchpools")  # the tag stays the same when the code changes
         self.kubectl("rollout", "status", "deployment/batchpools", "--timeout=120s")
         until(lambda: self.leader() != "", "an operator leads")

@@ -30,7 +30,8 @@ def kubectl() -> Kubectl:
         command = [program, f"--kubeconfig={kubeconfig}", *arguments]
         return subprocess.run(command, input=text, capture_output=True, text=True, check=check, timeout=60)
 
-    done = run("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
+    # As Helm would: a later `helm upgrade` of the chart must not find the fields to be somebody else's.
+    done = run("apply", "--server-side", "--field-manager=helm", "--force-conflicts", "-f", str(ROOT / "crds"))
     assert done.returncode == 0, done.stderr
     run("wait", "--for=condition=Established", "crd", "-l", "!nothing", "--timeout=30s", check=True)
     return run
