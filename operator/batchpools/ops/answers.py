@@ -1,4 +1,7 @@
-"""What the aggregated API says of itself, and how it says no: Kubernetes Status objects with a sentence."""
+"""What the aggregated API says of itself, and how it says no: Kubernetes Status objects with a sentence.
+
+It has no OpenAPI document: its answers are text and plain JSON, and the API server takes a 404 for /openapi as "none".
+"""
 
 from typing import Any
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import msgspec
 
+from batchpools.kube.errors import NotFoundError
 from batchpools.kube.port import KubeApi
 from batchpools.kube.resources import CONFIG_MAPS
 
 _NAMESPACE, _NAME = "kube-system", "extension-apiserver-authentication"
+_CA, _NAMES = "requestheader-client-ca-file", "requestheader-allowed-names"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +34,26 @@ class FrontProxy:
         """Whether a verified certificate, as `getpeercert` gives it, is the API server's."""
         if not certificate:
             return False
-        subject = [pair for group in certificate.get("subject", ()) for pair in group]
-        common = {value for key, value in subject if key == "commonName"}
-        return not self.names or bool(common & set(self.names))
+        return not self.names or bool(common_names(certificate) & set(self.names))
+
+
+def common_names(certificate: Any) -> set[str]:
+    """The common names of a certificate as `getpeercert` gives it, which may be None."""
+    subject = [pair for group in (certificate or {}).get("subject", ()) for pair in group]
+    return {value for key, value in subject if key == "commonName"}
 
 
 class _ConfigMap(msgspec.Struct):
     data: dict[str, str] = {}
 
 
-async def load_front_proxy(api: KubeApi) -> FrontProxy:
-    """What the cluster publishes for extension API servers."""
-    raw = await api.get(CONFIG_MAPS, _NAMESPACE, _NAME)
+async def load_front_proxy(api: KubeApi) -> FrontProxy | None:
+    """What the cluster publishes for extension API servers; None when it has no aggregation layer."""
+    try:
+        raw = await api.get(CONFIG_MAPS, _NAMESPACE, _NAME)
+    except NotFoundError:
+        return None
     published = msgspec.json.decode(raw, type=_ConfigMap).data
-    names = json.loads(published.get("requestheader-allowed-names", "[]"))
-    return FrontProxy(published["requestheader-client-ca-file"], tuple(names))
+    if _CA not in published:
+        return None
+    return FrontProxy(published[_CA], tuple(json.loads(published.get(_NAMES, "[]"))))

@@ -1,8 +1,13 @@
-"""The aggregated API, served by every replica behind the API server: logs and explanations of tasks."""
+"""The aggregated API, served by every replica behind the API server: logs and explanations of tasks.
+
+It decides who may ask (the API server alone) and what a question looks like; the answers are found elsewhere.
+"""
 
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -14,13 +19,17 @@ from batchpools.kube.cache import Cache
 from batchpools.kube.port import KubeApi
 from batchpools.ops import answers
 from batchpools.ops.from_cache import explain_from_cache
-from batchpools.ops.front_proxy import FrontProxy, load_front_proxy
-from batchpools.ops.task_logs import LogError, TaskLogs
+from batchpools.ops.front_proxy import FrontProxy, common_names, load_front_proxy
+from batchpools.ops.task_logs import LogError, TaskLogs, Wanted
+from batchpools.telemetry.clock import Clock, SystemClock
+from batchpools.telemetry.seldom import Seldom
 
 _log = logging.getLogger(__name__)
 _STREAMS = {"stdout", "stderr"}
+_WORDS = {"true": True, "false": False}
 _BASE = f"/apis/{names.OPS_GROUP}"
 _TASK = f"{_BASE}/{names.VERSION}/namespaces/{{namespace}}/tasks/{{name}}"
+_GOODBYE = 2.0  # seconds that readers of logs have when the replica ends
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -29,63 +38,90 @@ class OpsServer:
     """One replica's part. `leading()`: on a standby an explanation comes from the cache alone, and says so."""
 
     def __init__(
-        self, cache: Cache, ledger: RunLedger, hub: HubPort, api: KubeApi, leading: Callable[[], bool]
+        self,
+        cache: Cache,
+        ledger: RunLedger,
+        hub: HubPort,
+        api: KubeApi,
+        leading: Callable[[], bool],
+        clock: Clock | None = None,
     ) -> None:
         self._logs = TaskLogs(cache, ledger, hub)
         self._cache = cache
         self._ledger = ledger
         self._api = api
         self._leading = leading
+        self._strangers = Seldom(clock or SystemClock())
         self._front: FrontProxy | None = None
         self._runner: web.AppRunner | None = None
 
     async def start(self, issued: Issued, port: int, host: str | None = None) -> None:
-        """Listen with TLS; clients show the API server's front-proxy certificate."""
+        """Listen with TLS; clients show the API server's front-proxy certificate.
+
+        In a cluster without an aggregation layer nothing is served, which is said once: all else works without.
+        """
         self._front = await load_front_proxy(self._api)
+        if self._front is None:
+            _log.warning("the API server has no aggregation layer: there will be no logs and no explanations")
+            return
         context = server_context(issued)
         self._front.trust(context)
+        # A reader who goes away ends the reading, also of a file that does not grow.
+        self._runner = web.AppRunner(
+            self._routes(), access_log=None, handler_cancellation=True, shutdown_timeout=_GOODBYE
+        )
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port, ssl_context=context).start()
+
+    async def stop(self) -> None:
+        """Stop listening; logs that are being followed are cut."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def _routes(self) -> web.Application:
         app = web.Application(middlewares=[self._only_the_api_server])
         app.router.add_get("/apis", _static(answers.group_list()))
         app.router.add_get(_BASE, _static(answers.group()))
         app.router.add_get(f"{_BASE}/{names.VERSION}", _static(answers.resource_list()))
         app.router.add_get(f"{_TASK}/logs", self._read_logs)
         app.router.add_get(f"{_TASK}/explain", self._explain)
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, host, port, ssl_context=context).start()
-
-    async def stop(self) -> None:
-        """Stop listening."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+        return app
 
     @web.middleware
     async def _only_the_api_server(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         certificate = request.transport.get_extra_info("peercert") if request.transport is not None else None
         if self._front is None or not self._front.accepts(certificate):
+            self._say_who(request, ", ".join(sorted(common_names(certificate))))
             return answers.refusal(401, "Unauthorized", "Only the API server may ask here; use kubectl get --raw.")
         try:
             return await handler(request)
-        except web.HTTPNotFound:
-            return answers.refusal(404, "NotFound", f"{request.path} is not served here.")
+        except web.HTTPException as refused:
+            sentence = f"{request.method} {request.path} is not served here."
+            return answers.refusal(refused.status, refused.reason.replace(" ", ""), sentence)
+
+    def _say_who(self, request: web.Request, name: str) -> None:
+        if self._strangers.is_worth_saying((request.remote, name)):
+            shown = f"a certificate of {name!r}" if name else "no certificate"
+            _log.warning("%s was refused: it showed %s, not the API server's", request.remote, shown)
 
     async def _read_logs(self, request: web.Request) -> web.StreamResponse:
-        stream = request.query.get("stream", "stdout")
-        tail = request.query.get("tail", "0")
-        if stream not in _STREAMS or not tail.isdigit():
-            return answers.refusal(400, "BadRequest", "stream is stdout or stderr, tail a number of lines.")
-        follow = request.query.get("follow", "false") == "true"
-        namespace, name = request.match_info["namespace"], request.match_info["name"]
+        query = _log_query(request)
+        if query is None:
+            sentence = "stream is stdout or stderr, follow is true or false, tail a number of lines."
+            return answers.refusal(400, "BadRequest", sentence)
         response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
         try:
-            async for piece in self._logs.read(namespace, name, stream, follow=follow, tail=int(tail)):
-                if not response.prepared:
-                    await response.prepare(request)
-                await response.write(piece)
+            async with aclosing(self._logs.read(query.wanted, follow=query.follow, tail=query.tail)) as pieces:
+                async for piece in pieces:
+                    if not response.prepared:
+                        await response.prepare(request)
+                    await response.write(piece)
         except LogError as error:
             if not response.prepared:
                 return answers.refusal(error.status, error.reason, str(error))
-            _log.info("a log ended early: %s", error)
+            _log.info("the log of %s/%s was cut: %s", query.wanted.namespace, query.wanted.name, error)
+            _cut(request)
+            return response
         except ConnectionResetError:
             return response  # the reader has gone
         if not response.prepared:
@@ -100,6 +136,29 @@ class OpsServer:
         if told is None:
             return answers.refusal(404, "NotFound", f"Task {name!r} is not in namespace {namespace!r}.")
         return web.json_response({**told._asdict(), "source": "leader" if leading else "standby"})
+
+
+class _LogQuery(NamedTuple):
+    wanted: Wanted
+    follow: bool
+    tail: int
+
+
+def _log_query(request: web.Request) -> _LogQuery | None:
+    """What a request for a log asks for; None when it cannot be understood."""
+    stream = request.query.get("stream", "stdout")
+    tail = request.query.get("tail", "0")
+    follow = _WORDS.get(request.query.get("follow", "false"))
+    if stream not in _STREAMS or follow is None or not (tail.isascii() and tail.isdigit() and len(tail) < 10):
+        return None
+    wanted = Wanted(request.match_info["namespace"], request.match_info["name"], stream)
+    return _LogQuery(wanted, follow, int(tail))
+
+
+def _cut(request: web.Request) -> None:
+    """End the connection without the last chunk: the reader must not take a part for the whole."""
+    if request.transport is not None:
+        request.transport.abort()
 
 
 def _static(body: object) -> Handler:
