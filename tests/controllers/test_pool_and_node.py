@@ -141,7 +141,11 @@ def live(kube: FakeKube, resource: Any) -> list[str]:
 def pod_dies(kube: FakeKube, name: str) -> None:
     """What the kubelet writes when the containers of a pod are gone."""
     kube.set_status(
-        PODS, NS, name, phase="Running", containerStatuses=[{"name": "task", "state": {"terminated": {"exitCode": 0}}}]
+        PODS,
+        NS,
+        name,
+        phase="Succeeded",
+        containerStatuses=[{"name": "task", "state": {"terminated": {"exitCode": 0}}}],
     )
 
 

@@ -67,7 +67,7 @@ def test_a_failed_phase_alone_is_no_death() -> None:
 
 
 def test_a_dead_pod_is_released_before_its_object_goes() -> None:
-    dead = pod(task=DEAD, deleted=True)
+    dead = pod(task=DEAD, deleted=True, phase="Succeeded")
     first = plan_node(situation(node(**SEEN), dead), now=NOW)
     assert first.effects == (ReleaseNode("uid-p-0000-1"),)
     then = plan_node(situation(node(**SEEN), dead, released=True), now=NOW)
@@ -83,7 +83,7 @@ def test_the_node_gets_its_next_pod_under_the_same_name_once_the_former_is_gone(
 
 
 def test_a_pod_of_another_generation_goes_before_a_new_one_comes() -> None:
-    other = pod("p-0000-7", task=DEAD, deleted=True)
+    other = pod("p-0000-7", task=DEAD, deleted=True, phase="Failed")
     plan = plan_node(situation(node(**FIRST), other_pods=(other,)), now=NOW)
     gone = RemoveFinalizer(Key("Pod", "ns", "p-0000-7"), "uid-p-0000-7", names.FINALIZER_POD)
     assert plan.effects == (ReleaseNode("uid-p-0000-7"), gone)

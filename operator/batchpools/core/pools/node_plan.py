@@ -61,7 +61,7 @@ def plan_node(situation: NodeSituation, *, now: datetime) -> Plan[PoolNodeStatus
         return Plan(effects=(AddFinalizer(key, meta.uid, names.FINALIZER_NODE),), requeue_after=LOOK_AGAIN)
     pod = situation.pod
     if pod is not None and _is_ours(pod, node):
-        if _is_over(pod):
+        if pod_facts.is_over(pod):
             return _bury(situation, pod, now)
         return _observe(situation, now)
     return _new_pod(situation, now)
@@ -133,7 +133,7 @@ def _leaving(situation: NodeSituation, key: Key, now: datetime) -> Plan[PoolNode
         return Plan()
     status = _status(situation, now)
     if pod is not None and _is_ours(pod, node):
-        if not _is_over(pod) and not situation.drained:
+        if not pod_facts.is_over(pod) and not situation.drained:
             drain = DrainNode(pod.metadata.uid, RequeueReason.POOL_RESIZED)
             return Plan(effects=(drain,), status=status, requeue_after=LOOK_AGAIN)
         plan = _bury(situation, pod, now)
@@ -208,10 +208,6 @@ def _without_counters(status: PoolNodeStatus) -> PoolNodeStatus:
 
 def _is_ours(pod: PodView, node: PoolNodeView) -> bool:
     return any(owner.uid == node.metadata.uid for owner in pod.metadata.owner_references)
-
-
-def _is_over(pod: PodView) -> bool:
-    return pod.metadata.deletion_timestamp is not None or pod.status.phase in {"Failed", "Succeeded"}
 
 
 def _pod_key(pod: PodView) -> Key:

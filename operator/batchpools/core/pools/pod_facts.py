@@ -7,6 +7,8 @@ from batchpools.api import names
 from batchpools.core.views import ContainerStatus, PodView
 
 _PULL_TROUBLE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
+_FINAL = {"Failed", "Succeeded"}
+_LOST = "NodeLost"  # written by the control plane, which has not heard of the machine
 _START_TROUBLE = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"}
 
 
@@ -19,19 +21,33 @@ class Trouble:
 
 
 def is_dead(pod: PodView) -> bool:
-    """Whether the kubelet has written that nothing of the task container runs any more, and that it will not start (S4.1).
+    """Whether the kubelet has written that nothing of the task container runs, and that it will not start again (S4.1).
 
-    So too when the container never started in a pod that is being deleted: then nothing ever ran in it.
+    A terminated or waiting state alone may be older than the truth: a container is started again, a waiting one starts while
+    its pod is being deleted. The kubelet writes a final phase only when no container can run any more (seen on 1.37: with the
+    last terminated states, also after a force delete). The phase alone does not do either: the pod garbage collector writes
+    it for pods of machines that are gone, and leaves the states as they were.
     """
-    ending = pod.metadata.deletion_timestamp is not None or pod.status.phase in {"Failed", "Succeeded"}
-    if not ending:
+    if not pod.spec.node_name and not pod.status.container_statuses:
+        return is_over(pod)  # the API server binds no pod that is being deleted: no machine ever had it
+    if pod.status.phase not in _FINAL:
         return False
     task = _container(pod.status.container_statuses, names.TASK_CONTAINER)
     if task is None:
-        return not pod.spec.node_name  # no machine ever had it
-    if task.state.terminated is not None:
-        return True
-    return task.state.waiting is not None and task.restart_count == 0
+        return _was_rejected(pod)
+    never_started = task.state.waiting is not None and task.restart_count == 0
+    return task.state.terminated is not None or never_started
+
+
+def is_over(pod: PodView) -> bool:
+    """Whether it is ending or has ended: it will not serve as a node again."""
+    return pod.metadata.deletion_timestamp is not None or pod.status.phase in _FINAL
+
+
+def _was_rejected(pod: PodView) -> bool:
+    """Whether the machine's kubelet did not take the pod (OutOfcpu, NodeAffinity): it says why, and no container has a state."""
+    status = pod.status
+    return status.phase == "Failed" and status.reason not in {"", _LOST} and not status.init_container_statuses
 
 
 def is_scheduled(pod: PodView) -> bool:
@@ -60,12 +76,6 @@ def trouble(pod: PodView) -> Trouble | None:
         if waiting.reason in _START_TROUBLE:
             return Trouble(waiting.reason, f"container {status.name}: {waiting.message or waiting.reason}")
     return None
-
-
-def agent_started(pod: PodView) -> bool:
-    """Whether the agent's container runs."""
-    agent = _container(pod.status.init_container_statuses, names.AGENT_CONTAINER)
-    return agent is not None and agent.state.running is not None
 
 
 def _container(statuses: Iterable[ContainerStatus], name: str) -> ContainerStatus | None:

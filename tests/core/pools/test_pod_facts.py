@@ -1,0 +1,63 @@
+"""What a pod's status proves: when its runs may be given to others, and when it only looks so."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from tests.core.pools.situations import DEAD, RUNNING, pod, waiting
+
+from batchpools.core.pools.pod_facts import is_dead, trouble
+from batchpools.core.views import ContainerStatus, PodView
+
+WAITS = waiting("PodInitializing")
+
+
+def rejected(reason: str, *, phase: str = "Failed", inits: tuple[ContainerStatus, ...] = ()) -> PodView:
+    """A pod whose containers have no state at all."""
+    view = pod(phase=phase)
+    return replace(view, status=replace(view.status, reason=reason, init_container_statuses=inits))
+
+
+@pytest.mark.parametrize(
+    ("view", "dead"),
+    [
+        pytest.param(pod(task=RUNNING), False, id="it runs"),
+        pytest.param(pod(task=RUNNING, deleted=True), False, id="it runs and is being deleted"),
+        pytest.param(pod(task=DEAD), False, id="its container ended, and will be started again"),
+        pytest.param(
+            pod(task=DEAD, deleted=True), False, id="its container ended before the kubelet knew of the deletion"
+        ),
+        pytest.param(pod(task=DEAD, deleted=True, phase="Succeeded"), True, id="deleted, and all has ended"),
+        pytest.param(pod(task=DEAD, phase="Failed"), True, id="evicted, and all has ended"),
+        pytest.param(pod(task=RUNNING, phase="Failed"), False, id="failed, as the garbage collector of pods writes it"),
+        pytest.param(pod(task=WAITS, phase="Pending", deleted=True), False, id="deleted while its start task runs"),
+        pytest.param(pod(task=WAITS, phase="Failed", deleted=True), True, id="deleted before it ever started"),
+        pytest.param(pod(task=WAITS, phase="Failed", restarts=1), False, id="waiting after a restart says nothing"),
+        pytest.param(pod(machine="", phase="Pending"), False, id="no machine yet"),
+        pytest.param(pod(machine="", phase="Pending", deleted=True), True, id="deleted before it had a machine"),
+        pytest.param(pod(phase="Pending", deleted=True), False, id="bound, and the kubelet has not spoken"),
+        pytest.param(rejected("OutOfcpu"), True, id="rejected by the kubelet"),
+        pytest.param(rejected("NodeLost"), False, id="failed because the machine is not heard"),
+        pytest.param(rejected(""), False, id="failed, and nobody says why"),
+        pytest.param(rejected("Evicted", inits=(ContainerStatus(name="agent"),)), False, id="it had containers"),
+    ],
+)
+def test_a_pod_is_dead_only_when_the_kubelet_has_said_so(view: PodView, dead: bool) -> None:
+    assert is_dead(view) is dead
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        ("ErrImagePull", "ImagePullFailed"),
+        ("ImagePullBackOff", "ImagePullFailed"),
+        ("InvalidImageName", "ImagePullFailed"),
+        ("CreateContainerConfigError", "CreateContainerConfigError"),
+        ("PodInitializing", None),
+        ("ContainerCreating", None),
+    ],
+)
+def test_a_container_that_cannot_start_is_trouble_in_the_kubelets_words(reason: str, code: str | None) -> None:
+    found: Any = trouble(pod(task=waiting(reason, "the words"), phase="Pending"))
+    assert (found.code if found else None) == code
+    assert found is None or "the words" in found.message
