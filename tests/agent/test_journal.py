@@ -7,11 +7,12 @@ import pytest
 
 from batchpools.agent import journal as journal_module
 from batchpools.agent.journal import Journal
-from batchpools.core.execution_events import Outcome, Restored, TellFinished
+from batchpools.core.ended import Ended
+from batchpools.core.execution_events import Restored, TellFinished
 
 
 def end(one: str) -> TellFinished:
-    return TellFinished(one, f"task-{one}", "boot", Outcome("exit", 3, 1.0, 2.0, code="x", message="y"))
+    return TellFinished(one, f"task-{one}", "boot", Ended("exit", 3, 1.0, 2.0, code="x", message="y"))
 
 
 def restored(path: Path) -> Restored:
@@ -22,7 +23,7 @@ def restored(path: Path) -> Restored:
         journal.close()
 
 
-def entry(one: str) -> tuple[str, str, str, Outcome]:
+def entry(one: str) -> tuple[str, str, str, Ended]:
     told = end(one)
     return (told.execution_id, told.task_name, told.boot_id, told.outcome)
 

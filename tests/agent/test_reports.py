@@ -3,8 +3,8 @@
 import asyncio
 
 from batchpools.agent.reports import Reports
+from batchpools.core.ended import Ended
 from batchpools.core.execution_events import (
-    Outcome,
     TellFinished,
     TellInventory,
     TellRejected,
@@ -14,7 +14,7 @@ from batchpools.core.execution_events import (
 from batchpools.link import messages as link
 from batchpools.link.framing import decode_from_agent, encode
 
-END = TellFinished("a", "task", "boot", Outcome("exit", 0, 1.0, 2.0, 0.1, 0.2, 3, "code", "text"))
+END = TellFinished("a", "task", "boot", Ended("exit", 0, 1.0, 2.0, 0.1, 0.2, 3, "code", "text"))
 TOLD_END = link.Finished("a", "task", "boot", "exit", 0, 1.0, 2.0, 0.1, 0.2, 3, "code", "text")
 
 

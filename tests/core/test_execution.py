@@ -5,6 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from batchpools.core.ended import Ended
 from batchpools.core.execution import ACKNOWLEDGED_KEPT, Executions
 from batchpools.core.execution_events import (
     Acknowledged,
@@ -15,7 +16,6 @@ from batchpools.core.execution_events import (
     KillAsked,
     Launch,
     Led,
-    Outcome,
     Restored,
     RunAsked,
     RunFinished,
@@ -31,8 +31,8 @@ from batchpools.core.execution_events import (
     TellUnknown,
 )
 
-OK = Outcome("exit", 0, 10.0, 11.0)
-LOST = Outcome("bootLost", message="the task container was restarted")
+OK = Ended("exit", 0, 10.0, 11.0)
+LOST = Ended("bootLost", message="the task container was restarted")
 UP = RunnerUp("boot", (), ())
 RUN = RunAsked("a", 2, "task-a", "how")
 KILL = KillAsked("a", 2, 5.0)
@@ -217,7 +217,7 @@ class Node(RuleBasedStateMachine):
         self.boot = 0
         self.connected = False
         self.processes: set[str] = set()
-        self.results: dict[str, Outcome] = {}  # in the runner, not acknowledged
+        self.results: dict[str, Ended] = {}  # in the runner, not acknowledged
         self.owed: set[str] = set()  # told to the leader, not acknowledged
         self.ever_launched: set[str] = set()
         self.gone: set[str] = set()  # the leader was told that it will not start
@@ -238,7 +238,7 @@ class Node(RuleBasedStateMachine):
                 self.processes.add(one)
             case End(one):
                 if one in self.processes:
-                    self.end(one, Outcome("killed"))
+                    self.end(one, Ended("killed"))
             case Forget(ids):
                 for one in ids:
                     self.results.pop(one, None)
@@ -256,7 +256,7 @@ class Node(RuleBasedStateMachine):
             case _:
                 pass
 
-    def end(self, one: str, outcome: Outcome) -> None:
+    def end(self, one: str, outcome: Ended) -> None:
         self.processes.discard(one)
         self.results[one] = outcome
         if self.connected:

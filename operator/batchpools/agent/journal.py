@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from batchpools.core.execution_events import Outcome, Restored, TellFinished
+from batchpools.core.ended import Ended
+from batchpools.core.execution_events import Restored, TellFinished
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class _Finished(_Record, frozen=True, tag=2):
     execution_id: str
     task_name: str
     boot_id: str
-    outcome: Outcome
+    outcome: Ended
 
 
 class _Settled(_Record, frozen=True, tag=3):

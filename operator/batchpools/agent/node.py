@@ -15,6 +15,7 @@ from batchpools.agent.sessions import Session, Sessions
 from batchpools.agent.start_task import StartTaskDriver
 from batchpools.api.reasons import FailureCode
 from batchpools.core import execution_events as events
+from batchpools.core.ended import Ended
 from batchpools.core.execution import Executions
 from batchpools.core.node_config import NodeConfig
 from batchpools.link import messages as link
@@ -228,7 +229,7 @@ class Node:
         except (ValueError, RunnerError) as error:
             now = self._clock.now().timestamp()
             code = FailureCode.COMMAND_LAUNCH_FAILED
-            outcome = events.Outcome(Cause.LAUNCH_FAILED, None, now, now, code=code, message=str(error))
+            outcome = Ended(Cause.LAUNCH_FAILED, None, now, now, code=code, message=str(error))
             self._handle(events.RunFinished(run.execution_id, run.task_name, outcome))
 
     def _tell_runner(self, op: str, **fields: Any) -> None:

@@ -2,6 +2,7 @@
 
 from batchpools.agent.runner_client import Note
 from batchpools.core import execution_events as events
+from batchpools.core.ended import Ended
 
 
 def event_of_hello(hello: Note) -> events.RunnerUp:
@@ -28,9 +29,9 @@ def event_of_note(note: Note) -> events.Event | None:
     return None
 
 
-def outcome_of(note: Note) -> events.Outcome:
+def outcome_of(note: Note) -> Ended:
     """How a run ended."""
-    return events.Outcome(
+    return Ended(
         cause=note["cause"],
         exit_code=note["exitCode"],
         started_at=note["startedAt"],

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from batchpools.core.ended import Ended
 from batchpools.core.execution_events import (
     Acknowledged,
     End,
@@ -21,7 +22,6 @@ from batchpools.core.execution_events import (
     KillAsked,
     Launch,
     Led,
-    Outcome,
     Restored,
     RunAsked,
     RunFinished,
@@ -75,7 +75,7 @@ class _Ended:
 
     task_name: str
     boot_id: str
-    outcome: Outcome
+    outcome: Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +256,7 @@ class Executions:
         told: list[Instruction] = []
         for one, run in list(self._runs.items()):
             if isinstance(run, _Live) and one not in present:
-                lost = Outcome("bootLost", started_at=_started_at(run), message="the task container was restarted")
+                lost = Ended("bootLost", started_at=_started_at(run), message="the task container was restarted")
                 told += self._finished(one, run.task_name, run.boot_id, lost)
         return told
 
@@ -270,7 +270,7 @@ class Executions:
                 return []
         return [TellStarted(one, started_at)]
 
-    def _finished(self, one: str, task_name: str, boot_id: str, outcome: Outcome) -> list[Instruction]:
+    def _finished(self, one: str, task_name: str, boot_id: str, outcome: Ended) -> list[Instruction]:
         known = self._runs.get(one)
         if isinstance(known, _Settled):
             return [Forget((one,))]

@@ -2,23 +2,7 @@
 
 from dataclasses import dataclass
 
-# ------------------------------------------------------------------ how a run ended
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run ended; the fields of the link's Finished but the ids."""
-
-    cause: str
-    exit_code: int | None = None
-    started_at: float = 0.0
-    ended_at: float = 0.0
-    user_cpu: float = 0.0
-    kernel_cpu: float = 0.0
-    max_memory_bytes: int = 0
-    code: str = ""
-    message: str = ""
-
+from batchpools.core.ended import Ended
 
 # ------------------------------------------------------------------ events
 
@@ -64,7 +48,7 @@ class Restored:
     """
 
     max_epoch: int
-    finished: tuple[tuple[str, str, str, Outcome], ...]
+    finished: tuple[tuple[str, str, str, Ended], ...]
     acknowledged: tuple[str, ...]
 
 
@@ -77,7 +61,7 @@ class RunnerUp:
 
     boot_id: str
     running: tuple[tuple[str, str, float], ...]
-    finished: tuple[tuple[str, str, Outcome], ...]
+    finished: tuple[tuple[str, str, Ended], ...]
     acknowledged: tuple[str, ...] = ()
 
 
@@ -100,7 +84,7 @@ class RunFinished:
 
     execution_id: str
     task_name: str
-    outcome: Outcome
+    outcome: Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +165,7 @@ class TellFinished:
     execution_id: str
     task_name: str
     boot_id: str
-    outcome: Outcome
+    outcome: Ended
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ import pytest
 from batchpools.api.names import WALL_CLOCK_EXIT_CODE
 from batchpools.api.reasons import FailureCode, RequeueReason
 from batchpools.api.states import FailureCategory
-from batchpools.core.tasks.outcome import Ended, Failed, Requeue, Retry, Succeeded, Verdict, judge
+from batchpools.core.ended import Ended
+from batchpools.core.tasks.outcome import Failed, Requeue, Retry, Succeeded, Verdict, judge
 from batchpools.link.words import Cause
 
 USER, SERVER = FailureCategory.USER_ERROR, FailureCategory.SERVER_ERROR

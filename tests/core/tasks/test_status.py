@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from batchpools.api.reasons import FailureCode, Reason, RequeueReason
 from batchpools.api.states import FailureCategory
+from batchpools.core.ended import Ended
 from batchpools.core.identity import ExecutionId
 from batchpools.core.tasks import status as statuses
-from batchpools.core.tasks.outcome import Ended, Failed, Requeue, Retry, Succeeded
+from batchpools.core.tasks.outcome import Failed, Requeue, Retry, Succeeded
 from batchpools.core.views import ConditionView, FailureInfo, TaskStats, TaskStatus
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, 250_000, tzinfo=UTC)

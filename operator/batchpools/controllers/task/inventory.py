@@ -5,8 +5,8 @@ from batchpools.controllers.task.intake import Intake
 from batchpools.controllers.task.reports import Reports, parse
 from batchpools.controllers.task.settler import Settler
 from batchpools.controllers.task.takeover import Takeover
+from batchpools.core.ended import Ended
 from batchpools.core.tasks.lifecycle import Bound, Ending, Held, OnNode, Waiting
-from batchpools.core.tasks.outcome import Ended
 from batchpools.core.tasks.status import is_accounted
 from batchpools.hub.port import NodeIdentity
 from batchpools.link import messages as link

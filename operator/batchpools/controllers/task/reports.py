@@ -12,9 +12,9 @@ from batchpools.controllers.task.entry import Entry
 from batchpools.controllers.task.intake import Intake
 from batchpools.controllers.task.live import Live
 from batchpools.controllers.task.settler import RUNNING_AFTER, Settler
+from batchpools.core.ended import Ended
 from batchpools.core.identity import ExecutionId
 from batchpools.core.tasks.lifecycle import Bound, Ending, Held, OnNode, Running, Settling, Waiting
-from batchpools.core.tasks.outcome import Ended
 from batchpools.core.tasks.status import is_accounted
 from batchpools.core.views import TaskView
 from batchpools.hub.port import HubPort, NodeIdentity

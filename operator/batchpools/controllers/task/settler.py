@@ -8,9 +8,10 @@ from batchpools.api.states import FailureCategory, TaskState
 from batchpools.controllers.task.book import RunBook, is_terminal
 from batchpools.controllers.task.entry import Entry, directory_of
 from batchpools.controllers.task.writer import Lane, StatusWriter, Write
+from batchpools.core.ended import Ended
 from batchpools.core.tasks import status as statuses
 from batchpools.core.tasks.lifecycle import Bound, Done, Ending, OnNode, Running, Settling, Waiting, Why, ending
-from batchpools.core.tasks.outcome import Ended, Failed, Requeue, Retry, Succeeded, Verdict, judge
+from batchpools.core.tasks.outcome import Failed, Requeue, Retry, Succeeded, Verdict, judge
 from batchpools.core.views import FailureInfo, TaskStatus
 from batchpools.hub.port import HubPort
 from batchpools.telemetry.clock import Clock

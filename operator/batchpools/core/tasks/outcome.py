@@ -9,22 +9,8 @@ from dataclasses import dataclass
 from batchpools.api.names import WALL_CLOCK_EXIT_CODE
 from batchpools.api.reasons import FailureCode, RequeueReason
 from batchpools.api.states import FailureCategory
+from batchpools.core.ended import Ended
 from batchpools.core.views import FailureInfo
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a run ended; cause is a word of `link.words.Cause`, times are Unix seconds."""
-
-    cause: str
-    exit_code: int | None = None
-    started_at: float = 0.0
-    ended_at: float = 0.0
-    user_cpu: float = 0.0
-    kernel_cpu: float = 0.0
-    max_memory_bytes: int = 0
-    code: str = ""
-    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)

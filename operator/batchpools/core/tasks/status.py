@@ -8,8 +8,9 @@ from batchpools.api.durations import format_duration
 from batchpools.api.reasons import Condition, FailureCode, Reason
 from batchpools.api.states import FailureCategory, Result, TaskState
 from batchpools.core.conditions import find_condition, set_condition, without_condition
+from batchpools.core.ended import Ended
 from batchpools.core.identity import ExecutionId
-from batchpools.core.tasks.outcome import Ended, Failed, Requeue, Retry, Succeeded
+from batchpools.core.tasks.outcome import Failed, Requeue, Retry, Succeeded
 from batchpools.core.views import ConditionView, FailureInfo, TaskStats, TaskStatus
 
 
