@@ -110,6 +110,8 @@ def test_fresh_objects_have_their_state_without_a_write(kubectl: Kubectl, namesp
         ("Task", task_spec(), task_spec(requiredSlots=2), "cannot change"),
         ("Task", task_spec(), task_spec(command=["false"]), "cannot change"),
         ("Task", task_spec(), task_spec(id="other"), "cannot change"),
+        ("Task", task_spec(), task_spec(env=[{"name": "A", "value": "b"}]), "cannot change"),
+        ("Task", task_spec(), task_spec(jobName="other"), "cannot change"),
         (
             "Job",
             {"poolName": "p", "onAllTasksComplete": "TerminateJob"},
@@ -155,6 +157,20 @@ def test_status_refuses_an_older_epoch_and_the_way_back_from_the_end(kubectl: Ku
     assert "has been replaced" in write("Running", 4)
     assert write("Completed", 5) == ""
     assert "stays ended" in write("Active", 6)
+
+
+def test_a_job_that_has_ended_stays_ended_and_takes_no_more_tasks(kubectl: Kubectl, namespace: str) -> None:
+    first = {"id": "a", "command": ["true"]}
+    ended = manifest("Job", "over", {"poolName": "no-such-pool", "tasks": [first]})
+    kubectl("create", "-n", namespace, "-f", "-", stdin=ended, check=True)
+
+    def patch(path: str, value: Any, *flags: str) -> str:
+        operations = json.dumps([{"op": "add", "path": path, "value": value}])
+        return kubectl("patch", "bjob", "over", "-n", namespace, "--type=json", f"-p={operations}", *flags).stderr
+
+    assert patch("/status", {"state": "Completed", "epoch": 1 << 40}, "--subresource=status") == ""
+    assert "stays ended" in patch("/status/state", "Active", "--subresource=status")
+    assert "has ended" in patch("/spec/tasks/-", {"id": "b", "command": ["true"]})
 
 
 def test_a_job_of_a_thousand_tasks_passes_creation_update_and_status(kubectl: Kubectl, namespace: str) -> None:
