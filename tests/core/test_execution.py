@@ -118,6 +118,11 @@ CASES: dict[str, tuple[tuple[Event, ...], Event, list[Instruction]]] = {
     "a start of a run that is to be killed is told": ((*BEGUN, KILL), STARTED, [TellStarted("a", 10.0)]),
     "a start of a run that has ended is no news": ((*BEGUN, FINISHED), STARTED, []),
     "an end is told": ((*BEGUN, STARTED), FINISHED, [TOLD]),
+    "of two ends of a run the first one counts": (
+        (*BEGUN, FINISHED),
+        RunFinished("a", "task-a", Ended("killed")),
+        [TOLD],
+    ),
     "the runner forgets a result once it is persisted": (
         (*BEGUN, FINISHED),
         Acknowledged(("a", "a", "stranger")),

@@ -158,10 +158,11 @@ class House:
     def is_ready(self) -> bool:
         """Whether the node takes runs of the present epoch."""
         info = self.replica.hub.session(POD)
-        told = self.leader.of(link.Inventory)
-        return bool(
-            info and info.report and info.report.phase == NodePhase.READY and info.inventory_epoch and told[-1].boot_id
-        )
+        return bool(info and info.report and info.report.phase == NodePhase.READY and self.is_told())
+
+    def is_told(self) -> bool:
+        """Whether the leader has an inventory of an agent that has met its runner."""
+        return any(told.boot_id for told in self.leader.of(link.Inventory))
 
     def start_agent(self) -> asyncio.Task[None]:
         """An agent in this process."""

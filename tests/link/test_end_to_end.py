@@ -123,13 +123,27 @@ async def test_a_result_survives_the_restart_of_agent_and_runner_together(house:
 async def test_an_agent_obeys_no_older_epoch_than_before_its_restart(house: House) -> None:
     await house.open(epoch=5)
     await house.stop_agent()
+    await house.restart_hub(epoch=4)  # the Lease was deleted, say
     house.start_agent()
-    await until(lambda: house.leader.left == 1)
-    await until(house.is_ready)
-    await house.restart_hub(epoch=4)
-    await until(lambda: bool(house.leader.phases()))
+    await until(lambda: house.leader.phases()[-1:] == [NodePhase.READY])
+    await house.replica.hub.read_file(POD, "shared/x", 0, 1)  # what it had to say before has come
     assert house.leader.of(link.Inventory) == []
     assert not house.run("a", "true", epoch=4)
+
+
+async def test_the_runner_forgets_a_result_that_is_acknowledged(house: House) -> None:
+    await house.open()
+    house.run("a", "exit 0")
+    await house.end_of("a")
+    house.replica.hub.acknowledge(POD, ["a"])
+    await house.replica.hub.read_file(POD, "shared/x", 0, 1)  # asked after it, so both have read it
+    await house.stop_agent()
+    house.places.journal_file.unlink()  # what follows is the runner's own memory
+    house.leader.heard.clear()
+    house.start_agent()
+    await until(house.is_told)
+    assert house.leader.ends("a") == []
+    assert house.leader.of(link.Inventory)[-1].acknowledged == ["a"]
 
 
 async def test_a_run_of_an_older_epoch_is_rejected(house: House) -> None:
