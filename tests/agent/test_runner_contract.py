@@ -1,6 +1,7 @@
 """What a runner does for an agent: the suite that the fake runner and the real one both pass."""
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -29,11 +30,24 @@ class Talk:
                 return note
 
 
-async def talk(runner: Runner) -> Talk:
-    return Talk(await connect(runner))
+Open = Callable[[Runner], Awaitable[Talk]]
 
 
-async def test_a_run_is_told_to_start_and_to_end(any_runner: Runner) -> None:
+@pytest.fixture
+async def talk() -> AsyncIterator[Open]:
+    """Opens connections, and closes them in the end."""
+    opened: list[Talk] = []
+
+    async def open_one(runner: Runner) -> Talk:
+        opened.append(Talk(await connect(runner)))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        await one.client.close()
+
+
+async def test_a_run_is_told_to_start_and_to_end(any_runner: Runner, talk: Open) -> None:
     await any_runner.start()
     agent = await talk(any_runner)
     assert agent.client.hello["running"] == agent.client.hello["finished"] == agent.client.hello["acked"] == []
@@ -46,7 +60,7 @@ async def test_a_run_is_told_to_start_and_to_end(any_runner: Runner) -> None:
     assert ended["endedAt"] >= ended["startedAt"] > 0
 
 
-async def test_a_program_that_is_not_there_is_told_with_a_code(any_runner: Runner) -> None:
+async def test_a_program_that_is_not_there_is_told_with_a_code(any_runner: Runner, talk: Open) -> None:
     await any_runner.start()
     agent = await talk(any_runner)
     agent.run("a", ["/no/such/program"])
@@ -55,7 +69,7 @@ async def test_a_program_that_is_not_there_is_told_with_a_code(any_runner: Runne
     assert ended["message"]
 
 
-async def test_the_same_run_twice_runs_once(any_runner: Runner) -> None:
+async def test_the_same_run_twice_runs_once(any_runner: Runner, talk: Open) -> None:
     await any_runner.start()
     agent = await talk(any_runner)
     agent.run("a", WAIT)
@@ -64,7 +78,7 @@ async def test_the_same_run_twice_runs_once(any_runner: Runner) -> None:
     assert await agent.next("started") == first
 
 
-async def test_a_kill_ends_a_run_and_of_an_unknown_run_says_so(any_runner: Runner) -> None:
+async def test_a_kill_ends_a_run_and_of_an_unknown_run_says_so(any_runner: Runner, talk: Open) -> None:
     await any_runner.start()
     agent = await talk(any_runner)
     agent.run("a", WAIT)
@@ -76,7 +90,7 @@ async def test_a_kill_ends_a_run_and_of_an_unknown_run_says_so(any_runner: Runne
     assert (await agent.next("unknown"))["id"] == "b"
 
 
-async def test_runs_and_results_outlive_the_agent_until_they_are_acknowledged(any_runner: Runner) -> None:
+async def test_runs_and_results_outlive_the_agent_until_they_are_acknowledged(any_runner: Runner, talk: Open) -> None:
     await any_runner.start()
     former = await talk(any_runner)
     former.run("b", WAIT)
@@ -100,7 +114,7 @@ async def test_runs_and_results_outlive_the_agent_until_they_are_acknowledged(an
     assert hello["acked"] == ["a"]
 
 
-async def test_a_newer_agent_takes_the_place_of_the_older(any_runner: Runner) -> None:
+async def test_a_newer_agent_takes_the_place_of_the_older(any_runner: Runner, talk: Open) -> None:
     await any_runner.start()
     older = await talk(any_runner)
     newer = await talk(any_runner)
@@ -109,7 +123,7 @@ async def test_a_newer_agent_takes_the_place_of_the_older(any_runner: Runner) ->
     assert (await newer.next("finished"))["id"] == "a"
 
 
-async def test_a_restart_is_another_boot_and_knows_nothing(any_runner: Runner) -> None:
+async def test_a_restart_is_another_boot_and_knows_nothing(any_runner: Runner, talk: Open) -> None:
     await any_runner.start()
     former = await talk(any_runner)
     former.run("a", WAIT)
@@ -122,7 +136,9 @@ async def test_a_restart_is_another_boot_and_knows_nothing(any_runner: Runner) -
     assert hello["running"] == hello["finished"] == []
 
 
-async def test_a_runner_that_stops_ends_its_runs_starts_none_and_leaves_once_acknowledged(any_runner: Runner) -> None:
+async def test_a_runner_that_stops_ends_its_runs_starts_none_and_leaves_once_acknowledged(
+    any_runner: Runner, talk: Open
+) -> None:
     await any_runner.start()
     agent = await talk(any_runner)
     agent.run("a", WAIT)
@@ -137,7 +153,7 @@ async def test_a_runner_that_stops_ends_its_runs_starts_none_and_leaves_once_ack
     assert await any_runner.left()
 
 
-async def test_only_a_start_tasks_runner_leaves_when_told(any_runner: Runner) -> None:
+async def test_only_a_start_tasks_runner_leaves_when_told(any_runner: Runner, talk: Open) -> None:
     await any_runner.start("start-task")
     agent = await talk(any_runner)
     agent.client.tell("exit", code=0)
@@ -149,7 +165,7 @@ async def test_only_a_start_tasks_runner_leaves_when_told(any_runner: Runner) ->
     assert (await agent.next("error"))["code"] == "Refused"
 
 
-async def test_files_are_read_and_missing_ones_refused_with_a_code(any_runner: Runner) -> None:
+async def test_files_are_read_and_missing_ones_refused_with_a_code(any_runner: Runner, talk: Open) -> None:
     await any_runner.start()
     agent = await talk(any_runner)
     agent.run("a", leave_with(0))
@@ -168,7 +184,7 @@ async def test_another_protocol_is_refused_with_a_sentence(any_runner: Runner, m
         await RunnerClient.connect(any_runner.socket)
 
 
-async def test_a_request_that_no_frame_holds_is_refused_here(any_runner: Runner) -> None:
+async def test_a_request_that_no_frame_holds_is_refused_here(any_runner: Runner, talk: Open) -> None:
     await any_runner.start()
     agent = await talk(any_runner)
     with pytest.raises(RunnerError, match="command and environment have"):
@@ -177,7 +193,7 @@ async def test_a_request_that_no_frame_holds_is_refused_here(any_runner: Runner)
     assert (await agent.next("finished"))["id"] == "b"
 
 
-async def test_who_asks_a_runner_that_leaves_is_told(any_runner: Runner) -> None:
+async def test_who_asks_a_runner_that_leaves_is_told(any_runner: Runner, talk: Open) -> None:
     await any_runner.start()
     agent = await talk(any_runner)
     await any_runner.kill()

@@ -49,8 +49,9 @@ async def test_a_start_task_that_fails_is_run_again_as_often_as_it_may_and_then_
     assert house.start_runner.process is not None
     assert house.start_runner.process.returncode is None
     await house.stop_agent()
-    hello = (await connect(house.start_runner)).hello
-    assert [one["id"] for one in hello["finished"]] == ["start-task:1"]  # the latest run alone is remembered
+    runner = await connect(house.start_runner)
+    await runner.close()
+    assert [one["id"] for one in runner.hello["finished"]] == ["start-task:1"]  # the latest run alone is remembered
     house.leader.heard.clear()
     house.start_agent()
     await until(lambda: NodePhase.START_TASK_FAILED in house.leader.phases())
