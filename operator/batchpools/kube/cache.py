@@ -97,7 +97,7 @@ class Store(Generic[ViewT]):
 
 
 class Cache:
-    """All kinds. Indices: nodes, jobs and pods `by_pool`, tasks `by_job`; each key is (namespace, name)."""
+    """All kinds. Indices: nodes, jobs and pods `by_pool`, pods `by_node`, tasks `by_job`; each key is (namespace, name)."""
 
     def __init__(self) -> None:
         self.pools: Store[PoolView] = Store()
@@ -105,5 +105,6 @@ class Cache:
         self.jobs: Store[JobView] = Store(by_pool=lambda job: (job.metadata.namespace, job.spec.pool_name))
         self.tasks: Store[TaskView] = Store(by_job=lambda task: (task.metadata.namespace, task.spec.job_name))
         self.pods: Store[PodView] = Store(
-            by_pool=lambda pod: (pod.metadata.namespace, pod.metadata.labels.get(names.LABEL_POOL, ""))
+            by_pool=lambda pod: (pod.metadata.namespace, pod.metadata.labels.get(names.LABEL_POOL, "")),
+            by_node=lambda pod: (pod.metadata.namespace, pod.metadata.labels.get(names.LABEL_NODE, "")),
         )
