@@ -1,28 +1,33 @@
 """Shell of the nodes: wakes on edges of nodes, pods and sessions, gathers a `NodeSituation`, has the plan applied."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
 from batchpools.api import names
+from batchpools.api.reasons import Reason
 from batchpools.core.identity import Key
 from batchpools.core.ledger import RunLedger
+from batchpools.core.plan import Create
 from batchpools.core.pools.node_plan import COUNTER_INTERVAL, NodeSituation, plan_node
 from batchpools.core.pools.node_pod import NodePodSettings
-from batchpools.core.pools.node_state import Report, StartTaskFacts
-from batchpools.core.views import PodView, PoolNodeView
+from batchpools.core.pools.node_state import SILENCE, Report, StartTaskFacts
+from batchpools.core.views import PodView, PoolNodeView, PoolView
 from batchpools.hub.port import HubPort
-from batchpools.kube.applier import Applier
+from batchpools.kube.applier import Applier, Outcome, Refusal
 from batchpools.kube.cache import Cache
 from batchpools.kube.errors import NotFoundError
-from batchpools.kube.port import KubeApi
-from batchpools.kube.resources import PODS
+from batchpools.kube.port import KubeApi, Resource
+from batchpools.kube.resources import PODS, POOL_NODES
 from batchpools.link.messages import NodeReport
 from batchpools.telemetry.clock import Clock
 
+ViewT = TypeVar("ViewT", PodView, PoolNodeView)
+
 
 class NodeController:
-    """Reconciles PoolNodes."""
+    """Reconciles PoolNodes. What it remembers a restart learns again: by trying, by waiting, from the cache."""
 
     def __init__(
         self, cache: Cache, api: KubeApi, applier: Applier, ledger: RunLedger, hub: HubPort, clock: Clock
@@ -34,8 +39,10 @@ class NodeController:
         self._hub = hub
         self._clock = clock
         self._settings: NodePodSettings | None = None
-        self._refusals: dict[Key, str] = {}  # the answer to the last create; a restart asks again
+        self._refusals: dict[Key, Refusal] = {}  # the answer to the last create
         self._counted: dict[Key, float] = {}
+        self._silent_since: dict[Key, float] = {}
+        self._written: dict[Key, tuple[str, int]] = {}  # uid and podGeneration: the cache may not show it yet
 
     def use(self, settings: NodePodSettings) -> None:
         """What goes into node pods beside the user's part."""
@@ -55,35 +62,62 @@ class NodeController:
             if view is not None and node:
                 wake(Key("PoolNode", view.metadata.namespace, node))
 
+        def pool_changed(old: PoolView | None, new: PoolView | None) -> None:
+            view = new or old
+            same = old is not None and new is not None and old.metadata.generation == new.metadata.generation
+            if view is not None and not same:
+                for node in self._cache.nodes.indexed("by_pool", (view.metadata.namespace, view.metadata.name)):
+                    wake(_key(node))
+
         self._cache.nodes.subscribe(node_changed)
         self._cache.pods.subscribe(pod_changed)
+        self._cache.pools.subscribe(pool_changed)
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one node nearer to what it should be; seconds until the next look, None = on the next edge."""
-        node = self._cache.nodes.get(key.namespace, key.name)
-        if node is None or self._settings is None:
-            self._refusals.pop(key, None)
-            self._counted.pop(key, None)
+        held = self._cache.nodes.get(key.namespace, key.name)
+        if held is None or self._settings is None:
+            for memory in (self._refusals, self._counted, self._silent_since, self._written):
+                memory.pop(key, None)
             return None
-        situation = await self._situation(key, node, self._settings)
+        node, pod = await self._confirmed(key, held)
+        if node is None:
+            return None  # it is gone: the cache will say so
+        situation = self._situation(key, node, pod, self._settings)
         plan = plan_node(situation, now=self._clock.now())
         refusals = await self._applier.apply(key, node.metadata.uid, plan, current=node.status)
-        if refusals:
-            self._refusals[key] = refusals[0].sentence
-        elif situation.pod is not None:
+        told = [one for one in refusals if one.outcome != Outcome.TERMINATING]  # that one only needs time
+        if told:
+            self._refusals[key] = told[0]
+        elif pod is not None or any(isinstance(effect, Create) for effect in plan.effects):
             self._refusals.pop(key, None)
         if plan.status is not None:
             self._counted[key] = self._clock.monotonic()
+            self._written[key] = (node.metadata.uid, plan.status.pod_generation)
         return plan.requeue_after
 
-    async def _situation(self, key: Key, node: PoolNodeView, settings: NodePodSettings) -> NodeSituation:
-        status = node.status
-        pod = self._cache.pods.get(key.namespace, status.pod_name) if status.pod_name else None
-        if pod is None and status.pod_uid:
-            pod = await self._live_pod(key.namespace, status.pod_name)
-        if pod is not None and all(owner.uid != node.metadata.uid for owner in pod.metadata.owner_references):
-            pod = None  # somebody else holds the name: it is no pod of ours
-        uid = pod.metadata.uid if pod is not None else status.pod_uid
+    async def _confirmed(self, key: Key, held: PoolNodeView) -> tuple[PoolNodeView | None, PodView | None]:
+        """The node and its present pod. What would make or end a pod is believed only as the API server says it now.
+
+        The cache may be late: a node in a former state, a pod that is not there yet, or one of a later generation.
+        """
+        uid, generation = self._written.get(key, ("", 0))
+        late = uid == held.metadata.uid and held.status.pod_generation < generation
+        pod = self._cache.pods.get(key.namespace, held.status.pod_name) if held.status.pod_name else None
+        if pod is not None and _owns(held, pod) and not late and not self._other_pods(held):
+            return held, pod
+        node = await self._live(POOL_NODES, PoolNodeView, key.namespace, key.name)
+        if node is None or node.metadata.uid != held.metadata.uid:
+            return None, None
+        name = node.status.pod_name
+        pod = await self._live(PODS, PodView, key.namespace, name) if name else None
+        return node, pod if pod is not None and _owns(node, pod) else None  # somebody else may hold the name
+
+    def _situation(self, key: Key, node: PoolNodeView, pod: PodView | None, settings: NodePodSettings) -> NodeSituation:
+        uid = pod.metadata.uid if pod is not None else node.status.pod_uid
+        report = self._report(uid)
+        refusal = self._refusals.get(key) if pod is None else None
+        conflict = refusal is not None and refusal.outcome == Outcome.NAME_CONFLICT
         last = self._counted.get(key)
         return NodeSituation(
             node=node,
@@ -91,30 +125,33 @@ class NodeController:
             pod=pod,
             settings=settings,
             other_pods=self._other_pods(node),
-            report=self._report(uid),
+            report=report,
             runs=self._ledger.node_runs(uid),
             drained=self._ledger.is_drained(uid),
             released=self._ledger.is_released(uid),
-            refusal="" if pod is not None else self._refusals.get(key, ""),
+            silent=self._is_silent(key, report),
+            refusal=refusal.sentence if refusal is not None else "",
+            refused_for=Reason.NAME_CONFLICT if conflict else Reason.ALLOCATION_FAILED,
             counts_due=last is None or self._clock.monotonic() - last >= COUNTER_INTERVAL,
         )
 
-    async def _live_pod(self, namespace: str, name: str) -> PodView | None:
-        """That a pod is gone is believed only when the API server says so now: the cache may be late."""
+    async def _live(self, resource: Resource, view: type[ViewT], namespace: str, name: str) -> ViewT | None:
         try:
-            return msgspec.json.decode(await self._api.get(PODS, namespace, name), type=PodView)
+            return msgspec.json.decode(await self._api.get(resource, namespace, name), type=view)
         except NotFoundError:
             return None
 
+    def _is_silent(self, key: Key, report: Report | None) -> bool:
+        """Whether there has been no session for SILENCE, as far as we know: a new leader waits anew."""
+        if report is not None:
+            self._silent_since.pop(key, None)
+            return False
+        now = self._clock.monotonic()
+        return now - self._silent_since.setdefault(key, now) >= SILENCE
+
     def _other_pods(self, node: PoolNodeView) -> tuple[PodView, ...]:
-        meta = node.metadata
-        pods = self._cache.pods.indexed("by_pool", (meta.namespace, node.spec.pool_name))
-        return tuple(
-            pod
-            for pod in pods
-            if pod.metadata.name != node.status.pod_name
-            and any(owner.uid == meta.uid for owner in pod.metadata.owner_references)
-        )
+        pods = self._cache.pods.indexed("by_node", (node.metadata.namespace, node.metadata.name))
+        return tuple(pod for pod in pods if pod.metadata.name != node.status.pod_name and _owns(node, pod))
 
     def _report(self, pod_uid: str) -> Report | None:
         session = self._hub.session(pod_uid) if pod_uid else None
@@ -129,6 +166,10 @@ def _read(report: NodeReport) -> Report:
             told.retry_count, told.started_at, told.ended_at, told.exit_code, told.code, told.message
         )
     return Report(report.phase, report.boot_id, facts)
+
+
+def _owns(node: PoolNodeView, pod: PodView) -> bool:
+    return any(owner.uid == node.metadata.uid for owner in pod.metadata.owner_references)
 
 
 def _key(view: PoolNodeView) -> Key:

@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 from batchpools.core.identity import Key
 from batchpools.core.ledger import RunLedger
+from batchpools.core.plan import Delete
 from batchpools.core.pools.pool_plan import COUNTER_INTERVAL, plan_pool
 from batchpools.core.pools.situation import PoolSituation
 from batchpools.core.views import PoolNodeView, PoolView
-from batchpools.kube.applier import Applier
+from batchpools.kube.applier import Applier, Outcome
 from batchpools.kube.cache import Cache
 from batchpools.telemetry.clock import Clock
 
@@ -21,6 +22,8 @@ class PoolController:
         self._ledger = ledger
         self._clock = clock
         self._counted: dict[Key, float] = {}
+        self._refusals: dict[Key, str] = {}  # the answer to the last create; a restart asks again
+        self._leaving: dict[Key, frozenset[str]] = {}  # uids of nodes that we deleted: the cache may not show it yet
 
     def wire(self, wake: Callable[[Key], None]) -> None:
         """Wake a pool when it or one of its nodes changes."""
@@ -42,10 +45,18 @@ class PoolController:
         """Bring one pool nearer to what it should be; seconds until the next look, None = on the next edge."""
         pool = self._cache.pools.get(key.namespace, key.name)
         if pool is None:
-            self._counted.pop(key, None)
+            for memory in (self._counted, self._refusals, self._leaving):
+                memory.pop(key, None)
             return None
-        plan = plan_pool(self._situation(key, pool), now=self._clock.now())
-        await self._applier.apply(key, pool.metadata.uid, plan, current=pool.status)
+        situation = self._situation(key, pool)
+        plan = plan_pool(situation, now=self._clock.now())
+        refusals = await self._applier.apply(key, pool.metadata.uid, plan, current=pool.status)
+        told = [one for one in refusals if one.outcome != Outcome.TERMINATING]  # that one only needs time
+        if told:
+            self._refusals[key] = told[0].sentence
+        else:
+            self._refusals.pop(key, None)
+        self._leaving[key] = situation.leaving | {one.uid for one in plan.effects if isinstance(one, Delete)}
         if plan.status is not None:
             self._counted[key] = self._clock.monotonic()
         return plan.requeue_after
@@ -54,6 +65,7 @@ class PoolController:
         found = self._cache.nodes.indexed("by_pool", (key.namespace, key.name))
         nodes = tuple(sorted(found, key=lambda node: node.metadata.name))
         used = {node.metadata.name: self._ledger.node_runs(node.status.pod_uid).slots_used for node in nodes}
+        asked = self._leaving.get(key, frozenset())
         last = self._counted.get(key)
         due = last is None or self._clock.monotonic() - last >= COUNTER_INTERVAL
         return PoolSituation(
@@ -62,4 +74,6 @@ class PoolController:
             used_slots=used,
             slots=self._ledger.pool_slots(key.namespace, key.name),
             counts_due=due,
+            leaving=frozenset(node.metadata.uid for node in nodes if node.metadata.uid in asked),
+            refusal=self._refusals.get(key, ""),
         )

@@ -10,13 +10,21 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from batchpools.api import names
-from batchpools.api.reasons import RequeueReason
+from batchpools.api.reasons import Reason, RequeueReason
 from batchpools.core.identity import Key
 from batchpools.core.ledger import NodeRuns
 from batchpools.core.plan import AddFinalizer, Delete, DrainNode, Effect, Plan, ReleaseNode, RemoveFinalizer
 from batchpools.core.pools import pod_facts
 from batchpools.core.pools.node_pod import NodePodSettings, create_pod, pod_name
-from batchpools.core.pools.node_state import NodeFacts, Report, conditions_of, errors_of, start_task_info, state_of
+from batchpools.core.pools.node_state import (
+    SILENCE,
+    NodeFacts,
+    Report,
+    conditions_of,
+    errors_of,
+    start_task_info,
+    state_of,
+)
 from batchpools.core.pools.template import read_template, refused
 from batchpools.core.views import PodView, PoolNodeStatus, PoolNodeView, PoolView
 
@@ -30,9 +38,9 @@ COUNTER_INTERVAL = 30.0  # seconds between two writes of a node's counters (safe
 class NodeSituation:
     """A node and what is known of the things around it.
 
-    pod: the pod of the present generation, by name (None only after a live GET, once its uid is recorded); other_pods:
-    pods of this node with another name. drained, released: what the ledger of runs answers for the present pod.
-    refusal: the API server's sentence for the last try to create.
+    pod: the pod of the present generation, by name (None only after live GETs of node and pod); other_pods: pods of this
+    node with another name. drained, released: what the ledger of runs answers for the present pod. silent: no session for
+    SILENCE. refusal, refused_for: why the last try to create came to nothing, in the API server's words and in one of ours.
     """
 
     node: PoolNodeView
@@ -44,7 +52,9 @@ class NodeSituation:
     runs: NodeRuns = field(default_factory=NodeRuns)
     drained: bool = False
     released: bool = False
+    silent: bool = True
     refusal: str = ""
+    refused_for: Reason = Reason.ALLOCATION_FAILED
     counts_due: bool = True
 
 
@@ -102,7 +112,9 @@ def _new_pod(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
 def _observe(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
     """A living pod: write how the node stands when that changed, counters when they are due."""
     told, wanted = situation.node.status, _status(situation, now)
-    again = REGISTER_AGAIN if situation.report is None else None
+    again = None
+    if situation.report is None:
+        again = REGISTER_AGAIN if situation.silent else SILENCE
     if wanted == told:
         return Plan(requeue_after=again)
     if _without_counters(wanted) != _without_counters(told):
@@ -159,7 +171,8 @@ def _clear(situation: NodeSituation) -> tuple[Effect, ...]:
 
 def _refused(situation: NodeSituation, sentence: str) -> NodeSituation:
     """The situation with a sentence of our own about why there is no pod."""
-    return NodeSituation(situation.node, situation.pool, None, situation.settings, refusal=sentence)
+    node, pool, settings = situation.node, situation.pool, situation.settings
+    return NodeSituation(node, pool, None, settings, refusal=sentence, refused_for=Reason.TEMPLATE_INVALID)
 
 
 def _status(situation: NodeSituation, now: datetime) -> PoolNodeStatus:
@@ -172,6 +185,8 @@ def _status(situation: NodeSituation, now: datetime) -> PoolNodeStatus:
         has_start_task=pool is not None and pool.spec.start_task is not None,
         running_tasks=situation.runs.running_tasks,
         refused=situation.refusal,
+        refused_for=situation.refused_for,
+        silent=situation.silent,
     )
     conditions = conditions_of(facts, now)
     told = replace(
@@ -185,15 +200,16 @@ def _status(situation: NodeSituation, now: datetime) -> PoolNodeStatus:
     if ours is None:
         return told
     runs = situation.runs
+    is_new = node.status.pod_uid != ours.metadata.uid  # later changes of the pool are not in this pod
     return replace(
         told,
         pod_uid=ours.metadata.uid,
         pod_ip=ours.status.pod_ip,
         node_name=ours.spec.node_name,
-        image=read_template(pool.spec).image if pool is not None else node.status.image,
+        image=read_template(pool.spec).image if is_new and pool is not None else node.status.image,
         start_time=ours.status.start_time,
         boot_id=situation.report.boot_id if situation.report is not None else node.status.boot_id,
-        task_slots=pool.spec.task_slots_per_node if pool is not None else node.status.task_slots,
+        task_slots=pool.spec.task_slots_per_node if is_new and pool is not None else node.status.task_slots,
         running_tasks=runs.running_tasks,
         total_tasks_run=max(runs.total_run, node.status.total_tasks_run),
         total_tasks_succeeded=max(runs.total_succeeded, node.status.total_tasks_succeeded),

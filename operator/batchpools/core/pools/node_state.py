@@ -10,7 +10,7 @@ from batchpools.core.pools import pod_facts
 from batchpools.core.views import ConditionView, FailureInfo, NodeError, PodView, PoolNodeView, StartTaskInfo
 
 REGISTER_TIME = timedelta(seconds=60)
-SILENCE = timedelta(seconds=10)
+SILENCE = 10.0  # seconds without a session after which a node counts as silent; agents reconnect within a few
 
 Conditions = tuple[ConditionView, ...]
 
@@ -38,18 +38,33 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """All that decides how a node stands."""
+    """All that decides how a node stands. silent: there has been no session for SILENCE."""
 
     node: PoolNodeView
     pod: PodView | None
     report: Report | None
     has_start_task: bool
     running_tasks: int = 0
-    refused: str = ""  # the API server's sentence when it refused the pod
+    refused: str = ""  # the sentence that says why there is no pod
+    refused_for: Reason = Reason.ALLOCATION_FAILED
+    silent: bool = True
+
+    @property
+    def known(self) -> Conditions:
+        """What was told of this very pod: nothing that was said of a former one holds for it."""
+        same = self.pod is not None and self.pod.metadata.uid == self.node.status.pod_uid
+        return self.node.status.conditions if same else ()
+
+    @property
+    def between_sessions(self) -> bool:
+        """Whether the agent was here a moment ago, and may be back in another."""
+        return self.report is None and not self.silent and _holds(self.known, Condition.REGISTERED)
 
 
 def conditions_of(facts: NodeFacts, now: datetime) -> Conditions:
     """The four conditions, in order; a later one is not true unless the former are."""
+    if facts.between_sessions:
+        return facts.node.status.conditions
     generation = facts.node.metadata.generation
     said = [_scheduled(facts), _registered(facts, now), _start_task_done(facts)]
     ready = next((one for one in said if one.status != "True"), None)
@@ -72,6 +87,8 @@ def state_of(facts: NodeFacts, conditions: Conditions) -> NodeState:
     """Azure's one word."""
     if facts.node.metadata.deletion_timestamp is not None:
         return NodeState.LEAVING_POOL
+    if facts.between_sessions:
+        return NodeState(facts.node.status.state)
     if facts.pod is None or not _holds(conditions, Condition.SCHEDULED):
         return NodeState.UNUSABLE if facts.refused else NodeState.CREATING
     if facts.report is None:
@@ -94,7 +111,7 @@ def state_of(facts: NodeFacts, conditions: Conditions) -> NodeState:
 def errors_of(facts: NodeFacts, conditions: Conditions) -> tuple[NodeError, ...]:
     """What is wrong with the node, in words for people."""
     if facts.refused:
-        return (NodeError(code=Reason.ALLOCATION_FAILED, message=facts.refused),)
+        return (NodeError(code=facts.refused_for, message=facts.refused[:1024]),)
     if facts.pod is None:
         return ()
     found = pod_facts.trouble(facts.pod)
@@ -134,7 +151,7 @@ def start_task_info(facts: NodeFacts) -> StartTaskInfo | None:
 
 def _scheduled(facts: NodeFacts) -> ConditionView:
     if facts.pod is None:
-        reason = Reason.ALLOCATION_FAILED if facts.refused else Reason.POD_PENDING
+        reason = facts.refused_for if facts.refused else Reason.POD_PENDING
         return _condition(Condition.SCHEDULED, False, reason, facts.refused)
     if pod_facts.is_scheduled(facts.pod):
         return _condition(Condition.SCHEDULED, True, Reason.POD_SCHEDULED)
@@ -145,15 +162,13 @@ def _scheduled(facts: NodeFacts) -> ConditionView:
 def _registered(facts: NodeFacts, now: datetime) -> ConditionView:
     if facts.report is not None:
         return _condition(Condition.REGISTERED, True, Reason.AGENT_CONNECTED)
-    former = find_condition(facts.node.status.conditions, Condition.REGISTERED)
-    was_up = former is not None and former.reason in {Reason.AGENT_CONNECTED, Reason.AGENT_SILENT}
-    if was_up and former is not None:
+    if _reason(facts.known, Condition.REGISTERED) in {Reason.AGENT_CONNECTED, Reason.AGENT_SILENT}:
         return _condition(
             Condition.REGISTERED, False, Reason.AGENT_SILENT, "The agent's session is gone; its tasks go on."
         )
     begun = facts.pod.status.start_time if facts.pod is not None else None
     if begun is not None and now - begun > REGISTER_TIME:
-        sentence = f"The agent has not registered for {int((now - begun).total_seconds() // 60)} minutes."
+        sentence = f"The agent has not registered within {REGISTER_TIME.total_seconds():g} s of the pod's start."
         return _condition(Condition.REGISTERED, False, Reason.AGENT_NOT_CONNECTED, sentence)
     return _condition(Condition.REGISTERED, False, Reason.POD_PENDING)
 
@@ -161,6 +176,9 @@ def _registered(facts: NodeFacts, now: datetime) -> ConditionView:
 def _start_task_done(facts: NodeFacts) -> ConditionView:
     if not facts.has_start_task:
         return _condition(Condition.START_TASK_DONE, True, Reason.NO_START_TASK)
+    told_before = find_condition(facts.known, Condition.START_TASK_DONE)
+    if facts.report is None and told_before is not None:
+        return told_before  # that the agent is gone undoes nothing
     phase = facts.report.phase if facts.report is not None else ""
     told = facts.report.start_task if facts.report is not None else None
     if phase == "Ready":

@@ -14,6 +14,7 @@ from batchpools.core.views import PoolNodeView, PoolStatus
 
 COUNTER_INTERVAL = 5.0  # seconds between two writes of a pool's counters (safety rule S5.4)
 LOOK_AGAIN = 1.0
+REFUSED_AGAIN = 15.0
 
 
 def plan_pool(situation: PoolSituation, *, now: datetime) -> Plan[PoolStatus]:
@@ -27,13 +28,21 @@ def plan_pool(situation: PoolSituation, *, now: datetime) -> Plan[PoolStatus]:
     effects = _resize(situation)
     status = status_of(situation, now)
     told = situation.pool.status
+    again = _again(situation, effects)
     if status == told:
-        return Plan(effects=effects)
+        return Plan(effects=effects, requeue_after=again)
     if without_counters(status) != without_counters(told):
-        return Plan(effects=effects, status=status)
+        return Plan(effects=effects, status=status, requeue_after=again)
     if not situation.counts_due:
-        return Plan(effects=effects, requeue_after=COUNTER_INTERVAL)
-    return Plan(effects=effects, status=status, urgent=False)
+        return Plan(effects=effects, requeue_after=again or COUNTER_INTERVAL)
+    return Plan(effects=effects, status=status, urgent=False, requeue_after=again)
+
+
+def _again(situation: PoolSituation, effects: tuple[Effect, ...]) -> float | None:
+    """What was asked for wakes the pool once it is there; what is refused comes with no edge."""
+    if not effects:
+        return None
+    return REFUSED_AGAIN if situation.refusal else LOOK_AGAIN
 
 
 def _deletion(situation: PoolSituation, key: Key, now: datetime) -> Plan[PoolStatus]:
@@ -48,8 +57,7 @@ def _deletion(situation: PoolSituation, key: Key, now: datetime) -> Plan[PoolSta
 
 def _resize(situation: PoolSituation) -> tuple[Effect, ...]:
     """Grow or shrink to the target. Nodes that are leaving count neither way, but keep their names until they are gone."""
-    pool = situation.pool
-    staying = [node for node in situation.nodes if node.metadata.deletion_timestamp is None]
+    pool, staying = situation.pool, situation.staying
     missing = pool.spec.target_dedicated_nodes - len(staying)
     if missing > 0:
         if refused(read_template(pool.spec)):

@@ -15,17 +15,19 @@ from batchpools.core.views import ConditionView, PoolNodeView, PoolStatus, Resiz
 
 _FAULTY = (NodeState.UNUSABLE, NodeState.START_TASK_FAILED, NodeState.UNKNOWN)
 _USABLE = (NodeState.IDLE, NodeState.RUNNING)
+_NO_POD = {Reason.ALLOCATION_FAILED, Reason.NAME_CONFLICT, Reason.POD_UNSCHEDULABLE}
 _ADMISSION_WORDS = ("PodSecurity", "is invalid", "denied the request", "violates")
 
 
 def status_of(situation: PoolSituation, now: datetime) -> PoolStatus:
     """The whole status as it should be now."""
     pool = situation.pool
-    staying = [node for node in situation.nodes if node.metadata.deletion_timestamp is None]
+    staying = situation.staying
     counts = Counter(_live_state(node, situation) for node in situation.nodes)
     steady = len(situation.nodes) == pool.spec.target_dedicated_nodes and not counts[NodeState.LEAVING_POOL]
     deleting = pool.metadata.deletion_timestamp is not None
     total, used = situation.slots
+    errors = _resize_errors(situation)
     return replace(
         pool.status,
         observed_generation=pool.metadata.generation,
@@ -36,8 +38,8 @@ def status_of(situation: PoolSituation, now: datetime) -> PoolStatus:
         current_dedicated_nodes=len(staying),
         node_counts={_camel(state): number for state, number in sorted(counts.items())},
         task_slots=SlotCounts(total=total, used=used),
-        resize_errors=_resize_errors(staying),
-        conditions=_conditions(situation, staying, counts, steady, now),
+        resize_errors=errors,
+        conditions=_conditions(situation, counts, steady, errors, now),
     )
 
 
@@ -49,9 +51,9 @@ def without_counters(status: PoolStatus) -> PoolStatus:
 
 
 def _conditions(
-    situation: PoolSituation, staying: list[PoolNodeView], counts: Counter[str], steady: bool, now: datetime
+    situation: PoolSituation, counts: Counter[str], steady: bool, errors: tuple[ResizeError, ...], now: datetime
 ) -> tuple[ConditionView, ...]:
-    pool = situation.pool
+    pool, staying = situation.pool, situation.staying
     conditions = pool.status.conditions
 
     def put(type_: Condition, holds: bool, reason: Reason, message: str = "") -> None:
@@ -74,22 +76,28 @@ def _conditions(
     reason = Reason.NODES_FAULTY if faulty else Reason.NODES_HEALTHY
     put(Condition.DEGRADED, bool(faulty), reason, f"{words}. {first}".strip() if faulty else "")
     usable = sum(counts[state] for state in _USABLE)
-    good = not stalled and (usable > 0 or pool.spec.target_dedicated_nodes == 0)
-    put(Condition.READY, good, Reason.TARGET_REACHED if good else Reason.NO_USABLE_NODES, stalled)
+    if stalled:
+        put(Condition.READY, False, Reason.TEMPLATE_INVALID, stalled)
+    elif errors:
+        put(Condition.READY, False, Reason(errors[0].code), errors[0].message)
+    elif usable or pool.spec.target_dedicated_nodes == 0:
+        put(Condition.READY, True, Reason.TARGET_REACHED)
+    else:
+        put(Condition.READY, False, Reason.NO_USABLE_NODES)
     return conditions
 
 
 def _live_state(node: PoolNodeView, situation: PoolSituation) -> str:
     """The node's state as told, with Idle and Running as they are now."""
     state = node.status.state
-    if node.metadata.deletion_timestamp is not None:
+    if situation.is_leaving(node):
         return NodeState.LEAVING_POOL
     if state in _USABLE:
         return NodeState.RUNNING if situation.used_slots.get(node.metadata.name, 0) else NodeState.IDLE
     return state
 
 
-def _admission_sentence(nodes: list[PoolNodeView]) -> str:
+def _admission_sentence(nodes: tuple[PoolNodeView, ...]) -> str:
     """The API server's sentence, when it will never take such a pod (as against: not now)."""
     for node in nodes:
         for error in node.status.errors:
@@ -98,14 +106,16 @@ def _admission_sentence(nodes: list[PoolNodeView]) -> str:
     return ""
 
 
-def _resize_errors(nodes: list[PoolNodeView]) -> tuple[ResizeError, ...]:
+def _resize_errors(situation: PoolSituation) -> tuple[ResizeError, ...]:
     """One of each kind, with the first sentence."""
+    staying = situation.staying
+    sentences = [error.message for node in staying for error in node.status.errors if error.code in _NO_POD]
+    if situation.refusal and len(staying) < situation.pool.spec.target_dedicated_nodes:
+        sentences.append(situation.refusal)
     found: dict[str, str] = {}
-    for node in nodes:
-        for error in node.status.errors:
-            if error.code in {Reason.ALLOCATION_FAILED, Reason.POD_UNSCHEDULABLE}:
-                code = Reason.QUOTA_REACHED if "exceeded quota" in error.message else Reason.ALLOCATION_FAILED
-                found.setdefault(code, error.message)
+    for sentence in sentences:
+        code = Reason.QUOTA_REACHED if "exceeded quota" in sentence else Reason.ALLOCATION_FAILED
+        found.setdefault(code, sentence)
     return tuple(ResizeError(code=code, message=message) for code, message in sorted(found.items()))
 
 

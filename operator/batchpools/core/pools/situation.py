@@ -11,6 +11,8 @@ class PoolSituation:
     """A pool, its nodes, and what the ledger says of them.
 
     used_slots: by node name; slots: (total, used) of ready nodes; counts_due: the last write of counters is long enough ago.
+    leaving: uids of nodes whose deletion was asked for, which the cache may not show yet. refusal: the API server's
+    sentence for the last node that it did not make.
     """
 
     pool: PoolView
@@ -18,3 +20,14 @@ class PoolSituation:
     used_slots: Mapping[str, int] = field(default_factory=dict)
     slots: tuple[int, int] = (0, 0)
     counts_due: bool = True
+    leaving: frozenset[str] = frozenset()
+    refusal: str = ""
+
+    def is_leaving(self, node: PoolNodeView) -> bool:
+        """Whether a node is on its way out: it counts no more, but keeps its name until it is gone."""
+        return node.metadata.deletion_timestamp is not None or node.metadata.uid in self.leaving
+
+    @property
+    def staying(self) -> tuple[PoolNodeView, ...]:
+        """The nodes that are to stay."""
+        return tuple(node for node in self.nodes if not self.is_leaving(node))
