@@ -2,16 +2,17 @@
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 
 from batchpools.cli import explain, get, logs, wait
-from batchpools.cli.access import Access
+from batchpools.cli.access import Access, CliError
 from batchpools.kube.errors import KubeError
 
 _VERBS = (get, logs, wait, explain)
 
-EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
+EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_NOBODY_READS = 1, 130, 141
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,15 +32,23 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb. 0 success, 1 refusal or failure, 2 wrong usage, 124 out of time."""
+    """Run one verb. 0 success, 1 refusal or failure, 2 wrong usage, 124 out of time, 130 Ctrl-C, 141 nobody reads on."""
     options = parser().parse_args(arguments)
     try:
         return asyncio.run(_run(options))
     except KubeError as error:
         print(f"error: {error.sentence}", file=sys.stderr)
         return EXIT_FAILURE
-    except (KeyboardInterrupt, BrokenPipeError):
-        return 130
+    except CliError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # else Python complains when it flushes at its end
+        return EXIT_NOBODY_READS
 
 
 async def _run(options: argparse.Namespace) -> int:
@@ -48,7 +57,7 @@ async def _run(options: argparse.Namespace) -> int:
         code: int = await options.run(access, options)
         return code
     finally:
-        await access.close()
+        await access.client.close()
 
 
 if __name__ == "__main__":

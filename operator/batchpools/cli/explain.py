@@ -3,7 +3,23 @@
 import argparse
 from typing import Any
 
+import msgspec
+
+from batchpools.cli import aggregated
 from batchpools.cli.access import Access
+
+
+class Told(msgspec.Struct):
+    """`core.ledger.Explanation` as the aggregated API gives it, and whether the leader or a standby tells it."""
+
+    state: str
+    node: str
+    reason: str
+    message: str
+    position: int
+    waiting: int
+    refusals: list[tuple[str, str]]
+    source: str
 
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -16,15 +32,15 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
 async def run(access: Access, options: argparse.Namespace) -> int:
     """Print the explanation in sentences."""
     task = await access.task(options.task)
-    path = access.ops_path(task, "explain")
-    access.show(f"kubectl get --raw '{path}'")
-    told = await access.ask_ops(path)
-    access.say(f"Task {task.metadata.name}: {told['state']}{' on ' + told['node'] if told['node'] else ''}")
-    access.say(f"  {told['reason']}{': ' + told['message'] if told['message'] else ''}")
-    if told["position"]:
-        access.say(f"  Place {told['position']} of {told['waiting']} in the pool's queue.")
-    for node, sentence in told["refusals"]:
+    path = aggregated.path_to(access, task, "explain")
+    access.teach(f"kubectl get --raw '{path}'")
+    told = await aggregated.ask(access, path, Told)
+    access.say(f"Task {task.metadata.name}: {told.state}{' on ' + told.node if told.node else ''}")
+    access.say(f"  {told.reason}{': ' + told.message if told.message else ''}")
+    if told.position:
+        access.say(f"  Place {told.position} of {told.waiting} in the pool's queue.")
+    for node, sentence in told.refusals:
         access.say(f"  - {node + ': ' if node else ''}{sentence}")
-    if told["source"] == "standby":
+    if told.source == "standby":
         access.say("  (told by a standby from what is recorded; ask again for the leader's view)")
     return 0

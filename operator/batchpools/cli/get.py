@@ -1,114 +1,84 @@
 """`kubectl batch get [pools|nodes|jobs|tasks] [NAME]`: tables with progress; without a kind, pools and jobs."""
 
 import argparse
-from collections.abc import Callable, Sequence
-from datetime import datetime
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import yaml
 
-from batchpools.cli.access import Access
-from batchpools.cli.tables import age, bar, table
-from batchpools.core.views import JobView, PoolNodeView, PoolView, TaskView
-from batchpools.kube.port import Resource
-from batchpools.kube.resources import JOBS, POOL_NODES, POOLS, TASKS
-from batchpools.telemetry.clock import SystemClock
-
-Row = Callable[[Any, datetime], Sequence[object]]
-
-_INTERNAL = "batchpools.dev/internal"
-
-
-def _pool(view: PoolView, now: datetime) -> Sequence[object]:
-    counts, slots = view.status.node_counts, view.status.task_slots
-    states = ", ".join(f"{number} {state}" for state, number in counts.items()) or "none"
-    nodes = f"{view.status.current_dedicated_nodes}/{view.spec.target_dedicated_nodes}"
-    return view.metadata.name, nodes, states, f"{slots.used}/{slots.total}", age(view.metadata.creation_timestamp, now)
-
-
-def _node(view: PoolNodeView, now: datetime) -> Sequence[object]:
-    status = view.status
-    trouble = status.errors[0].message[:60] if status.errors else ""
-    tasks = f"{status.running_tasks}/{status.task_slots}"
-    since = age(view.metadata.creation_timestamp, now)
-    return view.metadata.name, view.spec.pool_name, status.state, tasks, status.node_name, since, trouble
-
-
-def _job(view: JobView, now: datetime) -> Sequence[object]:
-    counts = view.status.task_counts
-    total = counts.active + counts.running + counts.completed
-    done = f"{counts.completed}/{total}"
-    state = view.status.result or view.status.state
-    progress = bar(counts.completed, counts.failed, total)
-    since = age(view.metadata.creation_timestamp, now)
-    return view.metadata.name, view.spec.pool_name, state, progress, done, counts.running, counts.failed, since
-
-
-def _task(view: TaskView, now: datetime) -> Sequence[object]:
-    status = view.status
-    exit_code = "" if status.exit_code is None else status.exit_code
-    runs = f"{status.retry_count}+{status.requeue_count}"
-    since = age(view.metadata.creation_timestamp, now)
-    return view.metadata.name, status.result or status.state, exit_code, status.pool_node_name, runs, since
-
-
-_KINDS: dict[str, tuple[Resource, Any, tuple[str, ...], Row, str]] = {
-    "pools": (POOLS, PoolView, ("POOL", "NODES", "STATES", "SLOTS", "AGE"), _pool, "bpool"),
-    "nodes": (POOL_NODES, PoolNodeView, ("NODE", "POOL", "STATE", "TASKS", "ON", "AGE", "ERROR"), _node, "bnode"),
-    "jobs": (
-        JOBS,
-        JobView,
-        ("JOB", "POOL", "STATE", "PROGRESS", "DONE", "RUNNING", "FAILED", "AGE"),
-        _job,
-        "bjob",
-    ),
-    "tasks": (TASKS, TaskView, ("TASK", "STATE", "EXIT", "NODE", "RETRIES", "AGE"), _task, "btask"),
-}
-_SINGULAR = {kind.rstrip("s"): kind for kind in _KINDS}
+from batchpools.cli.access import Access, CliError
+from batchpools.cli.columns import KINDS, SINGULAR, Kind, rows
+from batchpools.cli.tables import table
 
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     """The verb's own words."""
     verb = verbs.add_parser("get", parents=[common], help="pools, nodes, jobs and tasks with progress")
-    verb.add_argument("kind", nargs="?", choices=[*_KINDS, *_SINGULAR], help="default: pools and jobs")
-    verb.add_argument("name", nargs="?", default="", help="one object")
+    verb.add_argument("kind", nargs="?", choices=[*KINDS, *SINGULAR], help="default: pools and jobs", metavar="KIND")
+    verb.add_argument("name", nargs="?", default="", metavar="NAME", help="one object; a task also as JOB/ID")
     verb.add_argument("-A", "--all-namespaces", action="store_true")
-    verb.add_argument("-o", "--output", choices=["table", "json"], default="table")
+    verb.add_argument("-o", "--output", choices=["table", "wide", "json", "yaml"], default="table")
     verb.add_argument("--job", default="", help="tasks of one job only")
     verb.set_defaults(run=run)
 
 
 async def run(access: Access, options: argparse.Namespace) -> int:
     """Print one table a kind."""
-    wanted = _SINGULAR.get(options.kind, options.kind)
+    if options.name and options.all_namespaces:
+        raise CliError("a NAME is of one namespace: leave out --all-namespaces", 2)
+    wanted = SINGULAR.get(options.kind, options.kind)
+    if options.job and wanted != "tasks":
+        raise CliError("--job is for tasks: kubectl batch get tasks --job NAME", 2)
     for number, kind in enumerate([wanted] if wanted else ["pools", "jobs"]):
-        if number:
-            access.say()
+        if number and options.output != "json":
+            access.say("---" if options.output == "yaml" else "")
         await _show(access, kind, options)
     return 0
 
 
-async def _show(access: Access, kind: str, options: argparse.Namespace) -> None:
-    resource, view, header, row, short = _KINDS[kind]
-    selector = f"spec.jobName={options.job}" if options.job and kind == "tasks" else ""
-    where = "-A" if options.all_namespaces else f"-n {access.namespace}"
-    filtered = f" --field-selector={selector}" if selector else ""
-    access.show(f"kubectl get {short} {options.name} {where}{filtered}".replace("  ", " "))
-    if options.name:
-        found = [await access.one(resource, view, options.name)]
-    else:
-        found = await access.all(resource, view, field_selector=selector, everywhere=options.all_namespaces)
-    found = [one for one in found if _INTERNAL not in one.metadata.labels]
+async def _show(access: Access, name: str, options: argparse.Namespace) -> None:
+    kind = KINDS[name]
+    found = await _find(access, kind, options)
     if options.output == "json":
-        access.say(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
-        return
-    if not found:
-        access.say(f"No {kind} in {'any namespace' if options.all_namespaces else f'namespace {access.namespace}'}.")
-        return
-    now = SystemClock().now()
-    rows = [row(one, now) for one in found]
+        access.say(json.dumps(_as_kubectl_would(found, options.name), indent=2))
+    elif options.output == "yaml":
+        access.say(yaml.safe_dump(_as_kubectl_would(found, options.name), sort_keys=False), end="")
+    elif found:
+        _print_table(access, kind, found, options)
+    else:
+        access.say(f"No {name} in {'any namespace' if options.all_namespaces else f'namespace {access.namespace}'}.")
+
+
+async def _find(access: Access, kind: Kind, options: argparse.Namespace) -> list[bytes]:
+    """The objects asked for, as JSON, after the kubectl that would find them was shown."""
+    name = options.name
+    if "/" in name:
+        name = (await access.task(name)).metadata.name
+    selector = f"spec.jobName={options.job}" if options.job else ""
+    words = ["kubectl", "get", kind.short, name, "-A" if options.all_namespaces else f"-n {access.namespace}"]
+    words += [f"--field-selector={selector}" if selector else ""]
+    words += [f"-o {options.output}" if options.output != "table" else ""]
+    access.teach(" ".join(word for word in words if word))
+    if name:
+        return [await access.client.get(kind.resource, access.namespace, name)]
+    return await access.every(kind.resource, field_selector=selector, everywhere=options.all_namespaces)
+
+
+def _print_table(access: Access, kind: Kind, found: Sequence[bytes], options: argparse.Namespace) -> None:
+    views = [msgspec.json.decode(raw, type=kind.view) for raw in found]
+    cells = rows(kind, views, access.clock.now(), wide=options.output == "wide")
     if options.all_namespaces:
-        header = ("NAMESPACE", *header)
-        rows = [(one.metadata.namespace, *cells) for one, cells in zip(found, rows, strict=True)]
-    for line in table(header, rows):
+        where = ["NAMESPACE", *(view.metadata.namespace for view in views)]
+        cells = [[namespace, *row] for namespace, row in zip(where, cells, strict=True)]
+    for line in table(cells):
         access.say(line)
+
+
+def _as_kubectl_would(found: Sequence[bytes], name: str) -> Any:
+    """Whole objects, without managedFields: one, or a List."""
+    items = [json.loads(raw) for raw in found]
+    for item in items:
+        item["metadata"].pop("managedFields", None)
+    return items[0] if name else {"apiVersion": "v1", "kind": "List", "metadata": {}, "items": items}

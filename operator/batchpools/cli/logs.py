@@ -1,10 +1,10 @@
 """`kubectl batch logs TASK [-f]`: a task's stdout.txt or stderr.txt, from its node."""
 
 import argparse
-import sys
 from typing import Any
 from urllib.parse import urlencode
 
+from batchpools.cli import aggregated
 from batchpools.cli.access import Access
 
 
@@ -14,7 +14,7 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     verb.add_argument("task", metavar="TASK", help="the task as JOB/ID, or the object's name")
     verb.add_argument("-f", "--follow", action="store_true", help="go on until the task has ended")
     verb.add_argument("--stderr", action="store_true", help="stderr.txt instead of stdout.txt")
-    verb.add_argument("--tail", type=int, default=0, metavar="N", help="the last N lines only")
+    verb.add_argument("--tail", type=_lines, default=0, metavar="N", help="the last N lines only, of at most 64 KiB")
     verb.set_defaults(run=run)
 
 
@@ -26,12 +26,14 @@ async def run(access: Access, options: argparse.Namespace) -> int:
         query["follow"] = "true"
     if options.tail:
         query["tail"] = str(options.tail)
-    path = access.ops_path(task, "logs")
-    access.show(f"kubectl get --raw '{path}{'?' if query else ''}{urlencode(query)}'")
-    async for piece in access.stream_ops(path, query):
-        if access.out is sys.stdout:
-            sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
-        else:
-            access.out.write(piece.decode(errors="replace"))
+    path = aggregated.path_to(access, task, "logs")
+    access.teach(f"kubectl get --raw '{path}{'?' if query else ''}{urlencode(query)}'")
+    async for piece in aggregated.stream(access, path, query):
+        access.copy(piece)
     return 0
+
+
+def _lines(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 10**9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of lines")
+    return int(text)
