@@ -90,12 +90,12 @@ def _spec(pool: PoolView, node: str, template: Template, settings: NodePodSettin
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": round(drain) + GRACE_RESERVE,
         "securityContext": {
-            "runAsNonRoot": True,
             "runAsUser": names.DEFAULT_TASK_UID,
             "runAsGroup": names.DEFAULT_TASK_UID,
             "fsGroup": names.DEFAULT_TASK_UID,
-            "seccompProfile": {"type": "RuntimeDefault"},
             **template.security,
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
         },
         "initContainers": inits,
         "containers": [_task(template, drain)],
@@ -165,7 +165,7 @@ def _start_task(start: StartTask, template: Template) -> Json:
         "image": start.image or template.image,
         "imagePullPolicy": template.container.get("imagePullPolicy", "IfNotPresent"),
         "command": _serve(names.START_TASK_SOCKET, "start-task", 5),
-        "securityContext": {**_LOCKED, **template.container.get("securityContext", {})},
+        "securityContext": {**template.container.get("securityContext", {}), **_LOCKED},
         "volumeMounts": [*template.container.get("volumeMounts", []), *_runner_mounts()],
     }
 
@@ -176,7 +176,7 @@ def _task(template: Template, drain: float) -> Json:
         **template.container,
         "name": names.TASK_CONTAINER,
         "command": _serve(names.RUNNER_SOCKET, "serve", drain + 5),
-        "securityContext": {**_LOCKED, **template.container.get("securityContext", {})},
+        "securityContext": {**template.container.get("securityContext", {}), **_LOCKED},
         "volumeMounts": [*template.container.get("volumeMounts", []), *_runner_mounts()],
     }
 

@@ -1,0 +1,156 @@
+"""A stage for pools, nodes and jobs: FakeKube, real informers, queue and applier, in virtual time; the tests play the kubelet."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from tests.controllers.task_stage import MemoryHub
+
+from batchpools.api.reasons import RequeueReason
+from batchpools.controllers.job import JobController
+from batchpools.controllers.node import NodeController
+from batchpools.controllers.pool import PoolController
+from batchpools.core.identity import Key
+from batchpools.core.ledger import Explanation, NodeRuns
+from batchpools.core.pools.node_pod import NodePodSettings
+from batchpools.core.views import JobView, PodView, PoolNodeView, PoolView, TaskCounts, TaskView
+from batchpools.kube.applier import Applier
+from batchpools.kube.cache import Cache
+from batchpools.kube.informer import Informer
+from batchpools.kube.resources import JOBS, PODS, POOL_NODES, POOLS, TASKS
+from batchpools.kube.workqueue import WorkQueue
+from batchpools.testing import builders
+from batchpools.testing.fake_kube import FakeKube
+from batchpools.testing.virtual_time import VirtualClock, run_virtual
+
+NS = builders.NAMESPACE
+
+
+class QuietLedger:
+    """A ledger of a cluster where no task runs; it remembers what it was told."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self.released: list[str] = []
+        self.drained: set[str] = set()
+        self.busy: set[str] = set()
+        self.ended: set[str] = set()
+
+    def job_counts(self, namespace: str, job: str) -> TaskCounts:
+        tasks = list(self._cache.tasks.indexed("by_job", (namespace, job)))
+        succeeded = sum(task.status.result == "Success" for task in tasks)
+        return TaskCounts(active=len(tasks) - succeeded, completed=succeeded, succeeded=succeeded)
+
+    def node_runs(self, pod_uid: str) -> NodeRuns:
+        return NodeRuns(slots_used=int(pod_uid in self.busy), running_tasks=int(pod_uid in self.busy))
+
+    def pool_slots(self, namespace: str, pool: str) -> tuple[int, int]:
+        return 0, 0
+
+    def drain_node(self, pod_uid: str, reason: RequeueReason) -> None:
+        self.drained.add(pod_uid)
+
+    def is_drained(self, pod_uid: str) -> bool:
+        return pod_uid in self.drained
+
+    def release_node(self, pod_uid: str) -> None:
+        self.released.append(pod_uid)
+
+    def is_released(self, pod_uid: str) -> bool:
+        return pod_uid in self.released
+
+    def end_job(self, namespace: str, job: str) -> None:
+        self.ended.add(job)
+
+    def is_job_quiet(self, namespace: str, job: str) -> bool:
+        return job in self.ended
+
+    def explain(self, namespace: str, task: str) -> Explanation | None:
+        return None
+
+
+class Replica:
+    """One operator as far as pools, nodes and jobs go; it can be stopped and another started on the same API server."""
+
+    def __init__(self, kube: FakeKube, clock: VirtualClock) -> None:
+        self.kube = kube
+        cache = Cache()
+        self.ledger = QuietLedger(cache)
+        applier = Applier(kube, clock, lambda: 1, self.ledger)
+        self._queue = WorkQueue(clock)
+        nodes = NodeController(cache, kube, applier, self.ledger, MemoryHub(), clock)
+        nodes.use(NodePodSettings("image", "hub", 1, "CA"))
+        pools = PoolController(cache, applier, self.ledger, clock)
+        jobs = JobController(cache, kube, applier, self.ledger, clock)
+        for kind, controller in (("Pool", pools), ("PoolNode", nodes), ("Job", jobs)):
+            controller.wire(self._queue.add)
+            self._queue.register(kind, controller.reconcile)
+        views: list[tuple[Any, Any, Any]] = [
+            (POOLS, cache.pools, PoolView),
+            (JOBS, cache.jobs, JobView),
+            (TASKS, cache.tasks, TaskView),
+            (PODS, cache.pods, PodView),
+            (POOL_NODES, cache.nodes, PoolNodeView),
+        ]
+        self._informers = [Informer(kube, resource, store, view, clock) for resource, store, view in views]
+        self._cache = cache
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        self._queue.start()
+        self._tasks = [asyncio.create_task(one.run()) for one in self._informers]
+        await asyncio.gather(*(one.synced.wait() for one in self._informers))
+        for kind, store in (("Pool", self._cache.pools), ("PoolNode", self._cache.nodes), ("Job", self._cache.jobs)):
+            for view in store:
+                self._queue.add(Key(kind, view.metadata.namespace, view.metadata.name))
+
+    async def stop(self) -> None:
+        await self._queue.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def play(story: Callable[[FakeKube, Replica], Awaitable[None]]) -> None:
+    """Run a story in virtual time."""
+
+    async def main(clock: VirtualClock) -> None:
+        kube = FakeKube(clock)
+        replica = Replica(kube, clock)
+        await replica.start()
+        try:
+            await story(kube, replica)
+        finally:
+            await replica.stop()
+
+    run_virtual(main)
+
+
+async def pass_time(seconds: float = 5.0) -> None:
+    await asyncio.sleep(seconds)
+
+
+def live(kube: FakeKube, resource: Any) -> list[str]:
+    return sorted(one["metadata"]["name"] for one in kube.objects(resource, NS))
+
+
+def pod_dies(kube: FakeKube, name: str) -> None:
+    """What the kubelet writes when the containers of a pod are gone."""
+    kube.set_status(
+        PODS,
+        NS,
+        name,
+        phase="Succeeded",
+        containerStatuses=[{"name": "task", "state": {"terminated": {"exitCode": 0}}}],
+    )
+
+
+def pod_runs(kube: FakeKube, name: str) -> None:
+    running = [{"name": "task", "state": {"running": {}}}]
+    kube.set_status(PODS, NS, name, phase="Running", podIP="10.0.0.1", containerStatuses=running)
+
+
+async def delete(kube: FakeKube, resource: Any, name: str) -> None:
+    held = kube.object(resource, NS, name)
+    assert held is not None
+    await kube.delete(resource, NS, name, uid=held["metadata"]["uid"])
