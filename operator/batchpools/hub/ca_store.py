@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from batchpools.hub.certificates import Authority, new_authority
+from batchpools.hub.certificates import Authority, new_authority, what_is_wrong
 from batchpools.kube.errors import AlreadyExistsError, NotFoundError
 from batchpools.kube.port import KubeApi
 from batchpools.kube.resources import SECRETS
@@ -17,17 +17,40 @@ class _Secret(msgspec.Struct):
     data: dict[str, str] = {}
 
 
+class CaError(Exception):
+    """The Secret does not hold a CA that can be used; a sentence that says what to do."""
+
+
 async def load_authority(api: KubeApi, namespace: str, now: datetime) -> Authority:
-    """The CA from the Secret; made once, by whoever creates the Secret first."""
+    """The CA from the Secret; made once, by whoever creates the Secret first. CaError.
+
+    A Secret that is there is never written over: nodes and other replicas may trust what it held.
+    """
     for _ in range(3):
         try:
             raw = await api.get(SECRETS, namespace, SECRET_NAME)
         except NotFoundError:
             await _create(api, namespace, new_authority(now))
             continue
-        held = msgspec.json.decode(raw, type=_Secret).data
-        return Authority(_decode(held["ca.crt"]), _decode(held["ca.key"]))
-    raise RuntimeError(f"Secret {SECRET_NAME} can be neither read nor made")
+        return _usable(raw, namespace, now)
+    raise CaError(f"Secret {SECRET_NAME} in namespace {namespace} is deleted as soon as it is made")
+
+
+def _usable(raw: bytes, namespace: str, now: datetime) -> Authority:
+    held = msgspec.json.decode(raw, type=_Secret).data
+    try:
+        authority = Authority(_decode(held["ca.crt"]), _decode(held["ca.key"]))
+        trouble = what_is_wrong(authority, now)
+    except KeyError as missing:
+        trouble = f"it has no {missing}"
+    except ValueError as error:
+        trouble = f"it is not base64 of text: {error}"
+    if not trouble:
+        return authority
+    raise CaError(
+        f"the CA in Secret {SECRET_NAME} of namespace {namespace} is of no use: {trouble}; "
+        "delete the Secret and restart the operator, which then makes a new one"
+    )
 
 
 async def _create(api: KubeApi, namespace: str, authority: Authority) -> None:

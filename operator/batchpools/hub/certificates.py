@@ -59,6 +59,22 @@ def issue(authority: Authority, names: list[str], now: dt.datetime) -> Issued:
     return Issued(_pem(builder.sign(issuer_key, hashes.SHA256())), _key_pem(key))
 
 
+def what_is_wrong(authority: Authority, now: dt.datetime) -> str:
+    """Why a CA cannot be used at that time, in words; empty when it can."""
+    try:
+        certificate = x509.load_pem_x509_certificate(authority.certificate.encode())
+        key = serialization.load_pem_private_key(authority.key.encode(), password=None)
+    except ValueError as error:
+        return f"it cannot be read: {error}"
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+        return "its key is not that of its certificate"
+    if now < certificate.not_valid_before_utc:
+        return f"it is valid from {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on only"
+    if now >= certificate.not_valid_after_utc:
+        return f"it expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+    return ""
+
+
 def server_context(issued: Issued) -> ssl.SSLContext:
     """A TLS 1.3 server context of it; the files that Python wants exist for a moment only."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
