@@ -3,17 +3,19 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
+from msgspec.structs import replace
 from tests.core.pools.situations import DEAD, NOW, READY, RUNNING, node, pod, pool, situation, waiting
 
 from batchpools.api import names
-from batchpools.api.reasons import RequeueReason
+from batchpools.api.reasons import Reason, RequeueReason
 from batchpools.core.conditions import find_condition
 from batchpools.core.identity import Key
 from batchpools.core.ledger import NodeRuns
 from batchpools.core.plan import Create, Delete, DrainNode, Plan, ReleaseNode, RemoveFinalizer
 from batchpools.core.pools.node_plan import plan_node
 from batchpools.core.pools.node_state import Report, StartTaskFacts
-from batchpools.core.views import PoolNodeView, StartTask
+from batchpools.core.views import PodCondition, PoolNodeView, StartTask
 
 POD = Key("Pod", "ns", "p-0000-1")
 FIRST: dict[str, Any] = {"pod_generation": 1, "pod_name": "p-0000-1"}
@@ -164,3 +166,73 @@ def test_running_tasks_alone_wait_for_their_turn_to_be_written() -> None:
     due = plan_node(situation(view, pod(task=RUNNING), report=READY, runs=busy), now=NOW)
     assert due.status is not None
     assert (due.status.state, due.status.running_tasks, due.urgent) == ("Running", 1, False)
+
+
+def test_a_new_pod_inherits_nothing_that_was_said_of_the_former_one() -> None:
+    view = settled(node(**FIRST), present=pod(task=RUNNING), report=READY)
+    view = settled(view, released=True)
+    assert (view.status.pod_name, view.status.pod_uid) == ("p-0000-2", "")
+    fresh = settled(view, present=pod("p-0000-2", task=waiting("PodInitializing"), phase="Pending"))
+    registered = find_condition(fresh.status.conditions, "Registered")
+    assert registered is not None
+    assert (fresh.status.state, registered.reason) == ("Starting", "PodPending")
+
+
+def test_an_agent_that_reconnects_within_seconds_costs_no_write() -> None:
+    view = settled(node(**FIRST), present=pod(task=RUNNING), report=READY)
+    plan = plan_node(situation(view, pod(task=RUNNING), silent=False), now=NOW + timedelta(seconds=5))
+    assert plan == Plan(requeue_after=10.0)
+
+
+def test_a_silent_node_has_still_done_its_start_task() -> None:
+    with_start = pool(start_task=StartTask(command=("true",)))
+    view = settled(node(**FIRST), present=pod(task=RUNNING), report=READY, pool=with_start)
+    status = plan_node(situation(view, pod(task=RUNNING), pool=with_start), now=NOW).status
+    assert status is not None
+    assert {one.type: one.status for one in status.conditions} == {
+        "Scheduled": "True",
+        "Registered": "False",
+        "StartTaskDone": "True",
+        "Ready": "False",
+    }
+
+
+def test_a_node_that_never_registers_is_written_once_and_not_every_minute() -> None:
+    late = plan_node(situation(node(**SEEN), pod(task=RUNNING)), now=NOW + timedelta(seconds=90)).status
+    assert late is not None
+    view = PoolNodeView(metadata=node().metadata, spec=node().spec, status=late)
+    plan = plan_node(situation(view, pod(task=RUNNING)), now=NOW + timedelta(minutes=9))
+    assert (plan.effects, plan.status) == ((), None)
+
+
+def test_a_changed_template_does_not_change_what_is_told_of_a_pod_that_has_the_old_one() -> None:
+    view = settled(node(**FIRST), present=pod(task=RUNNING), report=READY)
+    changed = pool(image="newer", task_slots_per_node=9)
+    assert plan_node(situation(view, pod(task=RUNNING), report=READY, pool=changed), now=NOW) == Plan()
+    assert (view.status.image, view.status.task_slots) == ("x", 1)
+
+
+@pytest.mark.parametrize("reason", [Reason.ALLOCATION_FAILED, Reason.NAME_CONFLICT])
+def test_why_there_is_no_pod_is_said_in_the_condition_and_the_errors(reason: Reason) -> None:
+    status = plan_node(situation(node(**FIRST), refusal="no", refused_for=reason), now=NOW).status
+    assert status is not None
+    scheduled = find_condition(status.conditions, "Scheduled")
+    assert scheduled is not None
+    assert (scheduled.status, scheduled.reason, scheduled.message) == ("False", reason, "no")
+    assert [(one.code, one.message) for one in status.errors] == [(reason, "no")]
+
+
+def test_a_bad_template_makes_no_pod_and_says_why() -> None:
+    plan = plan_node(situation(node(), pool=pool(image="")), now=NOW)
+    assert plan.effects == ()
+    assert plan.status is not None
+    assert (plan.status.state, plan.status.errors[0].code) == ("Unusable", "TemplateInvalid")
+
+
+def test_a_pod_that_finds_no_machine_is_still_being_made_and_says_what_the_scheduler_says() -> None:
+    stuck = pod(machine="", phase="Pending")
+    told = PodCondition(type="PodScheduled", status="False", reason="Unschedulable", message="0/1 nodes")
+    view = replace(stuck, status=replace(stuck.status, conditions=(told,)))
+    status = plan_node(situation(node(**FIRST), view), now=NOW).status
+    assert status is not None
+    assert (status.state, status.errors[0].code, status.errors[0].message) == ("Creating", "Unschedulable", "0/1 nodes")

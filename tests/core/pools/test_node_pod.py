@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 from kubernetes_validate.utils import validate
 from tests.core.pools.situations import SETTINGS, node, pool
 
@@ -113,10 +114,64 @@ def test_the_grace_period_leaves_time_for_reports() -> None:
     assert pod_of(pool(drain_timeout="1m"))["spec"]["terminationGracePeriodSeconds"] == 75
 
 
-def test_reserved_names_and_users_are_refused_with_a_sentence() -> None:
-    volumes = {"spec": {**LONG["spec"], "volumes": [{"name": "batchpools-root", "emptyDir": {}}]}}
-    assert "batchpools-" in refused(read_template(PoolSpec(template=volumes)))
-    agent = {"spec": {**LONG["spec"], "securityContext": {"runAsUser": names.AGENT_UID}}}
-    assert "agent" in refused(read_template(PoolSpec(template=agent)))
-    assert "image" in refused(read_template(PoolSpec()))
+def long(**spec: Any) -> PoolSpec:
+    """The long form with parts of its spec replaced; `task` replaces parts of the container."""
+    container = {**LONG["spec"]["containers"][0], **spec.pop("task", {})}
+    return PoolSpec(template={"spec": {**LONG["spec"], "containers": [container], **spec}})
+
+
+TOKEN = {"sources": [{"serviceAccountToken": {"audience": "batchpools", "path": "t"}}]}
+
+
+@pytest.mark.parametrize(
+    ("spec", "word"),
+    [
+        pytest.param(PoolSpec(), "image", id="no image"),
+        pytest.param(
+            long(volumes=[{"name": "batchpools-root", "emptyDir": {}}]), "batchpools-", id="a volume of our name"
+        ),
+        pytest.param(
+            long(task={"volumeMounts": [{"name": "batchpools-token", "mountPath": "/t"}]}),
+            "batchpools-",
+            id="our token",
+        ),
+        pytest.param(long(volumes=[{"name": "mine", "projected": TOKEN}]), "audience", id="a token of our audience"),
+        pytest.param(
+            long(task={"volumeMounts": [{"name": "library", "mountPath": "/mnt/batch/"}]}), "/mnt/batch", id="our root"
+        ),
+        pytest.param(
+            long(task={"volumeMounts": [{"name": "library", "mountPath": "/batchpools/bin/x"}]}), "bin", id="our runner"
+        ),
+        pytest.param(long(task={"env": [{"name": "AZ_BATCH_POOL_ID", "value": "x"}]}), "AZ_BATCH_", id="our variables"),
+        pytest.param(long(securityContext={"runAsUser": names.AGENT_UID}), "agent", id="the agent's user for the pod"),
+        pytest.param(
+            long(task={"securityContext": {"runAsUser": names.AGENT_UID}}), "agent", id="the agent's user for tasks"
+        ),
+    ],
+)
+def test_a_template_that_reaches_for_what_is_ours_is_refused_with_a_sentence(spec: PoolSpec, word: str) -> None:
+    sentence = refused(read_template(spec))
+    assert word in sentence
+    assert sentence.endswith(".")
+
+
+def test_a_path_beside_ours_is_the_users() -> None:
+    beside = long(task={"volumeMounts": [{"name": "library", "mountPath": "/mnt/batches"}]})
+    assert refused(read_template(beside)) == ""
     assert refused(read_template(PoolSpec(template=LONG))) == ""
+
+
+def test_what_is_not_on_the_list_is_not_taken_over_and_no_lock_can_be_opened() -> None:
+    wild = {"hostPID": True, "hostNetwork": True, "shareProcessNamespace": True, "restartPolicy": "Never"}
+    open_ = {"allowPrivilegeEscalation": True, "capabilities": {"add": ["SYS_ADMIN"]}}
+    bare = {"runAsNonRoot": False, "seccompProfile": {"type": "Unconfined"}}
+    spec = long(task={"securityContext": open_}, securityContext=bare, **wild)
+    made = pod_of(pool(image="", template=spec.template))["spec"]
+    assert not {"hostPID", "hostNetwork", "shareProcessNamespace"} & made.keys()
+    assert made["restartPolicy"] == "Always"
+    assert (made["securityContext"]["runAsNonRoot"], made["securityContext"]["seccompProfile"]) == (
+        True,
+        {"type": "RuntimeDefault"},
+    )
+    (task,) = made["containers"]
+    assert task["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}

@@ -108,3 +108,37 @@ def test_any_pool_reaches_its_target_and_never_has_more_than_that_staying(
 
 def test_names_are_the_lowest_that_are_free() -> None:
     assert names_to_make("p", {"p-0000", "p-0002"}, 3) == ["p-0001", "p-0003", "p-0004"]
+
+
+def test_a_node_whose_deletion_the_cache_does_not_show_yet_is_not_there_any_more() -> None:
+    nodes = (node(0, state="Idle"), node(1, state="Idle"))
+    asked = frozenset({"node-uid-1"})
+    plan = plan_pool(PoolSituation(pool(1), nodes, used_slots={"p-0001": 1}, leaving=asked), now=NOW)
+    assert plan.effects == (), "the other one is not deleted as well, although it is the idle one now"
+    assert plan.status is not None
+    assert plan.status.node_counts == {"idle": 1, "leavingPool": 1}
+
+
+def test_a_node_that_is_refused_is_a_resize_error_and_tried_again() -> None:
+    plan = plan_pool(PoolSituation(pool(1), refusal="exceeded quota: nodes"), now=NOW)
+    assert [type(effect) for effect in plan.effects] == [Create]
+    assert plan.requeue_after == 15.0
+    assert plan.status is not None
+    assert [(one.code, one.message) for one in plan.status.resize_errors] == [
+        ("AccountCoreQuotaReached", "exceeded quota: nodes")
+    ]
+    assert status_of(PoolSituation(pool(0), refusal="exceeded quota: nodes")).resize_errors == (), "nothing is wanted"
+
+
+def test_a_pool_that_did_not_reach_its_target_is_not_ready_although_a_node_is_usable() -> None:
+    refused = node(1, state="Unusable", errors=(NodeError(code="AllocationFailed", message="no room"),))
+    status = status_of(PoolSituation(pool(2), (node(0, state="Idle"), refused)))
+    ready = find_condition(status.conditions, "Ready")
+    assert ready is not None
+    assert (ready.status, ready.reason, ready.message) == ("False", "AllocationFailed", "no room")
+
+
+def test_a_large_pool_grows_in_steps() -> None:
+    plan = plan_pool(PoolSituation(pool(120)), now=NOW)
+    assert len(plan.effects) == 50
+    assert plan.requeue_after == 1.0
