@@ -41,7 +41,6 @@ func TestARunGoesOnWithoutAnAgentAndIsTold(t *testing.T) {
 
 func TestOnlyTheAgentsUserIsServed(t *testing.T) {
 	p := begin(t, "--agent-uid", "12345").dial()
-	p.send(message{"op": "hello", "version": protocolVersion})
 	if !p.closed() {
 		t.Error("a stranger was served")
 	}
