@@ -1,0 +1,218 @@
+"""One node between its API server and a cache that is late; sessions that come and go; names that are taken."""
+
+import asyncio
+
+import pytest
+from tests.controllers.node_stage import NODE, NS, Stage, play
+
+from batchpools.api import names
+from batchpools.kube.errors import ForbiddenError
+from batchpools.kube.resources import PODS, POOL_NODES, POOLS
+from batchpools.testing import builders
+
+FIRST = f"{NODE}-1"
+
+
+async def standing(stage: Stage) -> str:
+    """A node whose first pod runs and whose agent is connected; the uid of the pod."""
+    pod = stage.pod(1)
+    stage.seed(stage.node(pod_generation=1, pod_name=FIRST), pod)
+    stage.connect(pod.metadata.uid)
+    stage.show()
+    await stage.look()
+    stage.show()
+    assert (stage.status()["state"], stage.status()["podUID"]) == ("Idle", pod.metadata.uid)
+    return pod.metadata.uid
+
+
+async def ask_to_leave(stage: Stage) -> None:
+    """`kubectl delete bnode`."""
+    held = stage.kube.object(POOL_NODES, NS, NODE)
+    assert held is not None
+    await stage.kube.delete(POOL_NODES, NS, NODE, uid=held["metadata"]["uid"])
+
+
+def test_a_deleted_node_is_drained_then_loses_its_pod_then_goes() -> None:
+    async def story(stage: Stage) -> None:
+        uid = await standing(stage)
+        await ask_to_leave(stage)
+        stage.show()
+        await stage.look()
+        assert (stage.ledger.drained, stage.pods()) == ({uid}, {FIRST: False}), "first its runs end"
+        assert stage.status()["state"] == "LeavingPool"
+        await stage.look()
+        assert stage.pods() == {FIRST: True}
+        stage.show()
+        await stage.look(3)
+        assert stage.kube.object(POOL_NODES, NS, NODE) is not None, "nobody has said that the pod is dead"
+        stage.end(FIRST)
+        stage.show()
+        await stage.look(2)
+        assert stage.pods() == {}
+        stage.show()
+        await stage.look()
+        assert stage.kube.object(POOL_NODES, NS, NODE) is None
+
+    play(story)
+
+
+def test_a_node_does_not_go_while_the_cache_has_not_seen_its_pod() -> None:
+    async def story(stage: Stage) -> None:
+        stage.seed(stage.node(pod_generation=1, pod_name=FIRST))
+        await ask_to_leave(stage)
+        stage.show()
+        stage.seed(stage.pod(1))  # its create was under way when the node was deleted
+        await stage.look(2)
+        assert stage.kube.object(POOL_NODES, NS, NODE) is not None
+        assert stage.pods() == {FIRST: True}, "the pod is found, and goes first"
+
+    play(story)
+
+
+def test_a_cache_that_shows_a_former_state_of_the_node_costs_its_living_pod_nothing() -> None:
+    async def story(stage: Stage) -> None:
+        stage.seed(stage.node(pod_generation=1, pod_name=FIRST, pod_uid="uid-of-the-first"))
+        stage.show()
+        third = stage.pod(3)
+        now = stage.node(pod_generation=3, pod_name=f"{NODE}-3", pod_uid=third.metadata.uid)
+        stage.seed(now, third)
+        stage.connect(third.metadata.uid)
+        stage.cache.pods.put(third)  # pods are seen, the node is not: each kind has a watch of its own
+        stage.cache.pools.put(builders.pool("demo", target_dedicated_nodes=1))
+        await stage.look(3)
+        assert stage.pods() == {f"{NODE}-3": False}
+        assert stage.status()["podGeneration"] == 3
+
+    play(story)
+
+
+def test_its_own_write_is_not_undone_by_a_cache_that_has_not_seen_it() -> None:
+    async def story(stage: Stage) -> None:
+        uid = await standing(stage)
+        stage.end(FIRST, phase="Failed")
+        stage.show()
+        await stage.look()  # delete and release
+        stage.show()
+        await stage.look()  # the object goes
+        assert stage.ledger.released == [uid]
+        former = stage.cache.pods.get(NS, FIRST)
+        stage.show()
+        await stage.look()
+        assert stage.status()["podGeneration"] == 2
+        assert former is not None
+        stage.cache.pods.put(former)  # both watches are late from here on
+        await stage.look(4)
+        assert (stage.status()["podGeneration"], stage.status()["podName"]) == (2, f"{NODE}-2")
+        stage.show()
+        await stage.look()
+        assert stage.pods() == {f"{NODE}-2": False}
+
+    play(story)
+
+
+def test_a_lost_answer_of_the_create_is_made_good_with_the_same_pod() -> None:
+    async def story(stage: Stage) -> None:
+        stage.seed(stage.node(pod_generation=1, pod_name=FIRST))
+        stage.show()
+        stage.kube.faults.lose_answer("create", kind="Pod")
+        with pytest.raises(Exception, match="the answer was lost"):
+            await stage.look()
+        await stage.look()
+        held = stage.kube.object(PODS, NS, FIRST)
+        assert held is not None
+        assert stage.status()["podUID"] == held["metadata"]["uid"]
+        assert stage.kube.count("create", "Pod") == 1
+
+    play(story)
+
+
+def test_a_pod_of_somebody_else_is_a_conflict_by_name_and_left_alone() -> None:
+    async def story(stage: Stage) -> None:
+        stage.kube.seed({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": FIRST, "namespace": NS}, "spec": {}})
+        stage.seed(stage.node(pod_generation=1, pod_name=FIRST))
+        stage.show()
+        await stage.look(2)
+        assert [error["code"] for error in stage.status()["errors"]] == ["NameConflict"]
+        assert stage.status().get("podUID", "") == ""
+        assert stage.pods() == {FIRST: False}
+
+    play(story)
+
+
+def test_an_agent_that_is_gone_for_some_seconds_is_not_written_down_and_one_that_stays_away_is() -> None:
+    async def story(stage: Stage) -> None:
+        uid = await standing(stage)
+        before = stage.kube.count("patch")
+        session = stage.hub.connected.pop(uid)
+        assert await stage.look() == 10.0
+        await asyncio.sleep(5)
+        stage.hub.connected[uid] = session
+        await stage.look()
+        assert stage.kube.count("patch") == before
+        del stage.hub.connected[uid]
+        await stage.look()
+        await asyncio.sleep(10)
+        await stage.look()
+        assert (stage.status()["state"], stage.status()["errors"][0]["code"]) == ("Unknown", "AgentSilent")
+        assert stage.pods() == {FIRST: False}, "its tasks may well go on"
+
+    play(story)
+
+
+def test_a_pod_that_the_kubelet_rejects_is_replaced() -> None:
+    async def story(stage: Stage) -> None:
+        stage.seed(stage.node(pod_generation=1, pod_name=FIRST), stage.pod(1))
+        stage.kube.set_status(PODS, NS, FIRST, phase="Failed", reason="OutOfcpu", containerStatuses=[])
+        stage.show()
+        for _ in range(6):
+            await stage.look()
+            stage.show()
+        assert stage.pods() == {f"{NODE}-2": False}
+
+    play(story)
+
+
+def test_in_a_namespace_that_is_being_deleted_a_node_goes_without_another_pod() -> None:
+    async def story(stage: Stage) -> None:
+        stage.kube.close_namespace(NS)
+        stage.seed(stage.node(pod_generation=1, pod_name=FIRST))
+        stage.show()
+        await stage.look(2)
+        assert "being" in stage.status()["errors"][0]["message"]
+        await ask_to_leave(stage)
+        stage.show()
+        await stage.look()
+        assert stage.kube.object(POOL_NODES, NS, NODE) is None
+
+    play(story)
+
+
+def test_a_pool_that_changes_wakes_its_nodes_and_one_whose_status_changes_does_not() -> None:
+    async def story(stage: Stage) -> None:
+        await standing(stage)
+        woken: list[str] = []
+        stage.controller.wire(lambda key: woken.append(key.name))
+        stage.kube.set_status(POOLS, NS, "demo", currentDedicatedNodes=1)
+        stage.show()
+        assert woken == []
+        await stage.kube.patch(POOLS, NS, "demo", [{"op": "add", "path": "/spec/image", "value": "other"}])
+        stage.show()
+        assert woken == [NODE]
+
+    play(story)
+
+
+def test_a_refusal_is_forgotten_once_the_pod_is_made() -> None:
+    async def story(stage: Stage) -> None:
+        stage.kube.faults.fail("create", ForbiddenError("exceeded quota: tight", 403), kind="Pod")
+        stage.seed(stage.node(pod_generation=1, pod_name=FIRST))
+        stage.show()
+        await stage.look(2)
+        assert stage.pods() == {FIRST: False}
+        await stage.look()
+        assert stage.status().get("errors", []) == []
+        held = stage.kube.object(PODS, NS, FIRST)
+        assert held is not None
+        assert held["metadata"]["finalizers"] == [names.FINALIZER_POD]
+
+    play(story)
