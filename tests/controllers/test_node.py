@@ -101,6 +101,7 @@ def test_its_own_write_is_not_undone_by_a_cache_that_has_not_seen_it() -> None:
         assert stage.status()["podGeneration"] == 2
         assert former is not None
         stage.cache.pods.put(former)  # both watches are late from here on
+        stage.ledger.busy = {uid}  # something to write, made from what the cache shows
         await stage.look(4)
         assert (stage.status()["podGeneration"], stage.status()["podName"]) == (2, f"{NODE}-2")
         stage.show()
