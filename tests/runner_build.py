@@ -16,5 +16,9 @@ def runner_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if go is None:
         pytest.skip("no Go toolchain in PATH: the real runner cannot be built")
     binary = tmp_path_factory.mktemp("runner") / "runner"
-    subprocess.run([go, "build", "-o", str(binary), "."], cwd=SOURCES, check=True, capture_output=True, timeout=300)
+    built = subprocess.run(
+        [go, "build", "-o", str(binary), "."], cwd=SOURCES, check=False, capture_output=True, text=True, timeout=300
+    )
+    if built.returncode != 0:
+        pytest.fail(f"the runner does not build:\n{built.stderr}")
     return binary

@@ -1,7 +1,6 @@
 """Entry of the agent: reads its configuration, runs the node, ends gracefully on SIGTERM."""
 
 import asyncio
-import logging
 import os
 import signal
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ import uvloop
 from batchpools.agent.node import Node
 from batchpools.agent.places import Places
 from batchpools.core.node_config import NODE_CONFIG_ENV, NodeConfig
+from batchpools.telemetry import logs
 from batchpools.telemetry.clock import SystemClock
 
 _STOP_RESERVE = 10.0  # seconds beside the drain timeout for results to be acknowledged
@@ -19,9 +19,7 @@ _STOP_RESERVE = 10.0  # seconds beside the drain timeout for results to be ackno
 
 def main(_: Sequence[str] = ()) -> int:
     """Run the agent of the node that the environment describes."""
-    logging.basicConfig(
-        level=logging.INFO, format='{"time":"%(asctime)s","level":"%(levelname)s","message":"%(message)s"}'
-    )
+    logs.configure("INFO")
     config = msgspec.json.decode(os.environ[NODE_CONFIG_ENV], type=NodeConfig)
     uvloop.run(run_agent(config))
     return 0

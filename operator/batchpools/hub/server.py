@@ -14,6 +14,7 @@ from batchpools.api import names
 from batchpools.hub.authentication import BoundPod
 from batchpools.hub.port import HubListener, NodeIdentity, SessionInfo
 from batchpools.hub.session import Session
+from batchpools.hub.socket_log import SocketLog
 from batchpools.hub.strangers import Strangers
 from batchpools.kube.errors import KubeError
 from batchpools.link import messages as link
@@ -73,6 +74,7 @@ class Hub:
             auto_ping_idle_timeout=5,
             auto_ping_reply_timeout=5,
             websocket_handshake_timeout=_HANDSHAKE_TIME,
+            logger_name=SocketLog(),
             ssl_handshake_timeout=_HANDSHAKE_TIME,
         )
         return int(self._server.sockets[0].getsockname()[1])

@@ -119,10 +119,10 @@ class Session(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The connection is gone."""
-        self.closed = True
         sent = transport.close_handshake.sent if transport.close_handshake is not None else None
-        if sent is not None and sent.code in _NO_FRAMES:
+        if sent is not None and sent.code in _NO_FRAMES and not self.is_over:
             self._owner.refused(self, Refusal.BAD_FRAME, sent.reason)
+        self.closed = True
         self._cancel_deadline()
         if self._admission is not None:
             self._admission.cancel()
