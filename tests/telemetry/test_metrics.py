@@ -1,14 +1,22 @@
-"""Metrics: one table, no names as labels, and what is scraped can be parsed."""
+"""Metrics: one table with all that was promised, each with a source, no names as labels, and a scrape that can be parsed."""
+
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer, unused_port
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from batchpools.telemetry.metrics import TABLE, OperatorMetrics
-from batchpools.telemetry.server import serve
+from batchpools.census import Census
+from batchpools.core.views import PoolNodeStatus, TaskCounts
+from batchpools.kube.cache import Cache
+from batchpools.telemetry.metrics import ASKED, DISPATCH_LATENCY, TABLE, OperatorMetrics
+from batchpools.testing import builders
 
-WANTED = {
+PROMISED = {
     "batchpools_tasks",
+    "batchpools_dispatch_latency_seconds",
     "batchpools_nodes",
     "batchpools_pool_slots",
     "batchpools_api_requests",
@@ -16,34 +24,95 @@ WANTED = {
     "batchpools_leader",
     "batchpools_watch_age_seconds",
     "batchpools_link_sessions",
+    "batchpools_link_refusals",
 }
 
 
-def test_the_table_has_all_that_was_promised_and_no_name_is_a_label() -> None:
-    assert set(TABLE) >= WANTED
-    labels = {label for row in TABLE.values() for label in row.labels}
-    assert not labels & {"task", "job", "node", "name", "pod"}
+class Ledger:
+    """Counts that no object shows."""
+
+    def job_counts(self, namespace: str, job: str) -> TaskCounts:
+        return TaskCounts(active=1, running=2, completed=7, succeeded=4, failed=3)
+
+    def pool_slots(self, namespace: str, pool: str) -> tuple[int, int]:
+        return (8, 2)
 
 
-def test_a_source_that_is_not_in_the_table_is_refused() -> None:
-    with pytest.raises(ValueError, match="not in the table"):
-        OperatorMetrics({"made_up": dict})
+def census() -> Census:
+    """Of one pool with two jobs, a task and two nodes, each with a name that is easily found."""
+    cache = Cache()
+    cache.pools.put(builders.pool("demo"))
+    for name in ("secret-job-1", "secret-job-2"):
+        cache.jobs.put(builders.job(name, pool_name="demo"))
+    cache.tasks.put(builders.task("secret-task", job_name="secret-job-1"))
+    for name in ("secret-node-1", "secret-node-2"):
+        cache.nodes.put(builders.node(name, status=PoolNodeStatus(state="Idle", pod_name="secret-pod")))
+    ledger: Any = Ledger()
+    hub: Any = SimpleNamespace(sessions=lambda: [None] * 2, refusals=Counter(BadToken=5))
+    client: Any = SimpleNamespace(requests=Counter({("patch", "tasks", "200"): 9}), in_flight=1)
+    queue: Any = SimpleNamespace(depth=3, last_latency=0.25)
+    informers: Any = [SimpleNamespace(resource=SimpleNamespace(kind="Task"), age=12.0, relists=1)]
+    made = Census(cache, ledger, hub, client, queue, informers)
+    made.elector = SimpleNamespace(epoch=6)  # type: ignore[assignment] # all that is asked of it
+    return made
 
 
-async def test_metrics_health_and_readiness_are_served() -> None:
-    metrics = OperatorMetrics({"batchpools_tasks": lambda: {("ns", "demo", "active"): 3.0}})
+def scrape(metrics: OperatorMetrics) -> dict[str, dict[tuple[str, ...], float]]:
+    """Values by metric and label values, in the table's order of labels."""
+    families = text_string_to_metric_families(generate_latest(metrics.registry).decode())
+    return {
+        family.name: {
+            tuple(sample.labels[label] for label in TABLE[family.name].labels): sample.value
+            for sample in family.samples
+            if not sample.name.endswith(("_created", "_bucket", "_sum"))
+        }
+        for family in families
+        if not family.name.endswith("_created")  # the client library's own
+    }
+
+
+def test_the_table_has_all_that_was_promised() -> None:
+    assert set(TABLE) >= PROMISED
+
+
+def test_every_metric_of_the_table_has_a_source() -> None:
+    assert set(census().sources()) == ASKED == set(TABLE) - {DISPATCH_LATENCY}
+
+
+def test_a_scrape_shows_every_metric_with_its_numbers() -> None:
+    metrics = OperatorMetrics(census().sources())
     metrics.dispatch_latency.observe(0.004)
-    port = unused_port()
-    runner = await serve(metrics.registry, lambda: (True, "alive"), lambda: (False, "pods are stale"), port)
-    try:
-        async with TestClient(TestServer(runner.app, skip_url_asserts=True)) as client:
-            text = await (await client.get("/metrics")).text()
-            families = {family.name: family for family in text_string_to_metric_families(text)}
-            (sample,) = families["batchpools_tasks"].samples
-            assert (sample.labels, sample.value) == ({"namespace": "ns", "pool": "demo", "state": "active"}, 3.0)
-            assert "batchpools_dispatch_latency_seconds" in families
-            assert (await client.get("/healthz")).status == 200
-            unready = await client.get("/readyz")
-            assert (unready.status, await unready.text()) == (503, "pods are stale\n")
-    finally:
-        await runner.cleanup()
+    found = scrape(metrics)
+    assert set(found) == set(TABLE)
+    assert found["batchpools_tasks"] == {
+        ("default", "demo", "active"): 2,
+        ("default", "demo", "running"): 4,
+        ("default", "demo", "succeeded"): 8,
+        ("default", "demo", "failed"): 6,
+    }
+    assert found["batchpools_nodes"] == {("default", "demo", "Idle"): 2}
+    assert found["batchpools_pool_slots"] == {("default", "demo", "total"): 8, ("default", "demo", "used"): 2}
+    assert found["batchpools_api_requests"] == {("patch", "tasks", "200"): 9}
+    assert found["batchpools_link_refusals"] == {("BadToken",): 5}
+    assert (found["batchpools_leader"], found["batchpools_epoch"]) == ({(): 1}, {(): 6})
+    assert found["batchpools_watch_age_seconds"] == {("Task",): 12}
+    assert found[DISPATCH_LATENCY] == {(): 1}
+
+
+def test_no_name_of_a_task_job_or_node_is_a_label() -> None:
+    labels = {label for row in TABLE.values() for label in row.labels}
+    assert not labels & {"task", "job", "node", "name", "pod", "uid"}
+    assert b"secret" not in generate_latest(OperatorMetrics(census().sources()).registry)
+
+
+def test_a_standby_leads_nothing() -> None:
+    standby = census()
+    standby.elector = None
+    found = scrape(OperatorMetrics(standby.sources()))
+    assert (found["batchpools_leader"], found["batchpools_epoch"]) == ({(): 0}, {(): 0})
+
+
+@pytest.mark.parametrize("name", ["made_up", DISPATCH_LATENCY])
+def test_a_source_that_nothing_asks_for_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="not in the table"):
+        OperatorMetrics({name: dict})

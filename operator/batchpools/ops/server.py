@@ -22,6 +22,7 @@ from batchpools.ops.from_cache import explain_from_cache
 from batchpools.ops.front_proxy import FrontProxy, common_names, load_front_proxy
 from batchpools.ops.task_logs import LogError, TaskLogs, Wanted
 from batchpools.telemetry.clock import Clock, SystemClock
+from batchpools.telemetry.logs import bound
 from batchpools.telemetry.seldom import Seldom
 
 _log = logging.getLogger(__name__)
@@ -119,7 +120,8 @@ class OpsServer:
         except LogError as error:
             if not response.prepared:
                 return answers.refusal(error.status, error.reason, str(error))
-            _log.info("the log of %s/%s was cut: %s", query.wanted.namespace, query.wanted.name, error)
+            task = bound(_log, kind="Task", namespace=query.wanted.namespace, name=query.wanted.name)
+            task.info("a log was cut: %s", error)
             _cut(request)
             return response
         except ConnectionResetError:

@@ -15,7 +15,7 @@ Samples = Mapping[Labels, float]
 class Row:
     """One metric: what kind, what for, by which labels."""
 
-    kind: str  # gauge or counter
+    kind: str  # gauge, counter, or histogram, which is observed and not asked for
     help: str
     labels: Labels = ()
 
@@ -24,6 +24,9 @@ TABLE: Mapping[str, Row] = {
     "batchpools_tasks": Row("gauge", "Tasks by namespace, pool and state.", ("namespace", "pool", "state")),
     "batchpools_nodes": Row("gauge", "Nodes by namespace, pool and state.", ("namespace", "pool", "state")),
     "batchpools_pool_slots": Row("gauge", "Slots of ready nodes.", ("namespace", "pool", "use")),
+    "batchpools_dispatch_latency_seconds": Row(
+        "histogram", "From a task's arrival in the leader's queue to its dispatch."
+    ),
     "batchpools_leader": Row("gauge", "1 on the replica that leads."),
     "batchpools_epoch": Row("gauge", "The epoch it leads with; 0 on a standby."),
     "batchpools_queue_depth": Row("gauge", "Keys that wait to be reconciled."),
@@ -36,8 +39,9 @@ TABLE: Mapping[str, Row] = {
     "batchpools_api_requests_in_flight": Row("gauge", "Requests to the API server that wait for an answer."),
 }
 
+ASKED = frozenset(name for name, row in TABLE.items() if row.kind != "histogram")  # what needs a source
+
 DISPATCH_LATENCY = "batchpools_dispatch_latency_seconds"
-DISPATCH_HELP = "From a task's arrival in the leader's queue to its dispatch."
 DISPATCH_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 
@@ -45,14 +49,14 @@ class OperatorMetrics(Collector):
     """A registry with all of it. `sources` give the samples of a metric of the table when asked."""
 
     def __init__(self, sources: Mapping[str, Callable[[], Samples]]) -> None:
-        unknown = set(sources) - set(TABLE)
+        unknown = set(sources) - ASKED
         if unknown:
             raise ValueError(f"not in the table of metrics: {sorted(unknown)}")
         self._sources = sources
         self.registry = CollectorRegistry()
         self.registry.register(self)
         self.dispatch_latency = Histogram(
-            DISPATCH_LATENCY, DISPATCH_HELP, buckets=DISPATCH_BUCKETS, registry=self.registry
+            DISPATCH_LATENCY, TABLE[DISPATCH_LATENCY].help, buckets=DISPATCH_BUCKETS, registry=self.registry
         )
 
     def collect(self) -> Iterator[Metric]:
