@@ -2,134 +2,35 @@ package main
 
 import (
 	"errors"
+	"io"
 	"io/fs"
-	"os"
-	"path"
+	"slices"
 	"strings"
 	"syscall"
 )
 
-// All file access goes through an os.Root on the node's directory: no symlink that a task plants leads out of it.
-
-var layout = []string{"applications", "fsmounts", "shared", "startup", "volatile", "workitems"}
-
-func openRoot(folder string) (*os.Root, error) {
-	root, err := os.OpenRoot(folder)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range layout {
-		if err := root.Mkdir(name, 0o770); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, err
-		}
-	}
-	return root, nil
-}
-
-type outputs struct{ null, stdout, stderr *os.File }
-
-func (o *outputs) close() {
-	for _, file := range []*os.File{o.null, o.stdout, o.stderr} {
-		if file != nil {
-			file.Close()
-		}
-	}
-}
-
-// prepare makes a task's directory with wd and tmp, and its two empty output files. The string is the failure's code.
-func (s *server) prepare(dir string, fresh bool) (*outputs, string, error) {
-	if !relative(dir) {
-		return nil, "ResourceDirectoryCreateFailed", errors.New("the directory must be relative and clean: " + dir)
-	}
-	files, err := s.makeTree(dir, fresh)
-	if errors.Is(err, syscall.ENOSPC) {
-		return nil, "DiskFull", err
-	}
-	return files, "ResourceDirectoryCreateFailed", err
-}
-
-func (s *server) makeTree(dir string, fresh bool) (*outputs, error) {
-	for _, name := range []string{dir, dir + "/wd", dir + "/tmp"} {
-		if fresh && name != dir {
-			if err := s.root.RemoveAll(name); err != nil {
-				return nil, err
-			}
-		}
-		if err := s.makeDirectory(name); err != nil {
-			return nil, err
-		}
-	}
-	files := &outputs{}
-	var err error
-	if files.null, err = os.Open(os.DevNull); err != nil {
-		return nil, err
-	}
-	if files.stdout, err = s.emptyFile(dir + "/stdout.txt"); err == nil {
-		files.stderr, err = s.emptyFile(dir + "/stderr.txt")
-	}
-	if err != nil {
-		files.close()
-		return nil, err
-	}
-	return files, nil
-}
-
-// makeDirectory makes a directory; what stands there instead of one (a planted link) goes.
-func (s *server) makeDirectory(name string) error {
-	if info, err := s.root.Lstat(name); err == nil && !info.IsDir() {
-		if err := s.root.Remove(name); err != nil {
-			return err
-		}
-	}
-	return s.root.MkdirAll(name, 0o770)
-}
-
-// emptyFile opens a regular file for writing, empty; what stands there instead of one goes.
-func (s *server) emptyFile(name string) (*os.File, error) {
-	if info, err := s.root.Lstat(name); err == nil && !info.Mode().IsRegular() {
-		if err := s.root.RemoveAll(name); err != nil {
-			return nil, err
-		}
-	}
-	return s.root.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0o660)
-}
-
-func (s *server) outputSize(dir string) int64 {
-	var size int64
-	for _, name := range []string{"/stdout.txt", "/stderr.txt"} {
-		if info, err := s.root.Lstat(dir + name); err == nil {
-			size += info.Size()
-		}
-	}
-	return size
-}
+const nonBlocking = syscall.O_NONBLOCK
 
 // read answers with a piece of a regular file.
 func (s *server) read(message request) any {
 	if !relative(message.Path) {
 		return refusal(message, "Escapes", "the path must be relative and clean")
 	}
-	info, err := s.root.Lstat(message.Path)
+	parent, name, err := parentOf(s.root, message.Path)
 	if err != nil {
 		return failure(message, err)
 	}
-	if !info.Mode().IsRegular() {
-		return refusal(message, "NotRegular", "not a regular file")
-	}
-	file, err := s.root.OpenFile(message.Path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	defer parent.Close()
+	file, info, err := openRegular(parent, name)
 	if err != nil {
 		return failure(message, err)
 	}
 	defer file.Close()
-	if info, err = file.Stat(); err != nil || !info.Mode().IsRegular() {
-		return refusal(message, "NotRegular", "not a regular file")
-	}
 	offset := message.Offset
 	if offset < 0 {
 		offset = max(0, info.Size()+offset)
 	}
-	limit := min(max(message.Limit, 0), maxRead)
-	piece := make([]byte, limit)
+	piece := make([]byte, min(max(message.Limit, 0), maxRead))
 	count, err := file.ReadAt(piece, offset)
 	if count == 0 && err != nil && offset < info.Size() {
 		return failure(message, err)
@@ -137,55 +38,127 @@ func (s *server) read(message request) any {
 	return data{Op: "data", Req: message.Req, Data: piece[:count], Offset: offset, Size: info.Size()}
 }
 
-// list answers with the entries of a directory.
+// list answers with the entries of a directory, by name, as many as a frame holds.
 func (s *server) list(message request) any {
 	if !relative(message.Path) {
 		return refusal(message, "Escapes", "the path must be relative and clean")
 	}
-	folder, err := s.root.Open(message.Path)
+	folder, err := descend(s.root, message.Path, openReal)
 	if err != nil {
 		return failure(message, err)
 	}
 	defer folder.Close()
-	found, err := folder.ReadDir(4096)
-	if err != nil && len(found) == 0 && !errors.Is(err, fs.ErrClosed) {
-		found = nil
+	opened, err := folder.Open(".")
+	if err != nil {
+		return failure(message, err)
 	}
-	answer := entries{Op: "entries", Req: message.Req, Entries: []entry{}}
-	for _, one := range found {
-		if info, err := one.Info(); err == nil {
-			item := entry{Name: one.Name(), Dir: one.IsDir(), Size: info.Size(), ModifiedAt: seconds(info.ModTime())}
-			answer.Entries = append(answer.Entries, item)
+	defer opened.Close()
+	names, err := opened.Readdirnames(maxEntries)
+	if err != nil && len(names) == 0 && err != io.EOF {
+		return failure(message, err)
+	}
+	slices.Sort(names)
+	answer := entries{Op: "entries", Req: message.Req, Entries: []entry{}, More: len(names) == maxEntries}
+	left := maxFrame - 1<<10
+	for _, name := range names {
+		info, err := folder.Lstat(name)
+		if err != nil {
+			continue // gone since
 		}
+		if left -= encodedSize(name) + entrySize; left < 0 {
+			answer.More = true
+			break
+		}
+		answer.Entries = append(answer.Entries, entry{
+			Name: name, Dir: info.IsDir(), Size: info.Size(), ModifiedAt: seconds(info.ModTime()),
+		})
 	}
 	return answer
 }
 
-// remove removes a tree below workitems.
-func (s *server) remove(message request) any {
+// remove removes a tree below workitems. It is moved away at once, so that the same path can be used again by whatever
+// is asked next, and removed behind the scenes.
+func (s *server) remove(agent *connection, message request) {
 	if !relative(message.Path) || !strings.HasPrefix(message.Path, "workitems/") {
-		return refusal(message, "Escapes", "only what lies below workitems is removed")
+		agent.send(refusal(message, "Escapes", "only what lies below workitems is removed"))
+		return
 	}
-	if err := s.root.RemoveAll(message.Path); err != nil {
-		return failure(message, err)
+	name, err := s.discard(message.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		agent.send(note{Op: "done", Req: message.Req})
+	case err != nil:
+		agent.send(failure(message, err))
+	default:
+		go func() {
+			if err := removeTree(s.root, name); err != nil {
+				agent.send(failure(message, err))
+				return
+			}
+			agent.send(note{Op: "done", Req: message.Req})
+		}()
 	}
-	return note{Op: "done", Req: message.Req}
 }
 
-func relative(name string) bool {
-	return name != "" && name != "." && fs.ValidPath(name) && path.Clean(name) == name
+// discard moves a tree into the trash and returns its path there.
+func (s *server) discard(name string) (string, error) {
+	parent, last, err := parentOf(s.root, name)
+	if err != nil {
+		return "", err
+	}
+	defer parent.Close()
+	info, err := parent.Lstat(last)
+	if err != nil {
+		return "", err
+	}
+	if err := permit(parent, last, info, 0o700); err != nil { // moving a directory needs the right to write to it
+		return "", err
+	}
+	bin, err := makeReal(s.root, trash)
+	if err != nil {
+		return "", err
+	}
+	defer bin.Close()
+	into := trash + "/" + trashPrefix + randomHex()
+	return into, s.root.Rename(name, into)
+}
+
+// emptyTrash removes what an earlier process of this node did not come to.
+func (s *server) emptyTrash() {
+	bin, err := openReal(s.root, trash)
+	if err != nil {
+		return
+	}
+	defer bin.Close()
+	folder, err := bin.Open(".")
+	if err != nil {
+		return
+	}
+	defer folder.Close()
+	names, _ := folder.Readdirnames(-1)
+	for _, name := range names {
+		if strings.HasPrefix(name, trashPrefix) {
+			if err := removeTree(bin, name); err != nil {
+				log("cannot empty the trash", "error", err.Error())
+			}
+		}
+	}
 }
 
 func refusal(message request, code, text string) note {
-	return note{Op: "error", Req: message.Req, Code: code, Message: text}
+	return note{Op: "error", Req: message.Req, Code: code, Message: shorten(text)}
 }
 
+// failure says in a word why a file could not be had.
 func failure(message request, err error) note {
 	code := "Failed"
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		code = "NotFound"
-	} else if strings.Contains(err.Error(), "escapes") {
+	case errors.Is(err, errNotRegular):
+		code = "NotRegular"
+	case errors.Is(err, errLink), strings.Contains(err.Error(), "escapes"):
 		code = "Escapes"
 	}
-	return note{Op: "error", Req: message.Req, Code: code, Message: err.Error()}
+	return refusal(message, code, err.Error())
 }

@@ -28,7 +28,7 @@ func serveHere(t *testing.T, s *server) *peer {
 }
 
 func TestALongMemoryIsToldInPartsBeforeHello(t *testing.T) {
-	s, err := newServer(t.TempDir(), "serve", -1, time.Second)
+	s, err := newServer(options{root: t.TempDir(), mode: modeServe, agentUID: -1, stopTimeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestALongMemoryIsToldInPartsBeforeHello(t *testing.T) {
 }
 
 func TestARunThatIsBeingLaunchedStandsInHello(t *testing.T) {
-	s, err := newServer(t.TempDir(), "serve", -1, time.Second)
+	s, err := newServer(options{root: t.TempDir(), mode: modeServe, agentUID: -1, stopTimeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

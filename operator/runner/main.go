@@ -10,6 +10,9 @@ import (
 	"os"
 )
 
+// build names this program's version; set with -ldflags "-X main.build=...".
+var build = "devel"
+
 func main() {
 	if len(os.Args) < 2 {
 		fail("usage: runner install DIR | serve [flags] | version")
@@ -25,7 +28,7 @@ func main() {
 	case "serve":
 		os.Exit(serve(os.Args[2:]))
 	case "version":
-		fmt.Printf("batchpools runner, protocol %d\n", protocolVersion)
+		fmt.Printf("batchpools runner %s, protocol %d\n", build, protocolVersion)
 	default:
 		fail("unknown command " + os.Args[1])
 	}

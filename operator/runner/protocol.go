@@ -14,8 +14,15 @@ const (
 	protocolVersion = 1
 	maxFrame        = 1 << 20
 	maxRead         = 64 << 10
-	finishedAtOnce  = 100  // results in one message
-	ackedAtOnce     = 5000 // ids in one message
+
+	// Chosen so that the largest hello, with 256 runs, fits in a frame.
+	maxID          = 128 // bytes in a frame
+	maxLabel       = 260
+	maxToldEnv     = 256 << 10
+	finishedAtOnce = 50   // results in one message
+	ackedAtOnce    = 2000 // ids in one message
+	maxEntries     = 4096 // of a directory
+	entrySize      = 120  // of an entry in a frame, beside its name
 )
 
 // request is any message of the agent; op says which fields count.
@@ -49,7 +56,7 @@ type helloReply struct {
 	Version  int        `json:"version"`
 	BootID   string     `json:"bootId"` // new for each runner process
 	Mode     string     `json:"mode"`
-	Env      []string   `json:"env"` // the container's own, without BATCHPOOLS_*
+	Env      []string   `json:"env"` // the container's own, without BATCHPOOLS_*; at most maxToldEnv bytes
 	Running  []started  `json:"running"`
 	Finished []finished `json:"finished"`
 	Acked    []string   `json:"acked"` // acknowledged in the last 10 minutes
@@ -93,11 +100,13 @@ type finished struct {
 	UserCPU   float64 `json:"userCpu"`
 	KernelCPU float64 `json:"kernelCpu"`
 	MaxRSS    int64   `json:"maxRss"` // bytes
-	Code      string  `json:"code"`
+	Code      string  `json:"code"`   // CommandProgramNotFound, CommandLaunchFailed, ResourceDirectoryCreateFailed, DiskFull, TaskEnded
 	Message   string  `json:"message"`
 }
 
 // note is any small answer: refused, unknown, done, error, bye, stopping.
+//
+// Codes of error: NotFound, NotRegular, Escapes, Failed (of files); Refused (exit), BadRequest, Unknown (op).
 type note struct {
 	Op      string `json:"op"`
 	ID      string `json:"id,omitempty"`
@@ -125,4 +134,5 @@ type entries struct {
 	Op      string  `json:"op"`
 	Req     int64   `json:"req"`
 	Entries []entry `json:"entries"`
+	More    bool    `json:"more"` // there are entries that are not told
 }

@@ -151,12 +151,11 @@ func waitFor(t *testing.T, what string, question func() bool) {
 }
 
 func BenchmarkTrue(b *testing.B) {
-	server, err := newServer(b.TempDir(), "serve", -1, time.Second)
+	server, err := newServer(options{root: b.TempDir(), mode: modeServe, agentUID: -1, stopTimeout: time.Second})
 	if err != nil {
 		b.Fatal(err)
 	}
 	for n := range b.N {
-		r := &run{request: request{ID: strconv.Itoa(n), Dir: "workitems/j/t", Argv: []string{"/bin/true"}}, cookie: randomHex(), ended: make(chan struct{})}
-		server.execute(r)
+		server.execute(newRun(request{ID: strconv.Itoa(n), Dir: "workitems/j/t", Argv: []string{"/bin/true"}}))
 	}
 }

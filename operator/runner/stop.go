@@ -3,6 +3,8 @@ package main
 import "time"
 
 // stop is what SIGTERM means: start nothing more, end every run, wait until the agent has the results, leave.
+//
+// No run gets more than half of the time, whatever its own grace: the rest is for telling what became of it.
 func (s *server) stop() {
 	s.mu.Lock()
 	s.stopping = true
@@ -12,18 +14,46 @@ func (s *server) stop() {
 		live = append(live, r)
 	}
 	s.mu.Unlock()
+	longest := s.stopTimeout.Seconds() / 2
 	for _, r := range live {
-		s.end(r, ending{causeStopping, "", "the node's pod was told to stop"}, r.request.KillGrace)
+		r.end(ending{causeStopping, "", "the node's pod was told to stop", min(r.request.KillGrace, longest)})
 	}
 	timer := time.AfterFunc(s.stopTimeout, func() {
 		log("leaving with results that nobody acknowledged")
-		s.exit <- 0
+		s.quit(0)
 	})
 	defer timer.Stop()
 	s.mu.Lock()
 	for len(s.runs) > 0 || len(s.finished) > 0 {
 		s.idle.Wait()
 	}
+	agent := s.agent
 	s.mu.Unlock()
-	s.exit <- 0
+	if agent != nil {
+		agent.close()
+	}
+	s.quit(0)
+}
+
+// leave ends this process as the agent asks; only a start task's runner may be told so, when nothing runs.
+func (s *server) leave(agent *connection, message request) {
+	s.mu.Lock()
+	refused := s.mode != modeStartTask || len(s.runs) > 0
+	s.stopping = s.stopping || !refused // nothing starts between here and the end
+	s.mu.Unlock()
+	if refused {
+		agent.send(note{Op: "error", Code: "Refused", Message: "this runner does not leave now"})
+		return
+	}
+	agent.send(note{Op: "bye"})
+	agent.close()
+	s.quit(message.Code)
+}
+
+// quit ends this process; the first to say so gives the exit code.
+func (s *server) quit(code int) {
+	select {
+	case s.exit <- code:
+	default:
+	}
 }

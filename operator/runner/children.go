@@ -1,0 +1,77 @@
+package main
+
+import (
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// children knows which of this process's children are runs; all others are orphans that came to us.
+type children struct {
+	mu   sync.Mutex
+	runs map[int]struct{}
+}
+
+// fork starts a run's main process. The lock keeps the reaper of orphans from a child that is not written down yet.
+func (c *children) fork(program string, argv []string, attributes *syscall.ProcAttr) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pid, err := syscall.ForkExec(program, argv, attributes)
+	if err == nil {
+		c.runs[pid] = struct{}{}
+	}
+	return pid, err
+}
+
+// reap takes the status of a run that has ended; from here on its process id may be another's.
+func (c *children) reap(pid int) (status syscall.WaitStatus, usage syscall.Rusage) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		if _, err := syscall.Wait4(pid, &status, 0, &usage); err != syscall.EINTR {
+			break
+		}
+	}
+	delete(c.runs, pid)
+	return status, usage
+}
+
+// peek waits for the end of a child without reaping it: its process and group id stay its own.
+func peek(pid int) {
+	const pPid, exited, noWait = 1, 0x4, 0x1000000
+	var info [128]byte
+	for {
+		_, _, e := syscall.Syscall6(syscall.SYS_WAITID, pPid, uintptr(pid), uintptr(unsafe.Pointer(&info[0])), exited|noWait, 0, 0)
+		if e != syscall.EINTR {
+			return
+		}
+	}
+}
+
+// reapOrphansForEver reaps orphans soon after they end.
+func (c *children) reapOrphansForEver() {
+	ends := make(chan os.Signal, 1)
+	signal.Notify(ends, syscall.SIGCHLD)
+	for range ends {
+		time.Sleep(200 * time.Millisecond) // one look for a burst of ends
+		c.reapOrphans()
+	}
+}
+
+// reapOrphans reaps the zombies of ours that are nobody's run.
+func (c *children) reapOrphans() {
+	self := os.Getpid()
+	for _, process := range processes() {
+		if process.state != 'Z' || process.parent != self {
+			continue
+		}
+		c.mu.Lock()
+		if _, ours := c.runs[process.pid]; !ours {
+			_, _ = syscall.Wait4(process.pid, nil, syscall.WNOHANG, nil)
+		}
+		c.mu.Unlock()
+	}
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// Each execution has a random cookie in its environment, which its descendants inherit.
+const cookieName = "BATCHPOOLS_COOKIE="
+
+// killMarked kills every process whose initial environment carries the cookie, until none is left: what called setsid
+// or forked twice. It does not give up: a run is not over while something of it lives. A process that cleaned its
+// environment is not found; it ends with the container.
+func killMarked(cookie string) {
+	mark := []byte(cookieName + cookie)
+	pause, began, told := 5*time.Millisecond, time.Now(), false
+	for {
+		found := false
+		for _, one := range processes() {
+			if marked(one.pid, mark) {
+				found = true
+				killIfMarked(one.pid, mark)
+			}
+		}
+		if !found {
+			return
+		}
+		if !told && time.Since(began) > 5*time.Second {
+			told = true
+			log("processes of a run do not die")
+		}
+		time.Sleep(pause)
+		pause = min(2*pause, 250*time.Millisecond)
+	}
+}
+
+// killIfMarked takes hold of the process before it looks again, so that a reused process id is never hit.
+func killIfMarked(pid int, mark []byte) {
+	held, err := os.FindProcess(pid) // a pidfd
+	if err != nil {
+		return
+	}
+	defer func() { _ = held.Release() }()
+	if marked(pid, mark) {
+		_ = held.Signal(syscall.SIGKILL)
+	}
+}
+
+func marked(pid int, mark []byte) bool {
+	environment, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	return err == nil && bytes.Contains(environment, mark)
+}
+
+func randomHex() string {
+	var bytes [16]byte
+	_, _ = rand.Read(bytes[:]) // never fails
+	return hex.EncodeToString(bytes[:])
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// harden keeps tasks of the same user from tracing this process, makes orphans ours to reap, and lets no task inherit a
+// descriptor that this process was started with. It comes before the socket: no moment is left for a tracer.
+func harden() error {
+	const setDumpable, setChildSubreaper = 4, 36
+	if err := prctl(setDumpable, 0); err != nil {
+		return err
+	}
+	if os.Getpid() != 1 {
+		if err := prctl(setChildSubreaper, 1); err != nil {
+			return err
+		}
+	}
+	return closeOnExec(3)
+}
+
+func prctl(option, value uintptr) error {
+	if _, _, e := syscall.RawSyscall(syscall.SYS_PRCTL, option, value, 0); e != 0 {
+		return os.NewSyscallError("prctl", e)
+	}
+	return nil
+}
+
+// closeOnExec marks every open descriptor from first on. Go opens its own that way already.
+func closeOnExec(first uintptr) error {
+	const closeRange, markOnly, last = 436, 4, 1<<32 - 1
+	_, _, e := syscall.RawSyscall(closeRange, first, last, markOnly)
+	if e == 0 {
+		return nil
+	}
+	if e != syscall.ENOSYS && e != syscall.EINVAL && e != syscall.EPERM { // Linux before 5.11, or an old seccomp profile
+		return os.NewSyscallError("close_range", e)
+	}
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return errors.Join(errors.New("cannot mark descriptors close-on-exec"), err)
+	}
+	for fd := first; fd < uintptr(min(limit.Cur, 4096)); fd++ {
+		syscall.CloseOnExec(int(fd)) // a descriptor that is not open is no error
+	}
+	return nil
+}
