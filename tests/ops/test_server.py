@@ -61,12 +61,22 @@ async def test_it_says_what_it_serves_and_nothing_else(stage: Stage) -> None:
         assert [one["name"] for one in listed["resources"]] == ["tasks/logs", "tasks/explain"]
         group = await (await client.get("/apis/ops.batchpools.dev")).json()
         assert (await (await client.get("/apis")).json())["groups"] == [group]
-        for path in ("/etc/passwd", "/openapi/v2", f"{BASE}/namespaces/default/tasks/..%2f..%2fsecret/logs"):
+        for path in ("/etc/passwd", "/openapi", f"{BASE}/namespaces/default/tasks/..%2f..%2fsecret/logs"):
             answer = await client.get(path)
             assert (answer.status, (await answer.json())["reason"]) == (404, "NotFound"), path
         posted = await client.post(f"{TASK}/logs")
         assert (posted.status, (await posted.json())["reason"]) == (405, "MethodNotAllowed")
     assert stage.files.asked == []
+
+
+@pytest.mark.parametrize("version", ["v2", "v3"])
+async def test_it_has_openapi_documents_without_paths_for_an_api_server_logs_their_absence(
+    stage: Stage, version: str
+) -> None:
+    async with stage.client() as client:
+        answer = await client.get(f"/openapi/{version}")
+        assert (answer.status, answer.content_type) == (200, "application/json")
+        assert (await answer.json())["paths"] == {}
 
 
 async def test_a_log_is_read_whole_or_from_its_end(stage: Stage) -> None:

@@ -1,6 +1,6 @@
 """What the aggregated API says of itself, and how it says no: Kubernetes Status objects with a sentence.
 
-It has no OpenAPI document: its answers are text and plain JSON, and the API server takes a 404 for /openapi as "none".
+Its OpenAPI documents are empty, for its answers are text and plain JSON; without them the API server logs errors for ever.
 """
 
 from typing import Any
@@ -36,6 +36,16 @@ def resource_list() -> dict[str, Any]:
         for verb, kind in (("logs", "TaskLogs"), ("explain", "TaskExplanation"))
     ]
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": GROUP_VERSION, "resources": resources}
+
+
+def openapi_v2() -> dict[str, Any]:
+    """/openapi/v2."""
+    return {"swagger": "2.0", "info": {"title": names.OPS_GROUP, "version": names.VERSION}, "paths": {}}
+
+
+def openapi_v3() -> dict[str, Any]:
+    """/openapi/v3."""
+    return {"paths": {}}
 
 
 def refusal(status: int, reason: str, sentence: str) -> web.Response:

@@ -84,6 +84,8 @@ class OpsServer:
         app.router.add_get("/apis", _static(answers.group_list()))
         app.router.add_get(_BASE, _static(answers.group()))
         app.router.add_get(f"{_BASE}/{names.VERSION}", _static(answers.resource_list()))
+        app.router.add_get("/openapi/v2", _static(answers.openapi_v2()))
+        app.router.add_get("/openapi/v3", _static(answers.openapi_v3()))
         app.router.add_get(f"{_TASK}/logs", self._read_logs)
         app.router.add_get(f"{_TASK}/explain", self._explain)
         return app
