@@ -64,13 +64,13 @@ func (c *children) reapOrphansForEver() {
 // reapOrphans reaps the zombies of ours that are nobody's run.
 func (c *children) reapOrphans() {
 	self := os.Getpid()
-	for _, process := range processes() {
-		if process.state != 'Z' || process.parent != self {
+	for _, pid := range processIDs() {
+		if parent, state := kinship(pid); state != 'Z' || parent != self {
 			continue
 		}
 		c.mu.Lock()
-		if _, ours := c.runs[process.pid]; !ours {
-			_, _ = syscall.Wait4(process.pid, nil, syscall.WNOHANG, nil)
+		if _, ours := c.runs[pid]; !ours {
+			_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
 		}
 		c.mu.Unlock()
 	}

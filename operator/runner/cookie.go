@@ -21,10 +21,10 @@ func killMarked(cookie string) {
 	pause, began, told := 5*time.Millisecond, time.Now(), false
 	for {
 		found := false
-		for _, one := range processes() {
-			if marked(one.pid, mark) {
+		for _, pid := range processIDs() {
+			if marked(pid, mark) {
 				found = true
-				killIfMarked(one.pid, mark)
+				killIfMarked(pid, mark)
 			}
 		}
 		if !found {

@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -16,12 +18,15 @@ import (
 // The tests speak to a real runner process over a real socket, as the agent does.
 
 func TestMain(m *testing.M) {
-	if os.Getenv("RUNNER_UNDER_TEST") == "1" {
+	switch {
+	case os.Getenv("RUNNER_TEST_FORGE") == "1":
+		os.Exit(forgeSignals())
+	case os.Getenv("RUNNER_UNDER_TEST") == "1":
 		os.Args = append([]string{"runner"}, os.Args[1:]...)
 		main()
-		return
+	default:
+		os.Exit(m.Run())
 	}
-	os.Exit(m.Run())
 }
 
 type message map[string]any
@@ -39,29 +44,138 @@ type fixture struct {
 	process *exec.Cmd
 }
 
+// setting is how a runner is started.
+type setting struct {
+	prelude string   // shell, before the runner takes the shell's place
+	env     []string // beside the test's own
+	uid     int      // 0: the test's own
+	asInit  bool     // as PID 1 of a PID namespace of its own
+	files   []*os.File
+}
+
 // begin starts a runner with extra flags.
 func begin(t *testing.T, flags ...string) *fixture {
+	t.Helper()
+	return beginWith(t, setting{}, flags...)
+}
+
+func beginWith(t *testing.T, how setting, flags ...string) *fixture {
 	t.Helper()
 	folder, err := os.MkdirTemp("", "run") // short: a socket's path has at most 107 bytes
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := &fixture{t: t, root: filepath.Join(folder, "root"), socket: filepath.Join(folder, "s")}
-	if err := os.Mkdir(f.root, 0o755); err != nil {
+	if err := errors.Join(os.Mkdir(f.root, 0o755), install(folder), os.Chmod(folder, 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	arguments := append([]string{"serve", "--socket", f.socket, "--root", f.root}, flags...)
-	f.process = exec.Command(os.Args[0], arguments...)
-	f.process.Env = append(os.Environ(), "RUNNER_UNDER_TEST=1", "BATCHPOOLS_SECRET=x")
+	script := "exec \"$0\" \"$@\""
+	if how.prelude != "" {
+		script = how.prelude + " && " + script
+	}
+	f.process = exec.Command("sh", "-c", script, filepath.Join(folder, "runner"), "serve", "--socket", f.socket, "--root", f.root)
+	f.process.Args = append(f.process.Args, flags...)
+	f.process.Env = append(append(os.Environ(), "RUNNER_UNDER_TEST=1", "BATCHPOOLS_SECRET=x"), how.env...)
+	f.process.ExtraFiles = how.files
+	f.process.SysProcAttr = &syscall.SysProcAttr{}
+	if how.asInit {
+		ownNamespaces(f.process)
+	}
+	if how.uid != 0 {
+		f.process.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(how.uid), Gid: uint32(how.uid)}
+		if err := errors.Join(os.Chown(folder, how.uid, how.uid), os.Chown(f.root, how.uid, how.uid)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := f.process.Start(); err != nil {
+		os.RemoveAll(folder)
+		if how.asInit && errors.Is(err, syscall.EPERM) {
+			t.Skip("no right to make a PID namespace here: ", err)
+		}
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		_ = f.process.Process.Kill()
 		_, _ = f.process.Process.Wait()
-		os.RemoveAll(folder)
+		if err := removeFolder(folder); err != nil {
+			t.Error(err)
+		}
 	})
 	return f
+}
+
+func removeFolder(folder string) error {
+	parent, err := os.OpenRoot(filepath.Dir(folder))
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	return removeTree(parent, filepath.Base(folder))
+}
+
+// ownNamespaces makes a command PID 1 with a /proc of its own.
+func ownNamespaces(command *exec.Cmd) {
+	command.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID | syscall.CLONE_NEWNS
+	if os.Getuid() != 0 {
+		command.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		command.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+	}
+	command.Args[2] = "mount --make-rprivate / && mount -t proc proc /proc && " + command.Args[2]
+}
+
+// otherUser is a user that is not root, for what root would be allowed anyway; 0, this one, when we are not root.
+func otherUser() int {
+	if os.Getuid() == 0 {
+		return 12345
+	}
+	return 0
+}
+
+// left waits for the end of the runner and returns its exit code.
+func (f *fixture) left() int {
+	f.t.Helper()
+	ended := make(chan int, 1)
+	go func() {
+		state, err := f.process.Process.Wait()
+		if err != nil {
+			ended <- -1
+			return
+		}
+		ended <- state.ExitCode()
+	}()
+	select {
+	case code := <-ended:
+		return code
+	case <-time.After(20 * time.Second):
+		f.t.Fatal("the runner does not leave")
+		return -1
+	}
+}
+
+func (f *fixture) terminate() {
+	f.t.Helper()
+	if err := f.process.Process.Signal(syscall.SIGTERM); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// outside makes a file beside the root, which no task may reach through the runner.
+func (f *fixture) outside(name, content string) string {
+	f.t.Helper()
+	found := filepath.Join(filepath.Dir(f.root), name)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(found), 0o755), os.WriteFile(found, []byte(content), 0o644)); err != nil {
+		f.t.Fatal(err)
+	}
+	return found
+}
+
+func newTestServer(t testing.TB) *server {
+	t.Helper()
+	s, err := newServer(options{root: t.TempDir(), mode: modeServe, agentUID: -1, stopTimeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func (f *fixture) dial() *peer {

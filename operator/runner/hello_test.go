@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -28,10 +29,7 @@ func serveHere(t *testing.T, s *server) *peer {
 }
 
 func TestALongMemoryIsToldInPartsBeforeHello(t *testing.T) {
-	s, err := newServer(options{root: t.TempDir(), mode: modeServe, agentUID: -1, stopTimeout: time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := newTestServer(t)
 	for i := range 30_000 {
 		s.acked[fmt.Sprintf("0b6a8d0e-7c1f-4a69-9f39-8f8f1c1d7e55:-:1:%d", i)] = time.Now()
 	}
@@ -59,10 +57,7 @@ func TestALongMemoryIsToldInPartsBeforeHello(t *testing.T) {
 }
 
 func TestARunThatIsBeingLaunchedStandsInHello(t *testing.T) {
-	s, err := newServer(options{root: t.TempDir(), mode: modeServe, agentUID: -1, stopTimeout: time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := newTestServer(t)
 	s.runs["a"] = &run{request: request{ID: "a", Label: "task-a"}} // its directories are being made
 	p := serveHere(t, s)
 	p.send(message{"op": "hello", "version": protocolVersion})
@@ -72,4 +67,26 @@ func TestARunThatIsBeingLaunchedStandsInHello(t *testing.T) {
 	expect(t, "id", told["id"], "a")
 	expect(t, "pid", told["pid"], 0.0)
 	expect(t, "started at", told["startedAt"], 0.0)
+}
+
+func TestTheLargestHelloFitsInAFrame(t *testing.T) {
+	s := newTestServer(t)
+	s.env = []string{"A=" + strings.Repeat("<", 30_000), "B=" + strings.Repeat("x", 200_000)} // < takes six bytes
+	for i := range 256 {
+		id := fmt.Sprintf("%0126d", i)
+		s.runs[id] = &run{request: request{ID: id, Label: strings.Repeat("l", maxLabel-2)}}
+	}
+	for i := range 4 * finishedAtOnce {
+		id := fmt.Sprintf("f%0125d", i)
+		s.finished[id] = finished{Op: "finished", ID: id, Label: strings.Repeat("l", maxLabel-2), Message: shorten(strings.Repeat("\x01", 5000))}
+		s.order = append(s.order, id)
+	}
+	for i := range 2*ackedAtOnce + 1 {
+		s.acked[fmt.Sprintf("a%0125d", i)] = time.Now()
+	}
+	p := serveHere(t, s)
+	p.send(message{"op": "hello", "version": protocolVersion})
+	hello := p.next("hello")
+	expect(t, "running", len(hello["running"].([]any)), 256)
+	expect(t, "environment that is told", len(hello["env"].([]any)), 1)
 }

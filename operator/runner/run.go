@@ -112,7 +112,6 @@ func (s *server) wait(r *run) finished {
 	_ = syscall.Kill(-r.pid, syscall.SIGKILL)
 	status, usage := s.children.reap(r.pid)
 	killMarked(r.cookie)
-	s.children.reapOrphans()
 	return result(r.startedAt, at, status, usage)
 }
 

@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -40,10 +40,32 @@ func TestARunGoesOnWithoutAnAgentAndIsTold(t *testing.T) {
 }
 
 func TestOnlyTheAgentsUserIsServed(t *testing.T) {
-	p := begin(t, "--agent-uid", "12345").dial()
-	if !p.closed() {
+	stranger := begin(t, "--agent-uid", "12345").dial()
+	if !stranger.closed() {
 		t.Error("a stranger was served")
 	}
+	p, _ := begin(t, "--agent-uid", strconv.Itoa(os.Getuid())).hello()
+	expect(t, "exit code", p.finish("a", "true", nil)["exitCode"], 0.0)
+}
+
+func TestANewerAgentTakesTheOldersPlaceAtOnce(t *testing.T) {
+	f := begin(t)
+	older, _ := f.hello() // does not read
+	newer, _ := f.hello()
+	newer.run("a", "exit 5", nil)
+	expect(t, "exit code", newer.next("finished")["exitCode"], 5.0)
+	if !older.closed() {
+		t.Error("two agents")
+	}
+}
+
+func TestAnAbstractSocketIsServed(t *testing.T) {
+	name := "@runner-test-" + randomHex()
+	f := begin(t, "--socket", name)
+	f.socket = name
+	p, hello := f.hello()
+	expect(t, "mode", hello["mode"], modeServe)
+	expect(t, "exit code", p.finish("a", "true", nil)["exitCode"], 0.0)
 }
 
 func TestAnotherProtocolIsRefusedWithASentence(t *testing.T) {
@@ -57,7 +79,7 @@ func TestAnotherProtocolIsRefusedWithASentence(t *testing.T) {
 
 func TestABadFrameHurtsOnlyItsConnection(t *testing.T) {
 	f := begin(t)
-	for _, bytes := range [][]byte{binary.BigEndian.AppendUint32(nil, maxFrame+1), {0, 0, 0, 2, '{', 'x'}, {0, 0, 0, 0}} {
+	for _, bytes := range [][]byte{binary.BigEndian.AppendUint32(nil, maxFrame+1), {0, 0, 0, 2, '{', 'x'}, {0, 0, 0, 2, '[', ']'}, {0, 0, 0, 0}} {
 		p := f.dial()
 		_, _ = p.conn.Write(bytes)
 		if !p.closed() {
@@ -91,71 +113,6 @@ func TestFilesAreReadInPieces(t *testing.T) {
 	expect(t, "code", p.next("error")["code"], "NotFound")
 }
 
-func TestNoLinkOfATaskLeadsOutOfTheRoot(t *testing.T) {
-	f := begin(t)
-	p, _ := f.hello()
-	secret := filepath.Join(filepath.Dir(f.root), "secret")
-	if err := os.WriteFile(secret, []byte("secret"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p.finish("a", "rm ../stdout.txt; ln -s "+secret+" ../stdout.txt; cd ..; rmdir wd; ln -s /tmp wd; ln -s / up; mkfifo pipe", nil)
-	for _, name := range []string{"stdout.txt", "wd/x", "up/etc/passwd", "../secret", "pipe"} {
-		p.send(message{"op": "read", "req": 1, "path": "workitems/j/a/" + name, "limit": 100})
-		p.next("error")
-	}
-	p.send(message{"op": "remove", "req": 2, "path": "workitems/j/a/up/tmp"})
-	p.next("error")
-	p.send(message{"op": "remove", "req": 2, "path": "shared"})
-	p.next("error")
-	p.finish("a", "echo again", nil)
-	expect(t, "output", f.file("workitems/j/a/stdout.txt"), "again\n")
-	content, _ := os.ReadFile(secret)
-	expect(t, "secret", string(content), "secret")
-}
-
-func TestAStartTasksRunnerLeavesWhenToldAndOthersDoNot(t *testing.T) {
-	f := begin(t, "--mode", "start-task")
-	p, _ := f.hello()
-	p.finish("s", "true", message{"dir": "startup"})
-	p.send(message{"op": "exit", "code": 0})
-	p.next("bye")
-	if state, err := f.process.Process.Wait(); err != nil || state.ExitCode() != 0 {
-		t.Error("exit: ", state, err)
-	}
-	other, _ := begin(t).hello()
-	other.send(message{"op": "exit", "code": 0})
-	other.next("error")
-}
-
-func TestSigtermEndsRunsTellsAndLeavesOnceAcknowledged(t *testing.T) {
-	f := begin(t)
-	p, _ := f.hello()
-	p.run("a", "trap '' TERM; while :; do sleep 1; done", nil)
-	p.next("started")
-	_ = f.process.Process.Signal(syscall.SIGTERM)
-	p.next("stopping")
-	done := p.next("finished")
-	expect(t, "cause", done["cause"], causeStopping)
-	p.run("b", "true", nil)
-	expect(t, "late run", p.next("finished")["cause"], causeStopping)
-	p.send(message{"op": "ack", "ids": []string{"a"}})
-	if state, _ := f.process.Process.Wait(); state.ExitCode() != 0 {
-		t.Error("exit: ", state)
-	}
-}
-
-func TestSigtermWithoutAnAgentLeavesInTime(t *testing.T) {
-	f := begin(t, "--stop-timeout", "1s")
-	p, _ := f.hello()
-	p.run("a", "sleep 60", nil)
-	p.next("started")
-	p.conn.Close()
-	_ = f.process.Process.Signal(syscall.SIGTERM)
-	if state, _ := f.process.Process.Wait(); state.ExitCode() != 0 {
-		t.Error("exit: ", state)
-	}
-}
-
 func TestInstallCopiesTheProgramWhole(t *testing.T) {
 	folder := t.TempDir()
 	if err := install(folder); err != nil {
@@ -165,4 +122,28 @@ func TestInstallCopiesTheProgramWhole(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o555 {
 		t.Error(info, err)
 	}
+}
+
+func TestWhatNoIdCanBeIsRefused(t *testing.T) {
+	p, _ := begin(t).hello()
+	for _, id := range []string{"", strings.Repeat("x", maxID)} {
+		p.run(id, "true", nil)
+		expect(t, "code", p.next("error")["code"], "BadRequest")
+	}
+	p.send(message{"op": "dance"})
+	expect(t, "code", p.next("error")["code"], "Unknown")
+}
+
+func TestALargeEnvironmentReachesTasksAndItsRestTheAgent(t *testing.T) {
+	var large []string
+	for n := range 4 {
+		large = append(large, "LARGE"+strconv.Itoa(n)+"="+strings.Repeat("x", 100_000))
+	}
+	f := beginWith(t, setting{env: large})
+	p, hello := f.hello()
+	if told := len(hello["env"].([]any)); told == 0 || told > len(os.Environ())+len(large) {
+		t.Error("told: ", told)
+	}
+	p.finish("a", "echo ${#LARGE0} ${#LARGE3}", nil)
+	expect(t, "stdout", f.file("workitems/j/a/stdout.txt"), "100000 100000\n")
 }
