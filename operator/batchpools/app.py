@@ -35,6 +35,7 @@ from batchpools.kube.resources import JOBS, PODS, POOL_NODES, POOLS, TASKS
 from batchpools.kube.workqueue import WorkQueue
 from batchpools.ops.apiservice import write_ca_bundle
 from batchpools.ops.server import OpsServer
+from batchpools.ops.to_leader import Standing
 from batchpools.settings import SettingError, Settings, read_settings
 from batchpools.telemetry import logs
 from batchpools.telemetry.clock import SystemClock
@@ -87,9 +88,7 @@ class Operator:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         self._kopf = KopfDriver(self._queue.add, loop)
-        http = await serve(
-            self._metrics.registry, self._census.healthy, self._census.ready, self._settings.metrics_port
-        )
+        http = await serve(self._metrics.registry, self._census.ready, self._settings.metrics_port)
         background = [asyncio.create_task(one.run(), name=one.resource.plural) for one in self._informers]
         authority = await load_authority(self._client, self._settings.namespace, self._clock.now())
         self._certificate = authority.certificate
@@ -153,6 +152,7 @@ class Operator:
             timing=Timing(settings.lease_duration, settings.renew_deadline, settings.retry_period),
             on_lead=self._lead,
             on_follow=self._follow,
+            address=settings.ops_address,
         )
 
     def _wire(self) -> None:
@@ -176,10 +176,13 @@ class Operator:
     async def _serve_ops(self, authority: Authority) -> OpsServer | None:
         if not self._settings.aggregated_api:
             return None
-        service = f"{names.OPS_SERVICE}.{self._settings.namespace}.svc"
-        issued = issue(authority, [service], self._clock.now())
-        server = OpsServer(self._cache, self._ledger, self._hub, self._client, lambda: self._elector.epoch is not None)
-        await server.start(issued, self._settings.ops_port)
+        standing = Standing(
+            service=f"{names.OPS_SERVICE}.{self._settings.namespace}.svc",
+            leading=lambda: self._elector.epoch is not None,
+            leader=lambda: self._elector.leader_address,
+        )
+        server = OpsServer(self._cache, self._ledger, self._hub, self._client, standing)
+        await server.start(authority, self._settings.ops_port)
         return server
 
     def _identify(self, pod: BoundPod) -> NodeIdentity | None:

@@ -13,8 +13,6 @@ from batchpools.kube.lease import LeaderElector
 from batchpools.kube.workqueue import WorkQueue
 from batchpools.telemetry.metrics import Samples
 
-LIVE_FOR = 60.0  # seconds that the loop may stand still before the replica is unhealthy
-
 
 class Census:
     """The sources of every metric in the table."""
@@ -62,10 +60,6 @@ class Census:
             if informer.age > STALE_AFTER:
                 return False, f"nothing was heard of {informer.resource.plural} for {informer.age:.0f} s"
         return True, "leading" if self._epoch() else "standing by"
-
-    def healthy(self) -> tuple[bool, str]:
-        """That this is answered shows that the loop turns; watches that fail for long are the API server's trouble, not ours."""
-        return True, "alive"
 
     def _epoch(self) -> int:
         return (self.elector.epoch or 0) if self.elector is not None else 0

@@ -17,6 +17,7 @@ class Settings:
     namespace: str  # the operator's own
     image: str  # of install-runner and agent in node pods
     pod_name: str
+    pod_ip: str = ""  # where other replicas find this one; empty: standbys hand nothing on to it
     lease_duration: float = 15.0
     renew_deadline: float = 10.0
     retry_period: float = 2.0
@@ -25,6 +26,14 @@ class Settings:
     metrics_port: int = names.METRICS_PORT
     aggregated_api: bool = True
     log_level: str = "INFO"
+
+    @property
+    def ops_address(self) -> str:
+        """`host:port` of this replica's aggregated API, empty when it has none that others can reach."""
+        if not self.pod_ip or not self.aggregated_api:
+            return ""
+        host = f"[{self.pod_ip}]" if ":" in self.pod_ip else self.pod_ip
+        return f"{host}:{self.ops_port}"
 
     @property
     def hub_host(self) -> str:
@@ -38,6 +47,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         namespace=_text(environment, "BATCHPOOLS_NAMESPACE"),
         image=_text(environment, "BATCHPOOLS_IMAGE"),
         pod_name=environment.get("BATCHPOOLS_POD_NAME", "batchpools"),
+        pod_ip=environment.get("BATCHPOOLS_POD_IP", ""),
         lease_duration=_seconds(environment, "BATCHPOOLS_LEASE_DURATION", 15.0),
         renew_deadline=_seconds(environment, "BATCHPOOLS_RENEW_DEADLINE", 10.0),
         retry_period=_seconds(environment, "BATCHPOOLS_RETRY_PERIOD", 2.0),

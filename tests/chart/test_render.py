@@ -119,7 +119,7 @@ def test_readers_may_read_logs_and_explanations_but_write_nothing(rendered: list
     view = only(rendered, "ClusterRole", "batchpools-view")
     assert view["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
     granted = {resource for rule in view["rules"] for resource in rule["resources"]}
-    assert {"tasks/logs", "tasks/explain", "pools", "tasks"} <= granted
+    assert {"tasks/logs", "tasks/explain", "noderuns", "pools", "tasks"} <= granted
     assert {verb for rule in view["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
 
 

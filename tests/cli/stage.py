@@ -8,7 +8,7 @@ from typing import Any
 
 from batchpools.cli.__main__ import parser
 from batchpools.cli.access import Access
-from batchpools.kube.errors import KubeError
+from batchpools.kube.errors import KubeError, NotFoundError
 from batchpools.testing import builders
 from batchpools.testing.clock import FakeClock
 from batchpools.testing.fake_kube import FakeKube
@@ -29,7 +29,7 @@ class FakeCluster(FakeKube):
 
     async def raw_lines(self, path: str, query: Mapping[str, str] | None = None) -> AsyncGenerator[bytes, None]:
         self.asked.append((path, dict(query or {})))
-        for piece in self.answers[path]:
+        for piece in self.answers.get(path, [NotFoundError("404 page not found", 404)]):
             if isinstance(piece, KubeError):
                 raise piece
             yield piece

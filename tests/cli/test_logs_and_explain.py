@@ -21,7 +21,7 @@ def reader(*pieces: bytes | KubeError, verb: str = "logs") -> User:
 
 def told(**more: Any) -> bytes:
     usual = {"state": "Active", "node": "", "reason": "NoFreeSlots", "message": "All slots are taken.", "position": 3}
-    return json.dumps({**usual, "waiting": 7, "refusals": [], "source": "leader", **more}).encode()
+    return json.dumps({**usual, "waiting": 7, "refusals": [], **more}).encode()
 
 
 @pytest.mark.parametrize(
@@ -94,15 +94,10 @@ async def test_an_explanation_is_told_in_sentences() -> None:
     ]
 
 
-async def test_a_standbys_explanation_is_known_as_one() -> None:
-    standby = told(source="standby", state="Running", node="demo-0000", position=0, message="")
-    user = reader(standby, verb="explain")
+async def test_of_a_running_task_it_tells_the_node() -> None:
+    user = reader(told(state="Running", node="demo-0000", position=0, message=""), verb="explain")
     await user.types("explain", "words/raven")
-    assert user.lines == [
-        "Task words.raven: Running on demo-0000",
-        "  NoFreeSlots",
-        "  (told by a standby from what is recorded; ask again for the leader's view)",
-    ]
+    assert user.lines == ["Task words.raven: Running on demo-0000", "  NoFreeSlots"]
 
 
 async def test_an_answer_of_another_version_is_no_traceback() -> None:

@@ -10,13 +10,14 @@ from aiohttp.test_utils import unused_port
 from e2e.cluster import pki
 
 from batchpools.api import names
-from batchpools.core.ledger import Explanation
+from batchpools.core.ledger import Explanation, NodeRuns
 from batchpools.core.views import PoolNodeStatus, TaskStatus
-from batchpools.hub.certificates import issue, new_authority
+from batchpools.hub.certificates import Authority, new_authority
 from batchpools.kube.cache import Cache
 from batchpools.kube.resources import CONFIG_MAPS
 from batchpools.link.messages import FileChunk
 from batchpools.ops.server import OpsServer
+from batchpools.ops.to_leader import Standing
 from batchpools.telemetry.clock import SystemClock
 from batchpools.testing import builders
 from batchpools.testing.fake_kube import FakeKube
@@ -52,30 +53,34 @@ class Told:
 
     def __init__(self) -> None:
         self.told: Explanation | None = Explanation("Active", "", "NoNodes", "No node.", 2, 5, (("", "No node."),))
+        self.runs: dict[str, NodeRuns] = {}
 
     def explain(self, namespace: str, task: str) -> Explanation | None:
         return self.told
 
+    def node_runs(self, pod_uid: str) -> NodeRuns:
+        return self.runs.get(pod_uid, NodeRuns())
+
 
 class Stage:
-    """A cache with a task, a hub with its file, a server, and clients."""
+    """A cache with a task, a hub with its file, a server, and clients. `authority`: the CA that replicas share."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, authority: Authority | None = None) -> None:
         self.cache = Cache()
         self.files = Files()
         self.ledger = Told()
         self.kube = FakeKube()
         self.leading = True
+        self.leader = ""  # where this replica believes the leader to be
         self.port = unused_port()
         self._front = pki._authority("front-proxy-ca")
         self._folder = folder
-        now = SystemClock().now()
-        authority = new_authority(now)
-        self._ca = authority.certificate
-        self._issued = issue(authority, [NAME], now)
+        self.authority = authority or new_authority(SystemClock().now())
         ledger: Any = self.ledger
         hub: Any = self.files
-        self.server = OpsServer(self.cache, ledger, hub, self.kube, lambda: self.leading)
+        self.server = OpsServer(
+            self.cache, ledger, hub, self.kube, Standing(NAME, lambda: self.leading, lambda: self.leader)
+        )
 
     def publish(self, *allowed: str) -> None:
         """What the cluster publishes for extension API servers."""
@@ -87,11 +92,11 @@ class Stage:
         self.kube.seed({"apiVersion": "v1", "kind": CONFIG_MAPS.kind, "metadata": metadata, "data": data})
 
     async def start(self) -> None:
-        await self.server.start(self._issued, self.port, "127.0.0.1")
+        await self.server.start(self.authority, self.port, "127.0.0.1")
 
     def client(self, common_name: str = PROXY, *, authority: Any = None) -> aiohttp.ClientSession:
         """One who shows a certificate of that name, or none; made by the front-proxy CA unless told otherwise."""
-        context = ssl.create_default_context(cadata=self._ca)
+        context = ssl.create_default_context(cadata=self.authority.certificate)
         if common_name:
             pair = pki._leaf(authority or self._front, common_name, usages=("client",))
             path = self._folder / f"{common_name}.pem"
@@ -104,8 +109,11 @@ class Stage:
         told = TaskStatus(state=state, pool_node_name=node, **status)
         self.cache.tasks.put(builders.task("words.raven", job_name="words", id="raven", status=told))
 
-    def put_node(self, name: str = "demo-0000", pod_uid: str = "pod-uid", content: bytes | None = None) -> None:
-        self.cache.nodes.put(builders.node(name, status=PoolNodeStatus(pod_uid=pod_uid, pod_name=f"{name}-1")))
+    def put_node(
+        self, name: str = "demo-0000", pod_uid: str = "pod-uid", content: bytes | None = None, state: str = "Idle"
+    ) -> None:
+        status = PoolNodeStatus(pod_uid=pod_uid, pod_name=f"{name}-1", state=state)
+        self.cache.nodes.put(builders.node(name, status=status))
         if content is not None:
             self.files.content[pod_uid] = content
 

@@ -11,7 +11,7 @@ from e2e.cluster import pki
 from tests.kube.conftest import until
 from tests.ops.stage import BASE, PROXY, TASK, Stage
 
-from batchpools.testing import builders
+from batchpools.core.ledger import NodeRuns
 
 
 @pytest.mark.parametrize("who", ["", "somebody-else"])
@@ -58,7 +58,7 @@ async def test_a_cluster_without_aggregation_gets_no_server_and_a_sentence(
 async def test_it_says_what_it_serves_and_nothing_else(stage: Stage) -> None:
     async with stage.client() as client:
         listed = await (await client.get(BASE)).json()
-        assert [one["name"] for one in listed["resources"]] == ["tasks/logs", "tasks/explain"]
+        assert [one["name"] for one in listed["resources"]] == ["tasks/logs", "tasks/explain", "noderuns"]
         group = await (await client.get("/apis/ops.batchpools.dev")).json()
         assert (await (await client.get("/apis")).json())["groups"] == [group]
         for path in ("/etc/passwd", "/openapi", f"{BASE}/namespaces/default/tasks/..%2f..%2fsecret/logs"):
@@ -147,22 +147,22 @@ async def test_the_leader_explains_from_its_book(stage: Stage) -> None:
     stage.put_task("Active", "")
     async with stage.client() as client:
         told = await (await client.get(f"{TASK}/explain")).json()
-        assert (told["source"], told["position"], told["reason"]) == ("leader", 2, "NoNodes")
+        assert (told["position"], told["reason"]) == (2, "NoNodes")
         stage.ledger.told = None
         assert (await client.get(f"{TASK}/explain")).status == 404
 
 
-async def test_a_standby_explains_from_what_is_recorded_and_says_so(stage: Stage) -> None:
-    stage.leading = False
+async def test_the_runs_of_nodes_are_told_as_they_are_now(stage: Stage) -> None:
+    stage.put_node("demo-0000", "one", state="Idle")
+    stage.put_node("demo-0001", "two", state="StartTaskFailed")
+    stage.ledger.runs["one"] = NodeRuns(slots_used=3, running_tasks=2, total_run=7)
     async with stage.client() as client:
-        assert (await client.get(f"{TASK}/explain")).status == 404
-        stage.put_task("Active", "")
-        told = await (await client.get(f"{TASK}/explain")).json()
-        assert (told["source"], told["reason"]) == ("standby", "JobNotFound")
-        stage.cache.jobs.put(builders.job("words"))
-        stage.cache.pools.put(builders.pool())
-        waiting = await (await client.get(f"{TASK}/explain")).json()
-        assert (waiting["reason"], waiting["refusals"]) == ("Waiting", [])
-        stage.put_task("Completed", result="Success")
-        ended = await (await client.get(f"{TASK}/explain")).json()
-        assert (ended["state"], ended["node"], ended["reason"]) == ("Completed", "demo-0000", "Success")
+        told = await (await client.get(f"{BASE}/namespaces/default/noderuns")).json()
+        assert await (await client.get(f"{BASE}/noderuns")).json() == told
+        assert (await (await client.get(f"{BASE}/namespaces/other/noderuns")).json())["items"] == []
+    assert [
+        (one["metadata"]["name"], one["state"], one["slotsUsed"], one["runningTasks"]) for one in told["items"]
+    ] == [
+        ("demo-0000", "Running", 3, 2),
+        ("demo-0001", "StartTaskFailed", 0, 0),
+    ]

@@ -8,9 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.kube.conftest import until
 
+from batchpools.core.identity import Key
+from batchpools.kube.workqueue import WorkQueue
 from batchpools.telemetry import logs
 from batchpools.telemetry.logs import bound, configure
+from batchpools.testing.clock import FakeClock
 
 _log = logging.getLogger("batchpools.test")
 
@@ -66,6 +70,21 @@ def test_bound_fields_are_on_every_line_also_those_that_a_record_has_itself(pipe
     fields = {"kind": "Task", "namespace": "default", "name": "words.raven", "attempt": 2, "epoch": 7}
     assert fields.items() <= first.items()
     assert {**fields, "reason": "NodeLost", "logger": "batchpools.test"}.items() <= second.items()
+
+
+async def test_what_fails_again_and_again_is_logged_with_the_object_it_is_about(pipe: Pipe) -> None:
+    async def fails(_: Key) -> float | None:
+        raise ValueError("broken")
+
+    writer = configure("INFO", pipe)
+    queue = WorkQueue(FakeClock())
+    queue.register("Pool", fails)
+    queue.start()
+    queue.add(Key("Pool", "default", "demo"))
+    await until(lambda: bool(queue._failures))
+    await queue.stop()
+    (line,) = written(pipe, writer)
+    assert {"kind": "Pool", "namespace": "default", "name": "demo", "level": "WARNING"}.items() <= line.items()
 
 
 def test_an_exception_is_a_field(pipe: Pipe) -> None:

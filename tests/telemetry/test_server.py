@@ -20,7 +20,6 @@ class Replica:
 
     def __init__(self) -> None:
         self.ready = (True, "standing by")
-        self.healthy = (True, "alive")
         self.port = unused_port()
 
     async def get(self, path: str) -> tuple[int, str]:
@@ -32,7 +31,7 @@ class Replica:
 async def replica() -> AsyncIterator[Replica]:
     made = Replica()
     metrics = OperatorMetrics({"batchpools_queue_depth": lambda: {(): 3.0}})
-    runner = await serve(metrics.registry, lambda: made.healthy, lambda: made.ready, made.port)
+    runner = await serve(metrics.registry, lambda: made.ready, made.port)
     yield made
     await runner.cleanup()
 
@@ -49,8 +48,6 @@ async def test_probes_answer_with_a_sentence_and_the_code_that_a_kubelet_reads(r
     replica.ready = (False, "pods are stale")
     assert await replica.get("/readyz") == (503, "pods are stale\n")
     assert (await replica.get("/healthz"))[0] == 200
-    replica.healthy = (False, "the loop stood still")
-    assert (await replica.get("/healthz"))[0] == 503
 
 
 @pytest.mark.parametrize(
@@ -62,10 +59,9 @@ async def test_probes_answer_with_a_sentence_and_the_code_that_a_kubelet_reads(r
         (False, 0.0, False, "pods have not been listed yet"),
     ],
 )
-def test_a_stale_watch_makes_unready_but_not_unhealthy(listed: bool, age: float, ready: bool, sentence: str) -> None:
+def test_a_stale_watch_makes_unready(listed: bool, age: float, ready: bool, sentence: str) -> None:
     synced = SimpleNamespace(is_set=lambda: listed)
     informers: Any = [SimpleNamespace(resource=SimpleNamespace(plural="pods"), age=age, synced=synced)]
     none: Any = None
     census = Census(Cache(), none, none, none, none, informers)
     assert census.ready() == (ready, sentence)
-    assert census.healthy()[0]

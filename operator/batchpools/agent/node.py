@@ -21,6 +21,7 @@ from batchpools.core.node_config import NodeConfig
 from batchpools.link import messages as link
 from batchpools.link.words import Cause, NodePhase
 from batchpools.telemetry.clock import Clock
+from batchpools.telemetry.logs import bound
 
 _log = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ class Node:
     def _on_note(self, note: Note) -> None:
         event = event_of_note(note)
         if event is None:
-            _log.warning("the runner says %s", note)
+            bound(_log, execution=str(note.get("id", ""))).warning("the runner says %s", note)
             return
         self._handle(event)
         if isinstance(event, events.Stopping):

@@ -19,6 +19,7 @@ MANAGED_BY = "batchpools"
 
 # Annotations on node pods.
 ANNOTATION_CA = f"{GROUP}/hub-ca"
+ANNOTATION_OPS_ADDRESS = f"{GROUP}/ops-address"  # on the Lease: where the leader serves the aggregated API
 ANNOTATION_TEMPLATE_HASH = f"{GROUP}/template-hash"
 
 # Finalizers. The pod's holds the object until the kubelet has written that its containers are dead (safety rule S4.1).
@@ -60,6 +61,7 @@ START_TASK_SOCKET = "@batchpools-start-task"
 HUB_SERVICE = "batchpools-hub"
 HUB_SERVER_NAME = "hub.batchpools.internal"
 OPS_SERVICE = "batchpools-ops"
+REPLICA_CLIENT_NAME = "batchpools-replica"  # of the certificate that a standby shows to the leader
 HUB_PORT = 8443
 HUB_PATH = "/v1/node"
 OPS_PORT = 8444

@@ -57,6 +57,6 @@ def _in_other_words(error: KubeError) -> Exception:
     if not any(words in error.sentence.lower() for words in _NOT_OURS):
         return error
     return CliError(
-        f"the aggregated API {names.OPS_GROUP} does not answer, so logs and explanations cannot be had; see: "
+        f"the aggregated API {names.OPS_GROUP} does not answer, so logs, explanations and live states cannot be had; see: "
         f"kubectl get apiservice {names.VERSION}.{names.OPS_GROUP}"
     )

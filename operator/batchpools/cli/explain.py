@@ -10,7 +10,7 @@ from batchpools.cli.access import Access
 
 
 class Told(msgspec.Struct):
-    """`core.ledger.Explanation` as the aggregated API gives it, and whether the leader or a standby tells it."""
+    """`core.ledger.Explanation` as the aggregated API gives it."""
 
     state: str
     node: str
@@ -19,7 +19,6 @@ class Told(msgspec.Struct):
     position: int
     waiting: int
     refusals: list[tuple[str, str]]
-    source: str
 
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -41,6 +40,4 @@ async def run(access: Access, options: argparse.Namespace) -> int:
         access.say(f"  Place {told.position} of {told.waiting} in the pool's queue.")
     for node, sentence in told.refusals:
         access.say(f"  - {node + ': ' if node else ''}{sentence}")
-    if told.source == "standby":
-        access.say("  (told by a standby from what is recorded; ask again for the leader's view)")
     return 0

@@ -10,7 +10,10 @@ import yaml
 
 from batchpools.cli.access import Access, CliError
 from batchpools.cli.columns import KINDS, SINGULAR, Kind, rows
+from batchpools.cli.live import as_they_are
 from batchpools.cli.tables import table
+
+_LIVE = {"pools", "nodes"}
 
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -46,7 +49,10 @@ async def _show(access: Access, name: str, options: argparse.Namespace) -> None:
     elif options.output == "yaml":
         access.say(yaml.safe_dump(_as_kubectl_would(found, options.name), sort_keys=False), end="")
     elif found:
-        _print_table(access, kind, found, options)
+        views = [msgspec.json.decode(raw, type=kind.view) for raw in found]
+        if name in _LIVE:
+            views = await as_they_are(access, views, everywhere=options.all_namespaces)
+        _print_table(access, kind, views, options)
     else:
         access.say(f"No {name} in {'any namespace' if options.all_namespaces else f'namespace {access.namespace}'}.")
 
@@ -66,8 +72,7 @@ async def _find(access: Access, kind: Kind, options: argparse.Namespace) -> list
     return await access.every(kind.resource, field_selector=selector, everywhere=options.all_namespaces)
 
 
-def _print_table(access: Access, kind: Kind, found: Sequence[bytes], options: argparse.Namespace) -> None:
-    views = [msgspec.json.decode(raw, type=kind.view) for raw in found]
+def _print_table(access: Access, kind: Kind, views: Sequence[Any], options: argparse.Namespace) -> None:
     cells = rows(kind, views, access.clock.now(), wide=options.output == "wide")
     if options.all_namespaces:
         where = ["NAMESPACE", *(view.metadata.namespace for view in views)]

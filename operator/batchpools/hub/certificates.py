@@ -26,7 +26,7 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A server certificate: PEM texts."""
+    """A certificate and its private key: PEM texts."""
 
     certificate: str
     key: str
@@ -46,6 +46,15 @@ def new_authority(now: dt.datetime) -> Authority:
 
 def issue(authority: Authority, names: list[str], now: dt.datetime) -> Issued:
     """A server certificate for DNS names, valid for a year: each replica issues its own at its start."""
+    return _issue(authority, names, ExtendedKeyUsageOID.SERVER_AUTH, now)
+
+
+def issue_client(authority: Authority, name: str, now: dt.datetime) -> Issued:
+    """A certificate that a replica shows to another: it serves no clients, as a server's proves no client."""
+    return _issue(authority, [name], ExtendedKeyUsageOID.CLIENT_AUTH, now)
+
+
+def _issue(authority: Authority, names: list[str], usage: x509.ObjectIdentifier, now: dt.datetime) -> Issued:
     issuer = x509.load_pem_x509_certificate(authority.certificate.encode())
     issuer_key = serialization.load_pem_private_key(authority.key.encode(), password=None)
     assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)  # noqa: S101 (what new_authority made)
@@ -55,7 +64,7 @@ def issue(authority: Authority, names: list[str], now: dt.datetime) -> Issued:
     issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     builder = builder.add_extension(alternatives, critical=False).add_extension(issuer_id, critical=False)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+    builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
     return Issued(_pem(builder.sign(issuer_key, hashes.SHA256())), _key_pem(key))
 
 
@@ -77,7 +86,15 @@ def what_is_wrong(authority: Authority, now: dt.datetime) -> str:
 
 def server_context(issued: Issued) -> ssl.SSLContext:
     """A TLS 1.3 server context of it; the files that Python wants exist for a moment only."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    return _showing(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), issued)
+
+
+def client_context(issued: Issued, authority: str) -> ssl.SSLContext:
+    """A TLS 1.3 client context that shows it, and believes servers of that CA alone (PEM)."""
+    return _showing(ssl.create_default_context(cadata=authority), issued)
+
+
+def _showing(context: ssl.SSLContext, issued: Issued) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     with tempfile.TemporaryDirectory() as folder:
         both = Path(folder, "both.pem")

@@ -43,6 +43,7 @@ from batchpools.kube.errors import (
 from batchpools.kube.port import KubeApi
 from batchpools.kube.resources import BY_KIND, EVENTS, api_version
 from batchpools.telemetry.clock import Clock
+from batchpools.telemetry.logs import about
 
 _log = logging.getLogger(__name__)
 _FINALIZER_TRIES = 5
@@ -243,7 +244,7 @@ class Applier:
         try:
             await self._api.create(EVENTS, key.namespace, manifest)
         except KubeError as error:
-            _log.info("event %s was not published: %s", event.reason, error.sentence)
+            about(_log, key, uid=event.uid).info("event %s was not published: %s", event.reason, error.sentence)
 
     def _leading(self) -> int:
         epoch = self._epoch()

@@ -11,6 +11,7 @@ from batchpools.core.identity import Key
 from batchpools.core.plan import WriteStatus
 from batchpools.kube.bucket import Bucket
 from batchpools.kube.errors import InvalidError, KubeError
+from batchpools.telemetry.logs import about
 
 _log = logging.getLogger(__name__)
 _AFTER_ERROR = 1.0
@@ -69,7 +70,7 @@ class DeferredWrites:
             self._quiet.set()
         if error is None:
             return
-        _log.warning("the counters of %s %s/%s were not written: %s", *key, error.sentence)
+        about(_log, key).warning("the counters of %s %s/%s were not written: %s", *key, error.sentence)
         if not isinstance(error, InvalidError):
             self._waiting.setdefault(key, effect)
             await self._pause(_AFTER_ERROR)

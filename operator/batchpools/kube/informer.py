@@ -8,10 +8,12 @@ from typing import Generic
 
 import msgspec
 
+from batchpools.core.identity import Key
 from batchpools.kube.cache import Store, ViewT
 from batchpools.kube.errors import GoneError, KubeError
 from batchpools.kube.port import KubeApi, Resource, WatchEvent
 from batchpools.telemetry.clock import Clock
+from batchpools.telemetry.logs import about
 
 _log = logging.getLogger(__name__)
 
@@ -141,7 +143,8 @@ class Informer(Generic[ViewT]):
         except msgspec.DecodeError as error:
             if place not in self._unreadable:
                 self._unreadable.add(place)
-                _log.error("%s %s/%s cannot be read and is passed over: %s", self.resource.kind, *place, error)
+                key = Key(self.resource.kind, *place)
+                about(_log, key).error("%s %s/%s cannot be read and is passed over: %s", *key, error)
             return
         self._unreadable.discard(place)
         self._store.put(view)

@@ -16,6 +16,7 @@ from batchpools.kube.errors import AlreadyExistsError, ConflictError, KubeError,
 from batchpools.kube.port import KubeApi
 from batchpools.kube.resources import LEASES, api_version
 from batchpools.telemetry.clock import Clock
+from batchpools.telemetry.logs import bound
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +47,8 @@ class LeaderElector:
     """Tries to lead until stopped. on_lead(epoch) and on_follow() are awaited, one after the other.
 
     They must return well within a retry period (what takes longer they start as a task), for nothing is renewed meanwhile.
-    `identity` is new in each process; `on_follow` comes after each `on_lead` before the next one.
+    `on_follow` comes after each `on_lead` before the next one. `identity` is new in each process; `address` is published
+    with the Lease, for standbys that have a question.
     `deadline()` is the monotonic time until which we may act as the leader: the start of the last successful renewal
     plus the renew deadline, which leaves the rest of the lease for clocks and messages on their way.
     """
@@ -61,6 +63,7 @@ class LeaderElector:
         timing: Timing,
         on_lead: Callable[[int], Awaitable[None]],
         on_follow: Callable[[], Awaitable[None]],
+        address: str = "",
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._api = api
@@ -68,12 +71,14 @@ class LeaderElector:
         self._namespace = namespace
         self._identity = identity
         self._timing = timing
+        self._address = address
         self._on_lead = on_lead
         self._on_follow = on_follow
         self._pause = pause
         self._observed: tuple[str, float] = ("", 0.0)  # resourceVersion of another's lease, when we first saw it
         self._deadline = 0.0
         self._epoch: int | None = None
+        self._leader_address = ""
         self._floor = 0  # the highest epoch that we know to have been used
 
     @property
@@ -84,6 +89,11 @@ class LeaderElector:
     def deadline(self) -> float:
         """Monotonic time until which we may act; 0 when we do not lead."""
         return self._deadline if self._epoch is not None else 0.0
+
+    @property
+    def leader_address(self) -> str:
+        """`host:port` where the holder of the Lease answers for others, as last read; empty when nobody holds it."""
+        return self._leader_address
 
     def raise_above(self, epoch: int) -> None:
         """An agent or an object has seen this epoch: the next acquisition goes above it, and it comes at once."""
@@ -121,7 +131,7 @@ class LeaderElector:
             await self._step_down()
             self._floor = max(self._floor, held)
             self._epoch, self._deadline = held, began + self._timing.renew
-            _log.info("leading with epoch %d", held)
+            bound(_log, epoch=held).info("leading with epoch %d", held)
             await self._on_lead(held)
         elif held == 0 or self._clock.monotonic() >= self._deadline:
             await self._step_down()
@@ -129,8 +139,8 @@ class LeaderElector:
     async def _step_down(self) -> None:
         if self._epoch is None:
             return
+        bound(_log, epoch=self._epoch).warning("no longer leading")
         self._epoch, self._deadline = None, 0.0
-        _log.warning("no longer leading")
         await self._on_follow()
 
     def _patience(self, began: float) -> float:
@@ -170,6 +180,8 @@ class LeaderElector:
         except NotFoundError:
             return None
         lease = msgspec.json.decode(raw, type=_Lease)
+        held = bool(lease.spec.holder_identity)
+        self._leader_address = lease.metadata.annotations.get(names.ANNOTATION_OPS_ADDRESS, "") if held else ""
         self._floor = max(self._floor, lease.spec.lease_transitions)  # also should the Lease be deleted later
         return lease
 
@@ -201,6 +213,7 @@ class LeaderElector:
             "metadata": {
                 "name": names.LEASE_NAME,
                 "namespace": self._namespace,
+                "annotations": {names.ANNOTATION_OPS_ADDRESS: self._address if holder else ""},
                 **({"resourceVersion": version} if version else {}),
             },
             "spec": {

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from batchpools.core.identity import Key
 from batchpools.kube.errors import KubeError
 from batchpools.telemetry.clock import Clock
+from batchpools.telemetry.logs import about
 
 _log = logging.getLogger(__name__)
 
@@ -121,7 +122,8 @@ class WorkQueue:
         before, known = self._failures.get(key, (0, ""))
         story = repr(error)
         if story != known:
-            _log.warning("%s %s/%s failed: %s", *key, story, exc_info=None if isinstance(error, KubeError) else error)
+            trace = None if isinstance(error, KubeError) else error
+            about(_log, key).warning("%s %s/%s failed: %s", *key, story, exc_info=trace)
         self._failures[key] = (before + 1, story)
         delay = min(_FIRST_DELAY * 2 ** min(before, 20), _LAST_DELAY)
         self.add_after(key, delay * random.uniform(0.75, 1.25))  # noqa: S311 (spreads load, guards nothing)

@@ -35,6 +35,9 @@ def resource_list() -> dict[str, Any]:
         {"name": f"tasks/{verb}", "singularName": "", "namespaced": True, "kind": kind, "verbs": ["get"]}
         for verb, kind in (("logs", "TaskLogs"), ("explain", "TaskExplanation"))
     ]
+    resources.append(
+        {"name": "noderuns", "singularName": "noderuns", "namespaced": True, "kind": "NodeRuns", "verbs": ["list"]}
+    )
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": GROUP_VERSION, "resources": resources}
 
 
@@ -46,6 +49,17 @@ def openapi_v2() -> dict[str, Any]:
 def openapi_v3() -> dict[str, Any]:
     """/openapi/v3."""
     return {"paths": {}}
+
+
+def no_leader(sentence: str) -> web.Response:
+    """There is nobody to ask at the moment; a client asks again."""
+    return refusal(503, "ServiceUnavailable", sentence)
+
+
+def cut(request: web.Request) -> None:
+    """End the connection without the last chunk: the reader must not take a part for the whole."""
+    if request.transport is not None:
+        request.transport.abort()
 
 
 def refusal(status: int, reason: str, sentence: str) -> web.Response:

@@ -1,6 +1,7 @@
-"""The aggregated API, served by every replica behind the API server: logs and explanations of tasks.
+"""The aggregated API, served by every replica behind the API server: logs and explanations of tasks, runs of nodes.
 
-It decides who may ask (the API server alone) and what a question looks like; the answers are found elsewhere.
+It decides who may ask (the API server, and replicas for it), what a question looks like, and what a standby hands on to
+the leader; the answers are found elsewhere.
 """
 
 import json
@@ -13,14 +14,15 @@ from aiohttp import web
 
 from batchpools.api import names
 from batchpools.core.ledger import RunLedger
-from batchpools.hub.certificates import Issued, server_context
+from batchpools.hub.certificates import Authority, issue, issue_client, server_context
 from batchpools.hub.port import HubPort
 from batchpools.kube.cache import Cache
 from batchpools.kube.port import KubeApi
 from batchpools.ops import answers
-from batchpools.ops.from_cache import explain_from_cache
 from batchpools.ops.front_proxy import FrontProxy, common_names, load_front_proxy
+from batchpools.ops.node_runs import node_runs
 from batchpools.ops.task_logs import LogError, TaskLogs, Wanted
+from batchpools.ops.to_leader import Standing, ToLeader, is_replica
 from batchpools.telemetry.clock import Clock, SystemClock
 from batchpools.telemetry.logs import bound
 from batchpools.telemetry.seldom import Seldom
@@ -36,7 +38,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class OpsServer:
-    """One replica's part. `leading()`: on a standby an explanation comes from the cache alone, and says so."""
+    """One replica's part. A standby answers for itself what needs no leader, and hands on the rest (safety rule S2.5)."""
 
     def __init__(
         self,
@@ -44,20 +46,22 @@ class OpsServer:
         ledger: RunLedger,
         hub: HubPort,
         api: KubeApi,
-        leading: Callable[[], bool],
+        standing: Standing,
         clock: Clock | None = None,
     ) -> None:
         self._logs = TaskLogs(cache, ledger, hub)
         self._cache = cache
         self._ledger = ledger
         self._api = api
-        self._leading = leading
-        self._strangers = Seldom(clock or SystemClock())
+        self._standing = standing
+        self._to_leader = ToLeader(standing)
+        self._clock = clock or SystemClock()
+        self._strangers = Seldom(self._clock)
         self._front: FrontProxy | None = None
         self._runner: web.AppRunner | None = None
 
-    async def start(self, issued: Issued, port: int, host: str | None = None) -> None:
-        """Listen with TLS; clients show the API server's front-proxy certificate.
+    async def start(self, authority: Authority, port: int, host: str | None = None) -> None:
+        """Listen with TLS; clients show the API server's front-proxy certificate, or that of a replica from our CA.
 
         In a cluster without an aggregation layer nothing is served, which is said once: all else works without.
         """
@@ -65,8 +69,11 @@ class OpsServer:
         if self._front is None:
             _log.warning("the API server has no aggregation layer: there will be no logs and no explanations")
             return
-        context = server_context(issued)
+        now = self._clock.now()
+        context = server_context(issue(authority, [self._standing.service], now))
         self._front.trust(context)
+        context.load_verify_locations(cadata=authority.certificate)
+        self._to_leader.start(issue_client(authority, names.REPLICA_CLIENT_NAME, now), authority.certificate)
         # A reader who goes away ends the reading, also of a file that does not grow.
         self._runner = web.AppRunner(
             self._routes(), access_log=None, handler_cancellation=True, shutdown_timeout=_GOODBYE
@@ -78,6 +85,7 @@ class OpsServer:
         """Stop listening; logs that are being followed are cut."""
         if self._runner is not None:
             await self._runner.cleanup()
+        await self._to_leader.stop()
 
     def _routes(self) -> web.Application:
         app = web.Application(middlewares=[self._only_the_api_server])
@@ -87,13 +95,15 @@ class OpsServer:
         app.router.add_get("/openapi/v2", _static(answers.openapi_v2()))
         app.router.add_get("/openapi/v3", _static(answers.openapi_v3()))
         app.router.add_get(f"{_TASK}/logs", self._read_logs)
-        app.router.add_get(f"{_TASK}/explain", self._explain)
+        app.router.add_get(f"{_TASK}/explain", self._by_leader(self._explain))
+        for scope in ("", "/namespaces/{namespace}"):
+            app.router.add_get(f"{_BASE}/{names.VERSION}{scope}/noderuns", self._by_leader(self._node_runs))
         return app
 
     @web.middleware
     async def _only_the_api_server(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         certificate = request.transport.get_extra_info("peercert") if request.transport is not None else None
-        if self._front is None or not self._front.accepts(certificate):
+        if self._front is None or not (is_replica(certificate) or self._front.accepts(certificate)):
             self._say_who(request, ", ".join(sorted(common_names(certificate))))
             return answers.refusal(401, "Unauthorized", "Only the API server may ask here; use kubectl get --raw.")
         try:
@@ -107,11 +117,25 @@ class OpsServer:
             shown = f"a certificate of {name!r}" if name else "no certificate"
             _log.warning("%s was refused: it showed %s, not the API server's", request.remote, shown)
 
+    def _by_leader(self, answer: Handler) -> Handler:
+        """Have it answered by whoever leads. What a replica has handed on is not handed on again."""
+
+        async def answer_or_forward(request: web.Request) -> web.StreamResponse:
+            if self._standing.leading():
+                return await answer(request)
+            if _is_forwarded(request):
+                return answers.no_leader("This replica of the operator no longer leads.")
+            return await self._to_leader.forward(request)
+
+        return answer_or_forward
+
     async def _read_logs(self, request: web.Request) -> web.StreamResponse:
         query = _log_query(request)
         if query is None:
             sentence = "stream is stdout or stderr, follow is true or false, tail a number of lines."
             return answers.refusal(400, "BadRequest", sentence)
+        if not (self._standing.leading() or self._logs.is_placed(query.wanted) or _is_forwarded(request)):
+            return await self._to_leader.forward(request)
         response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
         try:
             async with aclosing(self._logs.read(query.wanted, follow=query.follow, tail=query.tail)) as pieces:
@@ -124,7 +148,7 @@ class OpsServer:
                 return answers.refusal(error.status, error.reason, str(error))
             task = bound(_log, kind="Task", namespace=query.wanted.namespace, name=query.wanted.name)
             task.info("a log was cut: %s", error)
-            _cut(request)
+            answers.cut(request)
             return response
         except ConnectionResetError:
             return response  # the reader has gone
@@ -135,11 +159,14 @@ class OpsServer:
 
     async def _explain(self, request: web.Request) -> web.StreamResponse:
         namespace, name = request.match_info["namespace"], request.match_info["name"]
-        leading = self._leading()
-        told = self._ledger.explain(namespace, name) if leading else explain_from_cache(self._cache, namespace, name)
+        told = self._ledger.explain(namespace, name)
         if told is None:
             return answers.refusal(404, "NotFound", f"Task {name!r} is not in namespace {namespace!r}.")
-        return web.json_response({**told._asdict(), "source": "leader" if leading else "standby"})
+        return web.json_response(told._asdict())
+
+    async def _node_runs(self, request: web.Request) -> web.StreamResponse:
+        namespace = request.match_info.get("namespace", "")
+        return web.json_response(node_runs(self._cache, self._ledger, namespace))
 
 
 class _LogQuery(NamedTuple):
@@ -159,10 +186,8 @@ def _log_query(request: web.Request) -> _LogQuery | None:
     return _LogQuery(wanted, follow, int(tail))
 
 
-def _cut(request: web.Request) -> None:
-    """End the connection without the last chunk: the reader must not take a part for the whole."""
-    if request.transport is not None:
-        request.transport.abort()
+def _is_forwarded(request: web.Request) -> bool:
+    return request.transport is not None and is_replica(request.transport.get_extra_info("peercert"))
 
 
 def _static(body: object) -> Handler:

@@ -60,6 +60,13 @@ class TaskLogs:
         self._hub = hub
         self._pause = pause
 
+    def is_placed(self, wanted: Wanted) -> bool:
+        """Whether this replica knows by itself where the file is, or that there is no such task."""
+        try:
+            return self._place(wanted) is not None
+        except LogError:
+            return True
+
     async def read(self, wanted: Wanted, *, follow: bool, tail: int) -> AsyncGenerator[bytes, None]:
         """Bytes of the file; tail > 0 begins that many lines (at most 64 KiB) before its end. LogError.
 

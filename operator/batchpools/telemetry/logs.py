@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from logging.handlers import QueueHandler, QueueListener
 from typing import Any, TextIO
 
+from batchpools.core.identity import Key
+
 _QUIET = {
     "kopf": logging.WARNING,
     "aiohttp.access": logging.WARNING,
@@ -54,6 +56,11 @@ class _Adapter(Logger):
 def bound(logger: logging.Logger, **fields: str | int) -> Logger:
     """A logger whose lines carry these fields: kind, namespace, name, attempt, epoch."""
     return _Adapter(logger, fields)
+
+
+def about(logger: logging.Logger, key: Key, **fields: str | int) -> Logger:
+    """A logger whose lines name one object, and what else is known of it."""
+    return bound(logger, **key._asdict(), **fields)
 
 
 class _Waiting(QueueHandler):

@@ -7,10 +7,12 @@ from typing import Any
 
 import msgspec
 
+from batchpools.core.identity import Key
 from batchpools.core.views import PodView, TaskView
 from batchpools.kube.errors import KubeError, NotFoundError
 from batchpools.kube.port import KubeApi, Resource
 from batchpools.kube.resources import PODS, TASKS
+from batchpools.telemetry.logs import about
 
 _log = logging.getLogger(__name__)
 _ASK_AGAIN = 1.0
@@ -58,7 +60,8 @@ class Live:
             except NotFoundError:
                 return None
             except KubeError as error:
-                _log.info("%s %s/%s could not be read: %s", resource.kind, namespace, name, error.sentence)
+                asked = about(_log, Key(resource.kind, namespace, name))
+                asked.info("%s %s/%s could not be read: %s", resource.kind, namespace, name, error.sentence)
             await asyncio.sleep(_ASK_AGAIN)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

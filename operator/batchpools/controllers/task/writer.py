@@ -22,6 +22,7 @@ from batchpools.kube.errors import InvalidError, KubeError, NotFoundError
 from batchpools.kube.port import KubeApi
 from batchpools.kube.resources import TASKS
 from batchpools.telemetry.clock import Clock
+from batchpools.telemetry.logs import Logger, about
 
 _log = logging.getLogger(__name__)
 
@@ -138,7 +139,7 @@ class StatusWriter:
         try:
             return await self._send(write, write.status)
         except InvalidError as refused:
-            _log.error("the status of task %s/%s was refused: %s", *write.key[1:], refused.sentence)
+            _of(write).error("the status of task %s/%s was refused: %s", *write.key[1:], refused.sentence)
             return await self._after_refusal(write, refused.sentence) if write.done is not None else None
 
     async def _after_refusal(self, write: Write, sentence: str) -> TaskStatus | None:
@@ -163,7 +164,9 @@ class StatusWriter:
     def _try_later(self, write: Write, error: Exception) -> None:
         write.failures += 1
         if write.failures in {1, 5, 20}:
-            _log.warning("the status of task %s/%s was not written (%d): %r", *write.key[1:], write.failures, error)
+            _of(write).warning(
+                "the status of task %s/%s was not written (%d): %r", *write.key[1:], write.failures, error
+            )
         delay = min(_FIRST_DELAY * 2 ** min(write.failures - 1, 10), _LAST_DELAY)
         timer: asyncio.TimerHandle
 
@@ -174,3 +177,7 @@ class StatusWriter:
 
         timer = asyncio.get_running_loop().call_later(delay, again)
         self._timers.add(timer)
+
+
+def _of(write: Write) -> Logger:
+    return about(_log, write.key, uid=write.uid, attempt=write.status.attempt, execution=write.status.execution_id)

@@ -108,6 +108,13 @@ def state_of(facts: NodeFacts, conditions: Conditions) -> NodeState:
     return NodeState.RUNNING if facts.running_tasks else NodeState.IDLE
 
 
+def live_state(told: str, used_slots: int) -> str:
+    """A node's state as told, with Idle and Running as they are now: status follows them within 30 s (safety rule S5.4)."""
+    if told in {NodeState.IDLE, NodeState.RUNNING}:
+        return NodeState.RUNNING if used_slots else NodeState.IDLE
+    return told
+
+
 def errors_of(facts: NodeFacts, conditions: Conditions) -> tuple[NodeError, ...]:
     """What is wrong with the node, in words for people."""
     if facts.refused:

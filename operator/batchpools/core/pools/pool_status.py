@@ -9,6 +9,7 @@ from batchpools.api import names
 from batchpools.api.reasons import Condition, Reason
 from batchpools.api.states import AllocationState, NodeState, PoolState
 from batchpools.core.conditions import set_condition
+from batchpools.core.pools.node_state import live_state
 from batchpools.core.pools.situation import PoolSituation
 from batchpools.core.pools.template import read_template, refused
 from batchpools.core.views import ConditionView, PoolNodeView, PoolStatus, ResizeError, SlotCounts
@@ -92,9 +93,7 @@ def _live_state(node: PoolNodeView, situation: PoolSituation) -> str:
     state = node.status.state
     if situation.is_leaving(node):
         return NodeState.LEAVING_POOL
-    if state in _USABLE:
-        return NodeState.RUNNING if situation.used_slots.get(node.metadata.name, 0) else NodeState.IDLE
-    return state
+    return live_state(state, situation.used_slots.get(node.metadata.name, 0))
 
 
 def _admission_sentence(nodes: tuple[PoolNodeView, ...]) -> str:
