@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import itertools
 import os
 import shutil
@@ -80,10 +81,13 @@ class RealRunner:
     async def kill(self) -> None:
         """The tasks go with it, as they do with the PID 1 of a container."""
         if self.process is not None and self.process.returncode is None:
-            for child in _children(self.process.pid):
-                os.kill(child, signal.SIGKILL)
             self.process.kill()
             await self.process.wait()
+        while found := _living_below(self.root):
+            for one in found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(one, signal.SIGKILL)
+            await asyncio.sleep(0.01)
 
     async def left(self) -> bool:
         return self.process is not None and await self.process.wait() == 0
@@ -98,8 +102,17 @@ def _free(socket: str) -> None:
     Path(socket).unlink(missing_ok=True)
 
 
-def _children(pid: int) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def _living_below(folder: Path) -> list[int]:
+    """Processes whose working directory is in the folder, also when it has been removed: what tasks left."""
+    found = []
+    for one in Path("/proc").glob("[0-9]*"):
+        try:
+            there = os.readlink(one / "cwd")
+        except OSError:  # it has ended, or was another user's
+            continue
+        if there.startswith(f"{folder}/"):
+            found.append(int(one.name))
+    return found
 
 
 class FakeRunner:
