@@ -52,6 +52,7 @@ class Feeder:
         self.hub: Hub | None = None
         self.ready: set[str] = set()
         self.inventories: set[str] = set()
+        self.vouches: set[str] = set()
         self.ended = 0
         self.done = asyncio.Event()
 
@@ -84,6 +85,15 @@ class Feeder:
     def rejected(self, node: NodeIdentity, message: link.Rejected) -> None:
         """Never."""
         raise AssertionError(f"{node.node}: {message}")
+
+    def pinged(self, node: NodeIdentity) -> None:
+        """The Lease of a benchmark always holds."""
+        if self.hub is not None and node.pod_uid not in self.vouches:
+            self.hub.renewed(SystemClock().monotonic())
+
+    def vouched(self, node: NodeIdentity) -> None:
+        """It may be sent runs."""
+        self.vouches.add(node.pod_uid)
 
     def node_left(self, node: NodeIdentity) -> None:
         """No matter."""
@@ -120,7 +130,7 @@ async def _bench(tasks: int, folder: Path) -> None:
     (folder / "ca.crt").write_text(authority.certificate)
     processes = [process for number in range(NODES) for process in await _node(folder, number, port)]
     try:
-        while len(feeder.ready & feeder.inventories) < NODES:  # noqa: ASYNC110 (two reports of each node)
+        while len(feeder.ready & feeder.inventories & feeder.vouches) < NODES:  # noqa: ASYNC110 (three reports of each node)
             await asyncio.sleep(0.01)
         began, used = time.monotonic(), _cpu()
         for pod_uid in feeder.ready:

@@ -19,6 +19,7 @@ from batchpools.controllers.pool import PoolController
 from batchpools.controllers.task.ledger import RunLedgerOfLeader
 from batchpools.core.identity import Key
 from batchpools.core.pools.node_pod import NodePodSettings
+from batchpools.core.pools.reach import unreachable_timeout
 from batchpools.core.views import JobView, PodView, PoolNodeView, PoolView, TaskView
 from batchpools.hub.authentication import BoundPod, TokenReviewer
 from batchpools.hub.ca_store import load_authority
@@ -121,6 +122,9 @@ class Operator:
         if self._settings.aggregated_api:  # leading does not wait for it
             self._trusting = asyncio.create_task(write_ca_bundle(self._client, self._certificate), name="ca-bundle")
 
+    def _renewed(self, began: float) -> None:
+        self._hub.renewed(began)
+
     async def _follow(self) -> None:
         """From leader to standby: stop sending, stop writing, forget."""
         self._hub.follow()
@@ -152,6 +156,7 @@ class Operator:
             timing=Timing(settings.lease_duration, settings.renew_deadline, settings.retry_period),
             on_lead=self._lead,
             on_follow=self._follow,
+            on_renewed=self._renewed,
             address=settings.ops_address,
         )
 
@@ -191,7 +196,8 @@ class Operator:
         node = self._cache.nodes.get(pod.namespace, view.metadata.labels.get(names.LABEL_NODE, "")) if view else None
         if node is None or node.status.pod_name != pod.name or node.status.pod_uid not in {"", pod.uid}:
             return None
-        return NodeIdentity(pod.namespace, node.spec.pool_name, node.metadata.name, pod.name, pod.uid)
+        timeout = unreachable_timeout(node.status)
+        return NodeIdentity(pod.namespace, node.spec.pool_name, node.metadata.name, pod.name, pod.uid, timeout)
 
     def _wake_job(self, namespace: str, name: str) -> None:
         self._queue.add(Key("Job", namespace, name))

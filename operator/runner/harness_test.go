@@ -194,12 +194,32 @@ func (f *fixture) dial() *peer {
 	}
 }
 
-// hello connects as the agent and returns what the runner says of itself.
+// hello connects as the agent, vouches for an hour, and returns what the runner says of itself.
 func (f *fixture) hello() (*peer, message) {
+	f.t.Helper()
+	p, told := f.strangeHello()
+	p.vouch(time.Hour)
+	return p, told
+}
+
+// strangeHello connects as an agent for which no leader has vouched.
+func (f *fixture) strangeHello() (*peer, message) {
 	f.t.Helper()
 	p := f.dial()
 	p.send(message{"op": "hello", "version": protocolVersion})
 	return p, p.next("hello")
+}
+
+// settle waits until everything that was sent before has been handled.
+func (p *peer) settle() {
+	p.t.Helper()
+	p.send(message{"op": "kill", "id": "nobody"})
+	p.next("unknown")
+}
+
+func (p *peer) vouch(time time.Duration) {
+	p.t.Helper()
+	p.send(message{"op": "deadline", "at": bootSeconds() + time.Seconds()})
 }
 
 func (p *peer) send(m message) {

@@ -20,7 +20,7 @@ func (s *server) adopt(agent *connection) {
 	s.agent = agent
 	reply := helloReply{
 		Op: "hello", Version: protocolVersion, BootID: s.bootID, Mode: s.mode, Env: fitting(s.env),
-		Running: []started{}, Finished: []finished{}, Acked: []string{},
+		Running: []started{}, Finished: []finished{}, Acked: []string{}, Deadline: s.deadline,
 	}
 	for id := range s.acked {
 		reply.Acked = append(reply.Acked, id)

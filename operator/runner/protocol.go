@@ -7,11 +7,11 @@ package main
 // replaces the older. Runs go on without an agent; finished runs are kept until acknowledged and sent again with each
 // hello: what does not fit goes before it, in known messages. Times are Unix seconds, durations seconds.
 //
-// agent -> runner    hello, run, kill, ack, read, list, remove, exit
+// agent -> runner    hello, deadline, run, kill, ack, read, list, remove, exit
 // runner -> agent    known, hello, refused, started, finished, unknown, data, entries, done, error, bye, stopping
 
 const (
-	protocolVersion = 1
+	protocolVersion = 2
 	maxFrame        = 1 << 20
 	maxRead         = 64 << 10
 
@@ -40,6 +40,8 @@ type request struct {
 	KillGrace      float64  `json:"killGrace"`      // run: between SIGTERM and SIGKILL
 	MaxOutputBytes int64    `json:"maxOutputBytes"` // run: of stdout.txt and stderr.txt together, 0 = no limit
 
+	At float64 `json:"at"` // deadline: CLOCK_BOOTTIME in seconds; runs start and go on only until then
+
 	Grace float64  `json:"grace"` // kill
 	IDs   []string `json:"ids"`   // ack
 
@@ -59,7 +61,8 @@ type helloReply struct {
 	Env      []string   `json:"env"` // the container's own, without BATCHPOOLS_*; at most maxToldEnv bytes
 	Running  []started  `json:"running"`
 	Finished []finished `json:"finished"`
-	Acked    []string   `json:"acked"` // acknowledged in the last 10 minutes
+	Acked    []string   `json:"acked"`    // acknowledged in the last 10 minutes
+	Deadline float64    `json:"deadline"` // until when this node is vouched for, 0 = it is not
 }
 
 // known is a part of what hello tells, sent before it.
@@ -86,6 +89,7 @@ const (
 	causeStopping     = "stopping"
 	causeLaunchFailed = "launchFailed"
 	causeOutputLimit  = "outputLimit"
+	causeExpired      = "expired" // the deadline passed, or there was none when the run was asked for
 )
 
 type finished struct {

@@ -64,6 +64,7 @@ func serve(arguments []string) int {
 		server.stop()
 	}()
 	go server.emptyTrash()
+	go server.watchDeadline()
 	go server.children.reapOrphansForEver()
 	go server.accept(listener)
 	return <-server.exit

@@ -28,6 +28,7 @@ type server struct {
 	acked    map[string]time.Time
 	pruned   time.Time
 	stopping bool
+	deadline float64 // CLOCK_BOOTTIME until which we are vouched for; 0 = we are not
 	agent    *connection
 	idle     *sync.Cond // signalled when a run ended or was acknowledged
 
@@ -108,6 +109,8 @@ func (s *server) handle(agent *connection, message request) {
 		s.start(agent, message)
 	case "kill":
 		s.kill(agent, message)
+	case "deadline":
+		s.setDeadline(agent, message)
 	case "ack":
 		s.acknowledge(message.IDs)
 	case "read":
@@ -149,6 +152,11 @@ func (s *server) start(agent *connection, message request) {
 	}
 	if s.stopping {
 		s.tell(finished{Op: "finished", ID: message.ID, Label: message.Label, Cause: causeStopping, EndedAt: seconds(time.Now())})
+		return
+	}
+	if !s.isVouchedFor() {
+		now := seconds(time.Now())
+		s.tell(finished{Op: "finished", ID: message.ID, Label: message.Label, Cause: causeExpired, EndedAt: now, Message: whyExpired})
 		return
 	}
 	r := newRun(message)

@@ -9,10 +9,7 @@ func (s *server) stop() {
 	s.mu.Lock()
 	s.stopping = true
 	s.tell(note{Op: "stopping"})
-	live := make([]*run, 0, len(s.runs))
-	for _, r := range s.runs {
-		live = append(live, r)
-	}
+	live := s.live()
 	s.mu.Unlock()
 	longest := s.stopTimeout.Seconds() / 2
 	for _, r := range live {

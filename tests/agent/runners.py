@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import msgspec
 
 from batchpools.agent.runner_client import PROTOCOL, RunnerClient
+from batchpools.telemetry.clock import SystemClock
 
 Note = dict[str, Any]
 
@@ -48,13 +49,17 @@ class Runner(Protocol):
         ...
 
 
-async def connect(runner: Runner) -> RunnerClient:
-    """A client, as soon as the runner listens."""
+async def connect(runner: Runner, vouch: float | None = 3600.0) -> RunnerClient:
+    """A client, as soon as the runner listens; it vouches for the node for so many seconds, None = it does not."""
     while True:
         try:
-            return await RunnerClient.connect(runner.socket)
+            client = await RunnerClient.connect(runner.socket)
+            break
         except (ConnectionError, FileNotFoundError, asyncio.IncompleteReadError):
             await asyncio.sleep(0.01)
+    if vouch is not None:
+        client.tell("deadline", at=SystemClock().boottime() + vouch)
+    return client
 
 
 class RealRunner:
@@ -133,6 +138,7 @@ class FakeRunner:
         self._finished: dict[str, Note] = {}
         self._acked: list[str] = []
         self._stopping = False
+        self._deadline = 0.0
 
     async def start(self, mode: str = "serve") -> None:
         self._mode = mode
@@ -200,12 +206,17 @@ class FakeRunner:
         return {
             "op": "hello", "version": PROTOCOL, "bootId": self._boot, "mode": self._mode, "env": ["PATH=/bin"],
             "running": list(self._running.values()), "finished": list(self._finished.values()), "acked": self._acked,
+            "deadline": self._deadline,
         }  # fmt: skip
 
     def _handle(self, message: Note) -> None:
         match message["op"]:
             case "run":
                 self._run(message)
+            case "deadline":
+                self._deadline = message["at"]
+                left = max(self._deadline - SystemClock().boottime(), 0.0)
+                asyncio.get_running_loop().call_later(left, self._expire, self._deadline)
             case "kill" if message["id"] in self._running:
                 self._end(message["id"], "killed", 143)
             case "kill":
@@ -229,6 +240,8 @@ class FakeRunner:
             self._tell(known)
         elif self._stopping:
             self._tell(_finished(one, label, "stopping", None))
+        elif self._mode == "serve" and SystemClock().boottime() >= self._deadline:
+            self._tell(_finished(one, label, "expired", None))
         elif message["argv"][0] != "sh":
             code, text = "CommandProgramNotFound", f"program {message['argv'][0]!r} is not there"
             self._finished[one] = {**_finished(one, label, "launchFailed", None), "code": code, "message": text}
@@ -238,6 +251,13 @@ class FakeRunner:
             self._tell(self._running[one])
             if message["argv"] != WAIT:
                 self._end(one, "exit", int(message["argv"][2].split()[1]))
+
+    def _expire(self, deadline: float) -> None:
+        if deadline != self._deadline:
+            return  # it was moved
+        self._deadline = 0.0
+        for one in list(self._running):
+            self._end(one, "expired", 137)
 
     def _end(self, one: str, cause: str, code: int) -> None:
         self._finished[one] = _finished(one, self._running.pop(one)["label"], cause, code)

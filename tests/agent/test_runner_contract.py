@@ -1,14 +1,15 @@
 """What a runner does for an agent: the suite that the fake runner and the real one both pass."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, Protocol
 
 import pytest
 from tests.agent.runners import WAIT, Runner, connect, leave_with
 
 from batchpools.agent import runner_client
 from batchpools.agent.runner_client import RunnerClient, RunnerError
+from batchpools.telemetry.clock import SystemClock
 
 
 class Talk:
@@ -30,7 +31,10 @@ class Talk:
                 return note
 
 
-Open = Callable[[Runner], Awaitable[Talk]]
+class Open(Protocol):
+    """Opens a connection; the agent vouches for the node for so many seconds, None = it does not."""
+
+    def __call__(self, runner: Runner, vouch: float | None = 3600.0) -> Awaitable[Talk]: ...
 
 
 @pytest.fixture
@@ -38,8 +42,8 @@ async def talk() -> AsyncIterator[Open]:
     """Opens connections, and closes them in the end."""
     opened: list[Talk] = []
 
-    async def open_one(runner: Runner) -> Talk:
-        opened.append(Talk(await connect(runner)))
+    async def open_one(runner: Runner, vouch: float | None = 3600.0) -> Talk:
+        opened.append(Talk(await connect(runner, vouch)))
         return opened[-1]
 
     yield open_one
@@ -58,6 +62,33 @@ async def test_a_run_is_told_to_start_and_to_end(any_runner: Runner, talk: Open)
     ended = await agent.next("finished")
     assert (ended["id"], ended["label"], ended["cause"], ended["exitCode"]) == ("a", "task-a", "exit", 3)
     assert ended["endedAt"] >= ended["startedAt"] > 0
+
+
+async def test_nothing_starts_while_nobody_vouches_for_the_node(any_runner: Runner, talk: Open) -> None:
+    await any_runner.start()
+    agent = await talk(any_runner, None)
+    assert agent.client.hello["deadline"] == 0
+    agent.run("a", leave_with(0))
+    refused = await agent.next("finished")
+    assert (refused["id"], refused["cause"], refused["exitCode"]) == ("a", "expired", None)
+
+
+async def test_when_the_deadline_passes_runs_end_and_start_again_once_vouched_for(
+    any_runner: Runner, talk: Open
+) -> None:
+    await any_runner.start()
+    agent = await talk(any_runner, None)
+    agent.client.tell("deadline", at=SystemClock().boottime() + 0.5)
+    agent.run("a", WAIT)
+    await agent.next("started")
+    assert (await talk(any_runner, None)).client.hello["deadline"] > SystemClock().boottime() - 0.5
+    newer = await talk(any_runner, None)
+    assert (await newer.next("finished"))["cause"] == "expired"
+    newer.run("b", leave_with(0))
+    assert (await newer.next("finished"))["cause"] == "expired"
+    newer.client.tell("deadline", at=SystemClock().boottime() + 3600)
+    newer.run("c", leave_with(0))
+    assert (await newer.next("finished"))["cause"] == "exit"
 
 
 async def test_a_program_that_is_not_there_is_told_with_a_code(any_runner: Runner, talk: Open) -> None:

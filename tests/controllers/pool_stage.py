@@ -11,7 +11,7 @@ from batchpools.controllers.job import JobController
 from batchpools.controllers.node import NodeController
 from batchpools.controllers.pool import PoolController
 from batchpools.core.identity import Key
-from batchpools.core.ledger import Explanation, NodeRuns
+from batchpools.core.ledger import Contact, Explanation, NodeRuns
 from batchpools.core.pools.node_pod import NodePodSettings
 from batchpools.core.views import JobView, PodView, PoolNodeView, PoolView, TaskCounts, TaskView
 from batchpools.kube.applier import Applier
@@ -35,6 +35,8 @@ class QuietLedger:
         self.drained: set[str] = set()
         self.busy: set[str] = set()
         self.ended: set[str] = set()
+        self.aside: set[str] = set()
+        self.contacts: dict[str, Contact] = {}
 
     def job_counts(self, namespace: str, job: str) -> TaskCounts:
         tasks = list(self._cache.tasks.indexed("by_job", (namespace, job)))
@@ -46,6 +48,18 @@ class QuietLedger:
 
     def pool_slots(self, namespace: str, pool: str) -> tuple[int, int]:
         return 0, 0
+
+    def contact(self, pod_uid: str) -> Contact:
+        return self.contacts.get(pod_uid, Contact.IN_TOUCH)
+
+    def set_aside(self, pod_uid: str) -> None:
+        self.aside.add(pod_uid)
+
+    def take_back(self, pod_uid: str) -> None:
+        self.aside.discard(pod_uid)
+
+    def is_set_aside(self, pod_uid: str) -> bool:
+        return pod_uid in self.aside
 
     def drain_node(self, pod_uid: str, reason: RequeueReason) -> None:
         self.drained.add(pod_uid)

@@ -3,6 +3,7 @@
 `settle` lets everything happen and shows the cache what the API server has; `stale` keeps tasks from being shown.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -68,6 +69,10 @@ class MemoryHub:
         self.removed.append((pod_uid, path))
         return True
 
+    def drop(self, pod_uid: str) -> None:
+        """Cut the session of a pod."""
+        self.connected.pop(pod_uid, None)
+
     def session(self, pod_uid: str) -> SessionInfo | None:
         """The live session of a pod."""
         return self.connected.get(pod_uid)
@@ -105,6 +110,8 @@ class Agent:
         report = NodeReport(phase, self.boot_id, self.slots, None, "")
         self._stage.hub.connected[self.uid] = SessionInfo(self.identity, report, self._stage.epoch)
         self._stage.ledger.node_reported(self.identity, report)
+        self._stage.ledger.pinged(self.identity)
+        self._stage.ledger.vouched(self.identity)
 
     def leave(self) -> None:
         """The session ends."""
@@ -153,6 +160,7 @@ class Stage:
         self.hub = MemoryHub()
         self.epoch = 1
         self.stale = False
+        self.mute: set[str] = set()  # pod uids of nodes that have a session and are not heard
         self.woken: set[tuple[str, str]] = set()
         self.ledger = self._new_ledger()
 
@@ -194,6 +202,14 @@ class Stage:
         return self.kube.count("patch", "Task", "status")
 
     # ---------------------------------------------------------------- time
+
+    async def pings(self) -> None:
+        """Every agent is heard each second."""
+        while True:
+            await asyncio.sleep(1.0)
+            for session in self.hub.sessions():
+                if session.node.pod_uid not in self.mute:
+                    self.ledger.pinged(session.node)
 
     def unix_time(self) -> float:
         """Now."""
@@ -252,9 +268,11 @@ def played(play: Callable[[Stage], Coroutine[Any, Any, None]]) -> Callable[[], N
         async def main(clock: VirtualClock) -> None:
             stage = Stage(clock)
             stage.put(builders.job("primes"))
+            pings = asyncio.create_task(stage.pings())
             try:
                 await play(stage)
             finally:
+                pings.cancel()
                 await stage.ledger.follow()
 
         run_virtual(main)

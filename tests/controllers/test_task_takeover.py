@@ -257,15 +257,19 @@ async def test_a_recorded_run_that_its_node_does_not_know_is_requeued_even_while
 
 
 @played
-async def test_a_recorded_run_on_a_silent_node_stays_held(stage: Stage) -> None:
+async def test_a_recorded_run_on_a_silent_node_stays_held_until_its_time_is_over(stage: Stage) -> None:
     first, _ = _two_nodes(stage)
     stage.task(status=TaskStatus(state="Running", attempt=1, execution_id=run_of(1, 1), pool_node_name="n2"))
     await stage.lead(2)
     first.connect()
     first.tell()
-    await asyncio.sleep(600.0)
+    await asyncio.sleep(309.0)
     await stage.settle()
     assert (stage.hub.runs, stage.writes(), stage.status().state) == ([], 0, "Running")
+    await asyncio.sleep(2.0)
+    await stage.settle()
+    assert stage.status().requeue_reasons == {"NodeLost": 1}
+    assert [run.execution_id for run in first.runs] == [run_of(2, 2)]
 
 
 @played

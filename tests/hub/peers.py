@@ -112,13 +112,19 @@ class House:
         end = self.clock.monotonic() + seconds
         self.hub.lead(epoch, lambda: end)
 
+    def renew(self) -> None:
+        """The API server confirms the Lease to a request that begins now, after all that has arrived."""
+        self.clock.advance(0.001)
+        self.hub.renewed(self.clock.monotonic())
+
     async def join(self, pod: str = "pod-1") -> Peer:
         """An agent that is admitted and has told its inventory to whoever leads."""
         peer = Peer(self.hub)
         await peer.hello(pod)
         [welcome] = peer.of(link.Welcome)
         if welcome.epoch:
-            await peer.say(link.Inventory(welcome.epoch, "boot", [], []))
+            await peer.say(link.Inventory(welcome.epoch, "boot", [], []), link.Ping(1.0))
+            self.renew()
         return peer
 
 

@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 GOOD_TOKEN = "good"  # noqa: S105 (a word, not a password)
 POD = "uid-1"
+UNREACHABLE_TIMEOUT = 300.0  # seconds; tests of the dead-man timer have less
 AGENT = """
 import json, sys
 from pathlib import Path
@@ -48,6 +49,8 @@ class Leader:
 
     heard: list[Any] = field(default_factory=list)
     left: int = 0
+    pings: int = 0
+    vouches: int = 0
 
     def node_reported(self, node: NodeIdentity, report: link.NodeReport) -> None:
         """How the node stands."""
@@ -73,6 +76,14 @@ class Leader:
         """A run was not started."""
         self.heard.append(message)
 
+    def pinged(self, node: NodeIdentity) -> None:
+        """It is there."""
+        self.pings += 1
+
+    def vouched(self, node: NodeIdentity) -> None:
+        """Runs may be sent."""
+        self.vouches += 1
+
     def node_left(self, node: NodeIdentity) -> None:
         """The session is gone."""
         self.left += 1
@@ -97,13 +108,26 @@ class Replica:
     def __init__(self, authority: Authority) -> None:
         self._authority = authority
         self.leader = Leader()
+        self.renews = True
         self.hub = Hub(SystemClock(), "replica", self._authenticate, self._identify, self.leader)
         self.port = 0
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
-        """Listen on this machine alone."""
+        """Listen on this machine alone, and have the Lease confirmed again and again."""
+        self._renewing = asyncio.create_task(self._renew(), name="renew")
         tls = server_context(issue(self._authority, [names.HUB_SERVER_NAME], SystemClock().now()))
         self.port = await self.hub.start(tls, port, host)
+
+    async def stop(self) -> None:
+        """The replica ends."""
+        self._renewing.cancel()
+        await self.hub.stop()
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(0.02)
+            if self.renews:
+                self.hub.renewed(SystemClock().monotonic())
 
     def lead(self, epoch: int) -> None:
         """Lead for as long as the test runs."""
@@ -113,7 +137,7 @@ class Replica:
         return BoundPod("ns", "demo-0-1", POD) if token == GOOD_TOKEN else None
 
     def _identify(self, pod: BoundPod) -> NodeIdentity | None:
-        return NodeIdentity(pod.namespace, "demo", "demo-0", pod.name, pod.uid)
+        return NodeIdentity(pod.namespace, "demo", "demo-0", pod.name, pod.uid, UNREACHABLE_TIMEOUT)
 
 
 class House:
@@ -158,7 +182,8 @@ class House:
     def is_ready(self) -> bool:
         """Whether the node takes runs of the present epoch."""
         info = self.replica.hub.session(POD)
-        return bool(info and info.report and info.report.phase == NodePhase.READY and self.is_told())
+        ready = info and info.report and info.report.phase == NodePhase.READY and info.vouched_epoch
+        return bool(ready and self.is_told())
 
     def is_told(self) -> bool:
         """Whether the leader has an inventory of an agent that has met its runner."""
@@ -187,7 +212,7 @@ class House:
     async def restart_hub(self, epoch: int) -> None:
         """Another replica in the place of the first, with a new epoch."""
         port = self.replica.port
-        await self.replica.hub.stop()
+        await self.replica.stop()
         self.replica = Replica(self.authority)
         await self.replica.start(port)
         self.replica.lead(epoch)
@@ -228,7 +253,7 @@ class House:
             if process.returncode is None:
                 process.kill()
             await process.wait()
-        await self.replica.hub.stop()
+        await self.replica.stop()
         for runner in (self.runner, self.start_runner):
             await runner.clean()
         shutil.rmtree(self.folder)

@@ -28,7 +28,7 @@ async def standby(house: House, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     house.start_agent()
     await until(lambda: house.is_ready() and second.leader.phases()[-1:] == [NodePhase.READY])
     yield second
-    await second.hub.stop()
+    await second.stop()
 
 
 async def test_a_standby_knows_the_node_and_nothing_of_its_runs(house: House, standby: Replica) -> None:

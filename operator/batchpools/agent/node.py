@@ -29,6 +29,7 @@ MAX_OUTPUT_BYTES = 1 << 30
 _KILL_GRACE = 5.0
 _RUNNER_PAUSE = 0.1
 _LOOK_AGAIN = 0.05
+_PING_EVERY = 1.0
 
 Serve = Callable[[RunnerClient], Awaitable[None]]
 
@@ -43,6 +44,7 @@ class Node:
         self._machine = Executions()
         self._journal = Journal(places.journal_file)
         self._runner: RunnerClient | None = None
+        self._deadline = 0.0  # CLOCK_BOOTTIME until which the leader vouches for this node
         self._report = link.NodeReport(NodePhase.STARTING, "", config.slots, None, "")
         self._jobs: set[asyncio.Task[None]] = set()
         self._sessions = Sessions(
@@ -57,6 +59,7 @@ class Node:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._sessions.run())
                 group.create_task(self._follow_runner())
+                group.create_task(self._ping())
         finally:
             for job in list(self._jobs):
                 job.cancel()
@@ -104,6 +107,7 @@ class Node:
 
     async def _serve_tasks(self, runner: RunnerClient) -> None:
         event = event_of_hello(runner.hello)
+        self._tell_deadline()  # first: what it is asked to run comes after
         self._handle(event)
         self._set_phase(self._phase(NodePhase.READY), boot_id=event.boot_id)
         await runner.listen(self._on_note)
@@ -144,6 +148,7 @@ class Node:
             case link.Welcome(epoch=epoch):
                 session.epoch = epoch
                 session.send(self._report)
+                session.send(link.Ping(self._clock.boottime()))
                 if epoch:
                     self._handle(events.Led(epoch))
             case link.Lead(epoch=epoch):
@@ -161,10 +166,28 @@ class Node:
             case link.RemoveDirectory(epoch=epoch, path=path):
                 if epoch >= self._machine.max_epoch:
                     self._later(self._remove(path))
+            case link.Pong():
+                self._vouched(message)
             case link.Refused():
                 return  # the session ends, and its keeper knows why
             case _:
                 assert_never(message)
+
+    async def _ping(self) -> None:
+        """Tell every replica each second that we are here; the leader's pong extends the runner's dead-man timer."""
+        while True:
+            await asyncio.sleep(_PING_EVERY)
+            self._sessions.to_all(link.Ping(self._clock.boottime()))
+
+    def _vouched(self, pong: link.Pong) -> None:
+        """The timer is the runner's (safety rule S3.1): the newest epoch's word is handed on, as a time on its clock."""
+        if pong.epoch >= self._machine.max_epoch:
+            self._deadline = pong.sent_at + pong.timeout
+            self._tell_deadline()
+
+    def _tell_deadline(self) -> None:
+        if self._deadline:
+            self._tell_runner("deadline", at=self._deadline)
 
     async def _read(self, session: Session, asked: link.ReadFile) -> None:
         content, offset, size, error, text = b"", asked.offset, 0, "", ""

@@ -68,6 +68,10 @@ OPS_PORT = 8444
 METRICS_PORT = 8080
 LEASE_NAME = "batchpools-operator"
 
+# The dead-man timer: seconds for which a node that no leader vouches for keeps its tasks.
+DEFAULT_UNREACHABLE_TIMEOUT = 300.0
+UNREACHABLE_MARGIN = 10.0  # seconds that the leader waits beyond it
+
 # What no user may set.
 RESERVED_ENV_PREFIXES = ("AZ_BATCH_", "BATCHPOOLS_")
 

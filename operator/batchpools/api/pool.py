@@ -169,6 +169,11 @@ class PoolSpec(Model):
                 "duration(self.drainTimeout) >= duration('1s') && duration(self.drainTimeout) <= duration('24h')",
                 "drainTimeout must lie between 1s and 24h",
             ),
+            rule(
+                "duration(self.nodeUnreachableTimeout) >= duration('10s')"
+                " && duration(self.nodeUnreachableTimeout) <= duration('24h')",
+                "nodeUnreachableTimeout must lie between 10s and 24h",
+            ),
         )
     )
     image: Image | None = Field(default=None, description="Short form: the image that tasks run in.")
@@ -181,6 +186,11 @@ class PoolSpec(Model):
     )
     drain_timeout: Duration = Field(
         default="30s", description="What a node gets to end its tasks when its pod is told to stop."
+    )
+    node_unreachable_timeout: Duration = Field(
+        default="5m",
+        description="How long a node that the operator cannot reach goes on with its tasks; then it ends them, and they run "
+        "elsewhere. It counts for pods that are made from now on.",
     )
     start_task: StartTask | None = Field(default=None, description="What runs on each node before its first task.")
 

@@ -52,6 +52,9 @@ class PoolNodeStatus(Status):
     pod_ip: _Name = Field(default="", alias="podIP", description="The address of its present pod.")
     boot_id: _Name = Field(default="", alias="bootID", description="Changes when its task container restarts.")
     node_name: _Name = Field(default="", description="The Kubernetes node that carries it.")
+    node_unreachable_timeout: Annotated[str, Field(max_length=32)] = Field(
+        default="", description="The pool's nodeUnreachableTimeout when its present pod was made."
+    )
     image: Text = Field(default="", description="The image that tasks run in.")
     start_time: datetime | None = Field(default=None, description="When its present pod began.")
     task_slots: int = Field(default=0, description="Its slots.")

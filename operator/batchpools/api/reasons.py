@@ -90,5 +90,6 @@ class RequeueReason(StrEnum):
 
     NODE_LOST = "NodeLost"
     NODE_STOPPED = "NodeStopped"
+    NODE_UNREACHABLE = "NodeUnreachable"
     POOL_RESIZED = "PoolResized"
     START_REFUSED = "StartRefused"

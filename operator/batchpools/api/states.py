@@ -34,6 +34,7 @@ class NodeState(StrEnum):
     IDLE = "Idle"
     RUNNING = "Running"
     UNUSABLE = "Unusable"
+    DISCONNECTED = "Disconnected"
     UNKNOWN = "Unknown"
     LEAVING_POOL = "LeavingPool"
 

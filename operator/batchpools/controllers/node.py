@@ -8,12 +8,13 @@ import msgspec
 from batchpools.api import names
 from batchpools.api.reasons import Reason
 from batchpools.core.identity import Key
-from batchpools.core.ledger import RunLedger
+from batchpools.core.ledger import Contact, RunLedger
 from batchpools.core.plan import Create
 from batchpools.core.pools.node_plan import COUNTER_INTERVAL, NodeSituation, plan_node
 from batchpools.core.pools.node_pod import NodePodSettings
-from batchpools.core.pools.node_state import SILENCE, Report, StartTaskFacts
-from batchpools.core.views import PodView, PoolNodeView, PoolView
+from batchpools.core.pools.node_state import Report, StartTaskFacts
+from batchpools.core.pools.reach import is_set_aside
+from batchpools.core.views import PodView, PoolNodeStatus, PoolNodeView, PoolView
 from batchpools.hub.port import HubPort
 from batchpools.kube.applier import Applier, Outcome, Refusal
 from batchpools.kube.cache import Cache
@@ -41,7 +42,6 @@ class NodeController:
         self._settings: NodePodSettings | None = None
         self._refusals: dict[Key, Refusal] = {}  # the answer to the last create
         self._counted: dict[Key, float] = {}
-        self._silent_since: dict[Key, float] = {}
         self._written: dict[Key, tuple[str, int]] = {}  # uid and podGeneration: the cache may not show it yet
 
     def use(self, settings: NodePodSettings) -> None:
@@ -77,7 +77,7 @@ class NodeController:
         """Bring one node nearer to what it should be; seconds until the next look, None = on the next edge."""
         held = self._cache.nodes.get(key.namespace, key.name)
         if held is None or self._settings is None:
-            for memory in (self._refusals, self._counted, self._silent_since, self._written):
+            for memory in (self._refusals, self._counted, self._written):
                 memory.pop(key, None)
             return None
         node, pod = await self._confirmed(key, held)
@@ -85,7 +85,11 @@ class NodeController:
             return None  # it is gone: the cache will say so
         situation = self._situation(key, node, pod, self._settings)
         plan = plan_node(situation, now=self._clock.now())
+        uid = node.status.pod_uid
+        if plan.status is not None and is_set_aside(plan.status):
+            self._ledger.set_aside(uid)
         refusals = await self._applier.apply(key, node.metadata.uid, plan, current=node.status)
+        self._take_back(situation, plan.status or node.status)
         told = [one for one in refusals if one.outcome != Outcome.TERMINATING]  # that one only needs time
         if told:
             self._refusals[key] = told[0]
@@ -104,6 +108,7 @@ class NodeController:
         uid, generation = self._written.get(key, ("", 0))
         late = uid == held.metadata.uid and held.status.pod_generation < generation
         pod = self._cache.pods.get(key.namespace, held.status.pod_name) if held.status.pod_name else None
+        late = late or self._ledger.is_set_aside(held.status.pod_uid)
         if pod is not None and _owns(held, pod) and not late and not self._other_pods(held):
             return held, pod
         node = await self._live(POOL_NODES, PoolNodeView, key.namespace, key.name)
@@ -115,7 +120,8 @@ class NodeController:
 
     def _situation(self, key: Key, node: PoolNodeView, pod: PodView | None, settings: NodePodSettings) -> NodeSituation:
         uid = pod.metadata.uid if pod is not None else node.status.pod_uid
-        report = self._report(uid)
+        contact = self._ledger.contact(uid)
+        report = self._report(uid) if contact is Contact.IN_TOUCH else None
         refusal = self._refusals.get(key) if pod is None else None
         conflict = refusal is not None and refusal.outcome == Outcome.NAME_CONFLICT
         last = self._counted.get(key)
@@ -129,7 +135,7 @@ class NodeController:
             runs=self._ledger.node_runs(uid),
             drained=self._ledger.is_drained(uid),
             released=self._ledger.is_released(uid),
-            silent=self._is_silent(key, report),
+            contact=contact,
             refusal=refusal.sentence if refusal is not None else "",
             refused_for=Reason.NAME_CONFLICT if conflict else Reason.ALLOCATION_FAILED,
             counts_due=last is None or self._clock.monotonic() - last >= COUNTER_INTERVAL,
@@ -141,13 +147,12 @@ class NodeController:
         except NotFoundError:
             return None
 
-    def _is_silent(self, key: Key, report: Report | None) -> bool:
-        """Whether there has been no session for SILENCE, as far as we know: a new leader waits anew."""
-        if report is not None:
-            self._silent_since.pop(key, None)
-            return False
-        now = self._clock.monotonic()
-        return now - self._silent_since.setdefault(key, now) >= SILENCE
+    def _take_back(self, situation: NodeSituation, persisted: PoolNodeStatus) -> None:
+        """A node that is heard again takes tasks once its status, as the API server has it, says so (safety rule S3.4)."""
+        uid = situation.node.status.pod_uid
+        heard = situation.contact is Contact.IN_TOUCH and situation.report is not None
+        if heard and not is_set_aside(persisted) and self._ledger.is_set_aside(uid):
+            self._ledger.take_back(uid)
 
     def _other_pods(self, node: PoolNodeView) -> tuple[PodView, ...]:
         pods = self._cache.pods.indexed("by_node", (node.metadata.namespace, node.metadata.name))

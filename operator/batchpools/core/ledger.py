@@ -4,10 +4,20 @@
 rebuilt after a restart from the cache and the agents' inventories.
 """
 
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from batchpools.api.reasons import RequeueReason
 from batchpools.core.views import TaskCounts
+
+
+class Contact(StrEnum):
+    """How it stands with a node's pod. RECORDED: silent, and the status of every task there says so."""
+
+    IN_TOUCH = "InTouch"
+    SILENT = "Silent"
+    RECORDED = "Recorded"
+    GIVEN_UP = "GivenUp"  # silent for its T and a margin: its runs are dead
 
 
 class NodeRuns(NamedTuple):
@@ -44,6 +54,22 @@ class RunLedger(Protocol):
 
     def pool_slots(self, namespace: str, pool: str) -> tuple[int, int]:
         """(total, used) slots of the pool's ready nodes."""
+        ...
+
+    def contact(self, pod_uid: str) -> Contact:
+        """Whether the leader hears of this pod."""
+        ...
+
+    def set_aside(self, pod_uid: str) -> None:
+        """The node's status is about to say that it is disconnected: nothing is sent there until it is taken back."""
+        ...
+
+    def take_back(self, pod_uid: str) -> None:
+        """The node's status says, as persisted, that it is connected again."""
+        ...
+
+    def is_set_aside(self, pod_uid: str) -> bool:
+        """Whether nothing is sent there for that reason."""
         ...
 
     def drain_node(self, pod_uid: str, reason: RequeueReason) -> None:

@@ -94,6 +94,7 @@ class PoolSpec(View, frozen=True):
     task_slots_per_node: int = 1
     task_scheduling_policy: TaskSchedulingPolicy = TaskSchedulingPolicy()
     drain_timeout: str = "30s"
+    node_unreachable_timeout: str = "5m"
     start_task: StartTask | None = None
 
 
@@ -170,6 +171,7 @@ class PoolNodeStatus(View, frozen=True):
     epoch: int = 0
     state: str = "Creating"
     pod_generation: int = 0
+    node_unreachable_timeout: str = ""
     pod_name: str = ""
     pod_uid: str = msgspec.field(default="", name="podUID")
     pod_ip: str = msgspec.field(default="", name="podIP")

@@ -7,25 +7,31 @@ from typing import Protocol
 
 import msgspec
 
+from batchpools.api.names import DEFAULT_UNREACHABLE_TIMEOUT
 from batchpools.link.messages import FileChunk, Finished, Inventory, NodeReport, Rejected, Run, Started
 
 
 class NodeIdentity(msgspec.Struct, frozen=True):
-    """Who is at the other end of a session: from the token's bound pod and the PoolNode that names it. The key is pod_uid."""
+    """Who is at the other end of a session: from the token's bound pod and the PoolNode that names it. The key is pod_uid.
+
+    unreachable_timeout: T of the dead-man timer in seconds, fixed for the life of the pod (safety rule S3.3).
+    """
 
     namespace: str
     pool: str
     node: str
     pod_name: str
     pod_uid: str
+    unreachable_timeout: float = DEFAULT_UNREACHABLE_TIMEOUT
 
 
 class SessionInfo(msgspec.Struct, frozen=True):
-    """A live session: who, what it last reported, whether its inventory for the present epoch has come."""
+    """A live session: who, what it last reported, the epochs of its inventory and of our word for it."""
 
     node: NodeIdentity
     report: NodeReport | None
     inventory_epoch: int
+    vouched_epoch: int = 0
 
 
 class HubListener(Protocol):
@@ -53,6 +59,14 @@ class HubListener(Protocol):
 
     def rejected(self, node: NodeIdentity, message: Rejected) -> None:
         """A dispatch was not carried out."""
+        ...
+
+    def pinged(self, node: NodeIdentity) -> None:
+        """It is there; heard each second."""
+        ...
+
+    def vouched(self, node: NodeIdentity) -> None:
+        """The node has our first pong of this epoch and session: runs may be sent."""
         ...
 
     def node_left(self, node: NodeIdentity) -> None:
@@ -85,6 +99,10 @@ class HubPort(Protocol):
 
     def sessions(self) -> list[SessionInfo]:
         """All live sessions."""
+        ...
+
+    def drop(self, pod_uid: str) -> None:
+        """Cut the session of a pod, if there is one: its agent begins anew with an inventory."""
         ...
 
     async def read_file(self, pod_uid: str, path: str, offset: int, limit: int) -> FileChunk:

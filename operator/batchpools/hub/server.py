@@ -54,6 +54,7 @@ class Hub:
         self._strangers = Strangers()
         self._epoch = 0
         self._deadline: Callable[[], float] = lambda: 0.0
+        self._renewed = 0.0  # monotonic: when the last renewal of the Lease began
         self._server: asyncio.Server | None = None
         self._requests: dict[int, tuple[Session, asyncio.Future[link.FileChunk]]] = {}
         self._numbers = itertools.count(1)
@@ -94,6 +95,13 @@ class Hub:
         self._deadline = deadline
         for session in self._sessions.values():
             session.send(link.Lead(epoch))
+            self._vouch(session)
+
+    def renewed(self, began: float) -> None:
+        """The API server has confirmed our Lease, by a request that began at that monotonic time (safety rule S3.2)."""
+        self._renewed = began
+        for session in self._sessions.values():
+            self._vouch(session)
 
     def follow(self) -> None:
         """Lead no longer: nothing is dispatched from now on."""
@@ -103,9 +111,11 @@ class Hub:
     # ---------------------------------------------------------------- HubPort
 
     def dispatch(self, pod_uid: str, run: link.Run) -> bool:
-        """Send a run; False = no session with this epoch's inventory, or we do not lead; ValueError when it is too large."""
+        """Send a run; False = we do not lead, or no session with inventory and pong of this epoch; ValueError: too large."""
         session = self._sessions.get(pod_uid)
-        if session is None or not self.may_dispatch() or session.inventory_epoch != self._epoch:
+        if session is None or not self.may_dispatch():
+            return False
+        if not session.inventory_epoch == session.vouched_epoch == self._epoch:
             return False
         _check_size(run)
         session.send(run)
@@ -122,6 +132,12 @@ class Hub:
     def remove_directory(self, pod_uid: str, path: str) -> bool:
         """Have a task's directory removed."""
         return self._send(pod_uid, link.RemoveDirectory(self._epoch, path))
+
+    def drop(self, pod_uid: str) -> None:
+        """Cut the session of a pod, if there is one."""
+        session = self._sessions.get(pod_uid)
+        if session is not None:
+            session.close()
 
     def session(self, pod_uid: str) -> SessionInfo | None:
         """The live session of a pod, if there is one."""
@@ -200,6 +216,9 @@ class Hub:
                 self._listener.rejected(node, message)
             case link.FileChunk():
                 self._answered(session, message)
+            case link.Ping(sent_at=sent_at):
+                session.pings.arrived(sent_at, self._clock.monotonic())
+                self._listener.pinged(node)
             case link.Hello() | link.InventoryPart():
                 session.refuse(Refusal.BAD_FRAME, "a second hello")
             case _:
@@ -247,6 +266,16 @@ class Hub:
         self.refused(session, Refusal.TOO_MANY, "too many connections that are not admitted")
         return False
 
+    def _vouch(self, session: Session) -> None:
+        """Answer the newest ping that our last renewal covers, if we may still act as the leader."""
+        sent_at = session.pings.covered(self._renewed) if self.may_dispatch() else None
+        if sent_at is None or session.node is None:
+            return
+        session.send(link.Pong(self._epoch, sent_at, session.node.unreachable_timeout))
+        if session.vouched_epoch != self._epoch:
+            session.vouched_epoch = self._epoch
+            self._listener.vouched(session.node)
+
     def _answered(self, session: Session, chunk: link.FileChunk) -> None:
         """A node answers its own requests alone."""
         asked, answer = self._requests.get(chunk.request, (None, None))
@@ -263,7 +292,7 @@ class Hub:
 
 def _info(session: Session) -> SessionInfo:
     assert session.node is not None  # noqa: S101 (only admitted sessions are kept)
-    return SessionInfo(session.node, session.report, session.inventory_epoch)
+    return SessionInfo(session.node, session.report, session.inventory_epoch, session.vouched_epoch)
 
 
 def _check_size(run: link.Run) -> None:

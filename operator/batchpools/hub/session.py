@@ -7,6 +7,7 @@ import msgspec
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from batchpools.hub.port import NodeIdentity
+from batchpools.hub.vouching import Pings
 from batchpools.link.framing import BadFrameError, decode_from_agent
 from batchpools.link.messages import (
     PROTOCOL_VERSION,
@@ -60,7 +61,7 @@ class SessionOwner(Protocol):
 
 
 class Session(WSListener):
-    """`node` is set once admitted; `inventory_epoch` is the epoch of the last inventory."""
+    """`node` is set once admitted; `inventory_epoch` is the epoch of the last inventory, `vouched_epoch` that of the last pong."""
 
     def __init__(self, owner: SessionOwner) -> None:
         self._owner = owner
@@ -72,6 +73,8 @@ class Session(WSListener):
         self.node: NodeIdentity | None = None
         self.report: NodeReport | None = None
         self.inventory_epoch = 0
+        self.vouched_epoch = 0
+        self.pings = Pings()
         self.closed = False
         self._is_refused = False
         self._acknowledged: list[str] = []  # parts of the inventory that is coming

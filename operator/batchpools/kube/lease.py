@@ -47,8 +47,9 @@ class LeaderElector:
     """Tries to lead until stopped. on_lead(epoch) and on_follow() are awaited, one after the other.
 
     They must return well within a retry period (what takes longer they start as a task), for nothing is renewed meanwhile.
-    `on_follow` comes after each `on_lead` before the next one. `identity` is new in each process; `address` is published
-    with the Lease, for standbys that have a question.
+    `on_follow` comes after each `on_lead` before the next one; `on_renewed(began)` after each confirmed request, the first too,
+    with the monotonic time at which it began. `identity` is new in each process; `address` is published with the Lease, for
+    standbys that have a question.
     `deadline()` is the monotonic time until which we may act as the leader: the start of the last successful renewal
     plus the renew deadline, which leaves the rest of the lease for clocks and messages on their way.
     """
@@ -63,6 +64,7 @@ class LeaderElector:
         timing: Timing,
         on_lead: Callable[[int], Awaitable[None]],
         on_follow: Callable[[], Awaitable[None]],
+        on_renewed: Callable[[float], None] = lambda _: None,
         address: str = "",
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -74,6 +76,7 @@ class LeaderElector:
         self._address = address
         self._on_lead = on_lead
         self._on_follow = on_follow
+        self._on_renewed = on_renewed
         self._pause = pause
         self._observed: tuple[str, float] = ("", 0.0)  # resourceVersion of another's lease, when we first saw it
         self._deadline = 0.0
@@ -127,12 +130,15 @@ class LeaderElector:
         """held: the epoch that the Lease says we hold, 0 = somebody else holds it, None = not known."""
         if held and held == self._epoch:
             self._deadline = began + self._timing.renew if held >= self._floor else 0.0
+            if self._deadline:
+                self._on_renewed(began)
         elif held:
             await self._step_down()
             self._floor = max(self._floor, held)
             self._epoch, self._deadline = held, began + self._timing.renew
             bound(_log, epoch=held).info("leading with epoch %d", held)
             await self._on_lead(held)
+            self._on_renewed(began)
         elif held == 0 or self._clock.monotonic() >= self._deadline:
             await self._step_down()
 

@@ -7,7 +7,7 @@ Execution ids travel as text (`core.identity.ExecutionId`).
 
 import msgspec
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 MAX_FRAME_BYTES = 1 << 20
 IDS_PER_PART = 4096
 
@@ -210,5 +210,22 @@ class InventoryPart(Message, frozen=True, tag=10):
     acknowledged: list[str]
 
 
-FromAgent = Hello | NodeReport | Inventory | Started | Finished | FileChunk | Unknown | Rejected | InventoryPart
-FromHub = Welcome | Refused | Lead | Run | Kill | Ack | ReadFile | RemoveDirectory
+class Ping(Message, frozen=True, tag=11):
+    """I am here. Sent to every replica each second; `sent_at` is the node's CLOCK_BOOTTIME in seconds, opaque to the hub."""
+
+    sent_at: float
+
+
+class Pong(Message, frozen=True, tag=28):
+    """The leader vouches for the node until `timeout` seconds after the ping that was sent at `sent_at` (safety rule S3.2).
+
+    Sent only after a renewal of the Lease that was begun after that ping had arrived.
+    """
+
+    epoch: int
+    sent_at: float
+    timeout: float
+
+
+FromAgent = Hello | NodeReport | Inventory | Started | Finished | FileChunk | Unknown | Rejected | InventoryPart | Ping
+FromHub = Welcome | Refused | Lead | Run | Kill | Ack | ReadFile | RemoveDirectory | Pong

@@ -22,6 +22,7 @@ class Cause(StrEnum):
     LAUNCH_FAILED = "launchFailed"
     KILLED = "killed"
     STOPPING = "stopping"
+    EXPIRED = "expired"  # no leader vouched for the node in time: the dead-man timer ended it
     BOOT_LOST = "bootLost"  # the task container restarted under the run: the agent says so for the old boot id
 
 

@@ -16,6 +16,10 @@ class Clock(Protocol):
         """Seconds that only rise, for deadlines and latencies."""
         ...
 
+    def boottime(self) -> float:
+        """Seconds since the machine's start, also those that it slept: all containers of a pod agree on them."""
+        ...
+
 
 class SystemClock:
     """The machine's clocks."""
@@ -27,3 +31,7 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds that only rise."""
         return time.monotonic()
+
+    def boottime(self) -> float:
+        """Seconds since the machine's start."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)

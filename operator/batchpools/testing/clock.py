@@ -20,6 +20,10 @@ class FakeClock:
         """Seconds that only rise; far from 0, which some take for "never"."""
         return 1000.0 + self._passed
 
+    def boottime(self) -> float:
+        """Seconds since the machine's start."""
+        return 5000.0 + self._passed
+
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         if seconds < 0:

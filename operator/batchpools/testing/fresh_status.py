@@ -32,6 +32,7 @@ STATUS_FIELDS: dict[str, dict[str, Any]] = {
     "PoolNode": {
         **_EVERY,
         "state": "Creating",
+        "nodeUnreachableTimeout": "",
         "podGeneration": 0,
         "podName": "",
         "podUID": "",

@@ -33,6 +33,10 @@ class VirtualClock:
         """Seconds that only rise; far from 0, which some take for "never"."""
         return 1000.0 + self._loop.time()
 
+    def boottime(self) -> float:
+        """Seconds since the machine's start."""
+        return 5000.0 + self._loop.time()
+
 
 def run_virtual(main: Callable[[VirtualClock], Coroutine[Any, Any, ResultT]]) -> ResultT:
     """Run main(clock) to its end in virtual time; StuckError when nothing can happen any more."""

@@ -11,7 +11,7 @@ from batchpools.api import names
 from batchpools.api.reasons import Reason, RequeueReason
 from batchpools.core.conditions import find_condition
 from batchpools.core.identity import Key
-from batchpools.core.ledger import NodeRuns
+from batchpools.core.ledger import Contact, NodeRuns
 from batchpools.core.plan import Create, Delete, DrainNode, Plan, ReleaseNode, RemoveFinalizer
 from batchpools.core.pools.node_plan import plan_node
 from batchpools.core.pools.node_state import Report, StartTaskFacts
@@ -135,12 +135,37 @@ def test_a_node_that_does_not_register_within_a_minute_is_unusable() -> None:
     assert late.errors[0].code == "AgentNotConnected"
 
 
-def test_a_node_whose_session_is_lost_is_unknown_and_keeps_its_pod() -> None:
+@pytest.mark.parametrize(
+    ("contact", "state", "sentence"),
+    [(Contact.RECORDED, "Disconnected", "its tasks go on"), (Contact.GIVEN_UP, "Unknown", "its tasks have ended")],
+)
+def test_a_silent_node_keeps_its_pod_and_says_what_becomes_of_its_tasks(
+    contact: Contact, state: str, sentence: str
+) -> None:
     view = settled(node(**FIRST), present=pod(task=RUNNING), report=READY)
-    plan = plan_node(situation(view, pod(task=RUNNING)), now=NOW + timedelta(seconds=30))
+    plan = plan_node(situation(view, pod(task=RUNNING), contact=contact), now=NOW + timedelta(seconds=30))
     assert plan.effects == ()
     assert plan.status is not None
-    assert plan.status.state == "Unknown"
+    assert plan.status.state == state
+    assert sentence in plan.status.errors[0].message
+
+
+def test_a_silent_node_is_not_called_disconnected_before_its_tasks_are_recorded() -> None:
+    """S3.4: a next leader would wait for recorded tasks alone."""
+    view = settled(node(**FIRST), present=pod(task=RUNNING), report=READY)
+    plan = plan_node(situation(view, pod(task=RUNNING), contact=Contact.SILENT), now=NOW + timedelta(seconds=30))
+    assert plan == Plan(requeue_after=1.0)
+
+
+def test_the_timeout_of_a_node_is_persisted_with_the_number_of_its_pod() -> None:
+    """S3.3: leaders of before and after a change of the pool agree on what a node was promised."""
+    held = pool(node_unreachable_timeout="20s")
+    first = plan_node(situation(node(), None, pool=held), now=NOW).status
+    assert first is not None
+    assert (first.pod_generation, first.node_unreachable_timeout) == (1, "20s")
+    changed = pool(node_unreachable_timeout="90s")
+    seen = settled(node(**FIRST, node_unreachable_timeout="20s"), present=pod(task=RUNNING), report=READY, pool=changed)
+    assert seen.status.node_unreachable_timeout == "20s"
 
 
 def test_a_failed_start_task_is_shown_with_its_exit_code() -> None:
@@ -180,14 +205,15 @@ def test_a_new_pod_inherits_nothing_that_was_said_of_the_former_one() -> None:
 
 def test_an_agent_that_reconnects_within_seconds_costs_no_write() -> None:
     view = settled(node(**FIRST), present=pod(task=RUNNING), report=READY)
-    plan = plan_node(situation(view, pod(task=RUNNING), silent=False), now=NOW + timedelta(seconds=5))
-    assert plan == Plan(requeue_after=10.0)
+    plan = plan_node(situation(view, pod(task=RUNNING), contact=Contact.IN_TOUCH), now=NOW + timedelta(seconds=5))
+    assert plan == Plan(requeue_after=1.0)
 
 
 def test_a_silent_node_has_still_done_its_start_task() -> None:
     with_start = pool(start_task=StartTask(command=("true",)))
     view = settled(node(**FIRST), present=pod(task=RUNNING), report=READY, pool=with_start)
-    status = plan_node(situation(view, pod(task=RUNNING), pool=with_start), now=NOW).status
+    silent = situation(view, pod(task=RUNNING), pool=with_start, contact=Contact.RECORDED)
+    status = plan_node(silent, now=NOW).status
     assert status is not None
     assert {one.type: one.status for one in status.conditions} == {
         "Scheduled": "True",

@@ -32,8 +32,13 @@ class Inventories:
         """The session is gone: nothing more is sent there; what runs, runs."""
         page = self._book.nodes.get(node.pod_uid)
         if page is not None:
-            page.ready = False
-            page.heard = False
+            page.ready = page.heard = page.vouched = False
+
+    def vouched(self, node: NodeIdentity) -> None:
+        """The node's dead-man timer runs by our word: runs may be sent."""
+        page = self._book.nodes.know(node)
+        page.vouched = True
+        self._book.wake_pool(page.pool)
 
     def take(self, node: NodeIdentity, inventory: link.Inventory) -> None:
         """All that the node knows of runs; its results came before. What is in neither is not there, and will not start."""
@@ -62,7 +67,7 @@ class Inventories:
             if not isinstance(state, OnNode) or str(state.execution) in listed:
                 continue
             if isinstance(state, Bound):
-                self._book.move(entry, Waiting())  # it never arrived
+                self._settler.put_back(entry)  # it never arrived
             elif isinstance(state, Ending):
                 self._settler.settle(entry, Ended("killed", message="it was not there"))
             else:

@@ -14,10 +14,12 @@ from batchpools.controllers.task.inventory import Inventories
 from batchpools.controllers.task.live import Live
 from batchpools.controllers.task.reports import Reports
 from batchpools.controllers.task.settler import Settler
+from batchpools.controllers.task.silence import Silence
 from batchpools.controllers.task.sweep import Sweep
 from batchpools.controllers.task.takeover import Takeover
 from batchpools.controllers.task.writer import StatusWriter
-from batchpools.core.ledger import Explanation, NodeRuns
+from batchpools.core.ledger import Contact, Explanation, NodeRuns
+from batchpools.core.pools.reach import is_set_aside
 from batchpools.core.scheduling.explain import explain_waiting
 from batchpools.core.scheduling.fit import Question, job_is_active
 from batchpools.core.tasks.lifecycle import Done, OnNode, Settling, Waiting, Why
@@ -40,7 +42,7 @@ class RunLedgerOfLeader:
         self._cache = cache
         self._clock = clock
         self._book = RunBook(cache, clock.monotonic, self._wake_pool, wake_job)
-        self._sweeping: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
         self._connected = False
         self.on_latency: Callable[[float], None] = lambda _: None
         self.on_node: Callable[[NodeIdentity], None] = lambda _: None  # its agent said something of the node
@@ -60,6 +62,10 @@ class RunLedgerOfLeader:
         self._takeover = Takeover(book, self._intake, self._settler, self._live, hub)
         self._reports = Reports(book, self._intake, self._settler, self._dispatcher, hub, self._live)
         self._inventories = Inventories(book, self._intake, self._settler, self._reports, self._takeover)
+        self._silence = Silence(book, clock.monotonic)
+        self._silence.on_silent = self._fell_silent
+        self._silence.on_heard_again = self._heard_again
+        self._silence.on_given_up = self._give_up
         self._sweep = Sweep(book, self._settler, self._writer, self._takeover, clock)
         self._cache.tasks.subscribe(self._intake.task_changed)
         self._cache.jobs.subscribe(self._intake.job_changed)
@@ -75,19 +81,28 @@ class RunLedgerOfLeader:
         self._book.leading = True
         self._book.epoch = epoch
         self._book.claims.claim_all(self._cache.tasks)
+        for view in self._cache.nodes:
+            if is_set_aside(view.status):
+                self._book.nodes.set_aside(view.status.pod_uid, True)
+        self._silence.begin()
         for session in self._hub.sessions():
             if session.report is not None:
                 self._inventories.node_reported(session.node, session.report)
         self._takeover.begin(self._clock.now().timestamp())
         self._takeover.ask_for_silent()
-        self._sweeping = asyncio.get_running_loop().create_task(self._sweep.run(), name="sweep")
+        loop = asyncio.get_running_loop()
+        self._watching = [
+            loop.create_task(self._sweep.run(), name="sweep"),
+            loop.create_task(self._silence.run(), name="silence"),
+        ]
 
     async def follow(self) -> None:
         """Lead no longer: forget everything; nothing that was not persisted was acknowledged."""
         self._book.leading = False
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.gather(self._sweeping, return_exceptions=True)
+        watching, self._watching = self._watching, []
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
         await self._writer.stop()
         await self._live.stop()
         self._takeover.end()
@@ -108,6 +123,26 @@ class RunLedgerOfLeader:
         pages = [page for page in self._book.nodes.of_pool((namespace, pool)) if page.ready]
         return sum(page.total for page in pages), sum(page.used for page in pages)
 
+    def contact(self, pod_uid: str) -> Contact:
+        """Whether we hear of this pod. What ran on a node that was lost with the former leader is recorded nowhere."""
+        found = self._silence.contact(pod_uid)
+        return Contact.SILENT if found is Contact.RECORDED and self._takeover.is_unknown(pod_uid) else found
+
+    def set_aside(self, pod_uid: str) -> None:
+        """Nothing is sent there until it is taken back."""
+        self._book.nodes.set_aside(pod_uid, True)
+
+    def take_back(self, pod_uid: str) -> None:
+        """It may take tasks again, once it is heard."""
+        self._book.nodes.set_aside(pod_uid, False)
+        page = self._book.nodes.get(pod_uid)
+        if page is not None:
+            self._book.wake_pool(page.pool)
+
+    def is_set_aside(self, pod_uid: str) -> bool:
+        """Whether nothing is sent there for that reason."""
+        return self._book.nodes.is_set_aside(pod_uid)
+
     def drain_node(self, pod_uid: str, reason: RequeueReason) -> None:
         """No more tasks for it; its runs are killed and requeued."""
         self._book.nodes.drain(pod_uid)
@@ -121,12 +156,7 @@ class RunLedgerOfLeader:
     def release_node(self, pod_uid: str) -> None:
         """All task containers of this pod are dead: its runs are lost."""
         self._book.nodes.drain(pod_uid)
-        for entry in self._book.on_pod(pod_uid):
-            if isinstance(entry.state, OnNode):
-                self._settler.lose(entry)
-        for entry, execution_id in self._book.losers_on(pod_uid):
-            self._reports.loser_is_gone(entry, execution_id)
-        self._takeover.spoke(pod_uid)
+        self._all_dead(pod_uid, RequeueReason.NODE_LOST)
         if not self._book.on_pod(pod_uid):
             self._book.nodes.forget(pod_uid)
 
@@ -164,6 +194,16 @@ class RunLedgerOfLeader:
             self._inventories.node_reported(node, report)
             self.on_node(node)
 
+    def pinged(self, node: NodeIdentity) -> None:
+        """See hub.port."""
+        if self._book.leading:
+            self._silence.heard(node)
+
+    def vouched(self, node: NodeIdentity) -> None:
+        """See hub.port."""
+        if self._book.leading:
+            self._inventories.vouched(node)
+
     def node_left(self, node: NodeIdentity) -> None:
         """See hub.port."""
         if self._book.leading:
@@ -194,6 +234,36 @@ class RunLedgerOfLeader:
         """See hub.port."""
         if self._book.leading:
             self._reports.rejected(node, message)
+
+    # ---------------------------------------------------------------- silent nodes
+
+    def _fell_silent(self, node: NodeIdentity) -> None:
+        """Whoever leads next must know what was sent there; the node's status says so once that is persisted (S3.4)."""
+        self.set_aside(node.pod_uid)
+        for entry in self._book.on_pod(node.pod_uid):
+            self._settler.record(entry)
+        self.on_node(node)
+
+    def _heard_again(self, node: NodeIdentity) -> None:
+        self.on_node(node)
+
+    def _give_up(self, node: NodeIdentity) -> None:
+        """Its runner has ended everything (S3.1); should it come back, it begins with an inventory."""
+        page = self._book.nodes.get(node.pod_uid)
+        if page is not None:
+            page.heard = False
+        self._hub.drop(node.pod_uid)
+        self._all_dead(node.pod_uid, RequeueReason.NODE_UNREACHABLE)
+        self.on_node(node)
+
+    def _all_dead(self, pod_uid: str, reason: RequeueReason) -> None:
+        """Nothing runs in this pod any more: its runs are lost, and nobody waits for its word."""
+        for entry in self._book.on_pod(pod_uid):
+            if isinstance(entry.state, OnNode):
+                self._settler.lose(entry, reason)
+        for entry, execution_id in self._book.losers_on(pod_uid):
+            self._reports.loser_is_gone(entry, execution_id)
+        self._takeover.spoke(pod_uid)
 
     # ---------------------------------------------------------------- inside
 

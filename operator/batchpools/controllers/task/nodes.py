@@ -1,5 +1,6 @@
 """What each node has room for: its slots, which tasks hold them, and whether it takes more."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from batchpools.controllers.task.entry import PoolKey
@@ -21,6 +22,8 @@ class NodePage:
     wanted: bool = False  # its PoolNode names this pod, and stays
     draining: bool = False
     paused: bool = False  # it refused a moment ago
+    vouched: bool = False  # it has our pong of this epoch and session
+    set_aside: bool = False  # its status may say that it is disconnected
     holding: dict[str, int] = field(default_factory=dict)
     used: int = 0
     run: int = 0
@@ -34,7 +37,8 @@ class NodePage:
     @property
     def takes_tasks(self) -> bool:
         """Whether a run may be sent there now."""
-        return self.ready and self.heard and self.wanted and not self.draining and not self.paused
+        told = self.ready and self.heard and self.vouched
+        return told and self.wanted and not (self.draining or self.paused or self.set_aside)
 
 
 class Nodes:
@@ -44,6 +48,11 @@ class Nodes:
         self._pages: dict[str, NodePage] = {}
         self._by_pool: dict[PoolKey, dict[str, NodePage]] = {}
         self._drained: set[str] = set()  # pod uids: also of pods that are not connected
+        self._set_aside: set[str] = set()
+
+    def __iter__(self) -> Iterator[NodePage]:
+        """All pages."""
+        return iter(list(self._pages.values()))
 
     def get(self, pod_uid: str) -> NodePage | None:
         """One node."""
@@ -53,7 +62,8 @@ class Nodes:
         """The node's page, made when it is new."""
         page = self._pages.get(identity.pod_uid)
         if page is None:
-            page = NodePage(identity, draining=identity.pod_uid in self._drained)
+            uid = identity.pod_uid
+            page = NodePage(identity, draining=uid in self._drained, set_aside=uid in self._set_aside)
             self._pages[identity.pod_uid] = page
             self._by_pool.setdefault(page.pool, {})[identity.pod_uid] = page
         return page
@@ -75,6 +85,17 @@ class Nodes:
     def is_draining(self, pod_uid: str) -> bool:
         """Whether it takes no more tasks."""
         return pod_uid in self._drained
+
+    def set_aside(self, pod_uid: str, is_so: bool) -> None:
+        """Whether it takes no tasks because its status may say that it is disconnected."""
+        (self._set_aside.add if is_so else self._set_aside.discard)(pod_uid)
+        page = self._pages.get(pod_uid)
+        if page is not None:
+            page.set_aside = is_so
+
+    def is_set_aside(self, pod_uid: str) -> bool:
+        """Whether it takes no tasks for that reason."""
+        return pod_uid in self._set_aside
 
     def forget(self, pod_uid: str) -> None:
         """The pod is dead and nothing is held on it."""
@@ -122,3 +143,4 @@ class Nodes:
         self._pages.clear()
         self._by_pool.clear()
         self._drained.clear()
+        self._set_aside.clear()

@@ -72,7 +72,7 @@ class Reports:
         entry = self.current(node, message.execution_id)
         self._dispatcher.pause(node.pod_uid)
         if entry is not None and isinstance(entry.state, Bound):
-            self._book.move(entry, Waiting())
+            self._settler.put_back(entry)
         elif entry is not None and isinstance(entry.state, Ending):
             self._settler.settle(entry, Ended("killed", message=message.reason))
 

@@ -53,16 +53,24 @@ class Settler:
             self._book.move(entry, Settling(state.pod_uid, state.node, state.execution, keeps_slots=retrying))
             self._write(entry, verdict, self._status_after(entry, verdict, ended), Lane.RESULT)
 
-    def lose(self, entry: Entry) -> None:
+    def lose(self, entry: Entry, reason: RequeueReason = RequeueReason.NODE_LOST) -> None:
         """Its run is lost with its node; nobody will report its end."""
         if isinstance(entry.state, Ending):
-            entry.state = replace(entry.state, reason=RequeueReason.NODE_LOST)
+            entry.state = replace(entry.state, reason=reason)
+        cause = "expired" if reason is RequeueReason.NODE_UNREACHABLE else "bootLost"
         if isinstance(entry.state, OnNode):
-            self.settle(entry, Ended("bootLost"))
+            self.settle(entry, Ended(cause))
             return
-        verdict = Requeue(RequeueReason.NODE_LOST)
+        verdict = Requeue(reason)
         self._book.move(entry, Settling())
-        self._write(entry, verdict, self._status_after(entry, verdict, Ended("bootLost")), Lane.RESULT)
+        self._write(entry, verdict, self._status_after(entry, verdict, Ended(cause)), Lane.RESULT)
+
+    def put_back(self, entry: Entry) -> None:
+        """What was sent was not started: it waits again, nothing is counted unless its status said already that it runs."""
+        if entry.status.state == TaskState.RUNNING:
+            self.lose(entry)
+        else:
+            self._book.move(entry, Waiting())
 
     def fail(self, entry: Entry, code: FailureCode, sentence: str) -> None:
         """It ends without having run."""
@@ -86,15 +94,14 @@ class Settler:
         """Say that it runs, if it still does."""
         if entry.state is not state or self._book.entries.get(entry.uid) is not entry:
             return
-        entry.status = statuses.running(
-            entry.status,
-            node=state.node,
-            execution=state.execution,
-            started_at=state.started_at,
-            now=self._clock.now(),
-        )
-        write = Write(entry.key, entry.uid, entry.status, Lane.RUNNING, wanted=lambda: entry.state is state)
-        self._writer.put(write)
+        self._write_running(entry, state, state.started_at)
+
+    def record(self, entry: Entry) -> None:
+        """Say at once where its run is, or may be: the node has fallen silent, and a next leader must know (S3.4)."""
+        state = entry.state
+        if isinstance(state, OnNode) and not entry.deleted and not statuses.says_running(entry.status, state):
+            begun = state.started_at if isinstance(state, Running | Ending) else 0.0
+            self._write_running(entry, state, begun or self._clock.now().timestamp())
 
     def forget_when_seen(self, entry: Entry) -> None:
         """Drop the entry, but not before the cache shows what we know: else a late event would begin it anew."""
@@ -103,6 +110,14 @@ class Settler:
             self._book.drop(entry)
 
     # ---------------------------------------------------------------- inside
+
+    def _write_running(self, entry: Entry, state: OnNode, started_at: float) -> None:
+        now = self._clock.now()
+        entry.status = statuses.running(
+            entry.status, node=state.node, execution=state.execution, started_at=started_at, now=now
+        )
+        write = Write(entry.key, entry.uid, entry.status, Lane.RUNNING, wanted=lambda: entry.state is state)
+        self._writer.put(write)
 
     def _write(self, entry: Entry, verdict: Verdict, status: TaskStatus, lane: Lane) -> None:
         entry.status = status

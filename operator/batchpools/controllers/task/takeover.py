@@ -1,7 +1,8 @@
 """What may be running without our knowing, after an election: tasks of before wait until every node that might run them has spoken.
 
-A node has spoken when its inventory of our epoch came, or the kubelet wrote that its containers are dead (rules S1.1, S4.1).
-A node that stays silent keeps its pool's tasks of before waiting; tasks made since do not wait.
+A node has spoken when its inventory of our epoch came, when the kubelet wrote that its containers are dead, or when its time
+is over (rules S1.1, S4.1). Of a node that was disconnected before, every task that was sent there is recorded: only those wait
+for it. A node that was lost together with the former leader keeps all tasks of before waiting; tasks made since do not wait (S3.4).
 """
 
 from batchpools.api import names
@@ -11,6 +12,7 @@ from batchpools.controllers.task.entry import Entry, PoolKey, created_at
 from batchpools.controllers.task.intake import Intake
 from batchpools.controllers.task.live import Live
 from batchpools.controllers.task.settler import Settler
+from batchpools.core.pools.reach import is_set_aside
 from batchpools.core.tasks.lifecycle import Held, Waiting
 from batchpools.core.views import PodView, TaskView
 from batchpools.hub.port import HubPort, NodeIdentity
@@ -29,16 +31,18 @@ class Takeover:
         self._hub = hub
         self._elected_at = 0.0
         self._silent: dict[PoolKey, dict[str, str]] = {}  # pool -> pod uid -> node
+        self._absent: dict[str, _Node] = {}  # pod uid -> node that was disconnected before we led
         self._recorded: dict[_Node, set[str]] = {}  # node -> uids of held tasks that are said to run there
         intake.must_hold = self.must_hold
 
     def begin(self, elected_at: float) -> None:
         """We lead since elected_at (Unix seconds): every node with a pod may run anything of its pool."""
         self._elected_at = elected_at
-        self._silent.clear()
-        self._recorded.clear()
+        self.end()
         for node in self._book.cache.nodes:
-            if node.status.pod_uid:
+            if node.status.pod_uid and is_set_aside(node.status):
+                self._absent[node.status.pod_uid] = (node.metadata.namespace, node.metadata.name)
+            elif node.status.pod_uid:
                 pool = (node.metadata.namespace, node.spec.pool_name)
                 self._silent.setdefault(pool, {})[node.status.pod_uid] = node.metadata.name
         for view in self._book.cache.tasks:
@@ -49,23 +53,31 @@ class Takeover:
 
     def end(self) -> None:
         """We lead no longer."""
-        self._silent.clear()
-        self._recorded.clear()
+        for held in (self._silent, self._absent, self._recorded):
+            held.clear()
 
     def must_hold(self, view: TaskView) -> bool:
         """Whether a task that nobody runs, as far as we know, may be running on a node that has not spoken."""
         return created_at(view) <= self._elected_at and bool(self._silent_for(view))
+
+    def is_unknown(self, pod_uid: str) -> bool:
+        """Whether this pod may run what is recorded nowhere."""
+        return any(pod_uid in nodes for nodes in self._silent.values())
 
     def silent_nodes(self, entry: Entry) -> list[str]:
         """The nodes for which a held task waits."""
         return self._silent_for(entry.view) if isinstance(entry.state, Held) else []
 
     def is_silent(self, pod_uid: str) -> bool:
-        """Whether this pod may run what we do not know of."""
-        return any(pod_uid in nodes for nodes in self._silent.values())
+        """Whether this pod may run what we have not heard of."""
+        return pod_uid in self._absent or self.is_unknown(pod_uid)
 
     def spoke(self, pod_uid: str) -> None:
         """The node has said all it knows, or is dead: what only it could run waits no longer."""
+        absent = self._absent.pop(pod_uid, None)
+        if absent is not None:
+            self._look_at_recorded(absent)
+            self.release()
         for pool, nodes in list(self._silent.items()):
             node = nodes.pop(pod_uid, None)
             if node is not None:
@@ -109,6 +121,9 @@ class Takeover:
     def _silent_for(self, view: TaskView) -> list[str]:
         """A task whose job is not known may belong to any pool of the namespace."""
         namespace = view.metadata.namespace
+        recorded = (namespace, view.status.pool_node_name)
+        if view.status.state == TaskState.RUNNING and recorded in self._absent.values():
+            return [recorded[1]]
         pool = self._book.pool_of((namespace, view.spec.job_name))
         pools = [pool] if pool is not None else [one for one in self._silent if one[0] == namespace]
         return [name for one in pools for name in self._silent.get(one, {}).values()]
@@ -144,7 +159,8 @@ class Takeover:
             self._let_go(entry)
 
     def _is_silent_node(self, node: _Node) -> bool:
-        return any(pool[0] == node[0] and node[1] in nodes.values() for pool, nodes in self._silent.items())
+        lost = (nodes for pool, nodes in self._silent.items() if pool[0] == node[0])
+        return node in self._absent.values() or any(node[1] in nodes.values() for nodes in lost)
 
     def _ask_unless_connected(self, namespace: str, pod_name: str, pod_uid: str) -> None:
         def answered(pod: PodView | None) -> None:

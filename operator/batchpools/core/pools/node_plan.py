@@ -12,12 +12,11 @@ from msgspec.structs import replace
 from batchpools.api import names
 from batchpools.api.reasons import Reason, RequeueReason
 from batchpools.core.identity import Key
-from batchpools.core.ledger import NodeRuns
+from batchpools.core.ledger import Contact, NodeRuns
 from batchpools.core.plan import AddFinalizer, Delete, DrainNode, Effect, Plan, ReleaseNode, RemoveFinalizer
 from batchpools.core.pools import pod_facts
 from batchpools.core.pools.node_pod import NodePodSettings, create_pod, pod_name
 from batchpools.core.pools.node_state import (
-    SILENCE,
     NodeFacts,
     Report,
     conditions_of,
@@ -39,8 +38,8 @@ class NodeSituation:
     """A node and what is known of the things around it.
 
     pod: the pod of the present generation, by name (None only after live GETs of node and pod); other_pods: pods of this
-    node with another name. drained, released: what the ledger of runs answers for the present pod. silent: no session for
-    SILENCE. refusal, refused_for: why the last try to create came to nothing, in the API server's words and in one of ours.
+    node with another name. drained, released, contact: what the ledger of runs answers for the present pod. refusal,
+    refused_for: why the last try to create came to nothing, in the API server's words and in one of ours.
     """
 
     node: PoolNodeView
@@ -52,7 +51,7 @@ class NodeSituation:
     runs: NodeRuns = field(default_factory=NodeRuns)
     drained: bool = False
     released: bool = False
-    silent: bool = True
+    contact: Contact = Contact.IN_TOUCH
     refusal: str = ""
     refused_for: Reason = Reason.ALLOCATION_FAILED
     counts_due: bool = True
@@ -94,6 +93,7 @@ def _new_pod(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
         named = replace(
             _status(situation, now),
             pod_generation=generation,
+            node_unreachable_timeout=pool.spec.node_unreachable_timeout,
             pod_name=pod_name(node.metadata.name, generation),
             pod_uid="",
             pod_ip="",
@@ -114,7 +114,8 @@ def _observe(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
     told, wanted = situation.node.status, _status(situation, now)
     again = None
     if situation.report is None:
-        again = REGISTER_AGAIN if situation.silent else SILENCE
+        waits = situation.contact in {Contact.IN_TOUCH, Contact.SILENT}
+        again = LOOK_AGAIN if waits else REGISTER_AGAIN
     if wanted == told:
         return Plan(requeue_after=again)
     if _without_counters(wanted) != _without_counters(told):
@@ -186,7 +187,7 @@ def _status(situation: NodeSituation, now: datetime) -> PoolNodeStatus:
         running_tasks=situation.runs.running_tasks,
         refused=situation.refusal,
         refused_for=situation.refused_for,
-        silent=situation.silent,
+        contact=situation.contact,
     )
     conditions = conditions_of(facts, now)
     told = replace(

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from batchpools.api.reasons import Condition, FailureCode, Reason
 from batchpools.api.states import FailureCategory, NodeState, Result, StartTaskState
 from batchpools.core.conditions import find_condition, set_condition
+from batchpools.core.ledger import Contact
 from batchpools.core.pools import pod_facts
 from batchpools.core.views import ConditionView, FailureInfo, NodeError, PodView, PoolNodeView, StartTaskInfo
 
 REGISTER_TIME = timedelta(seconds=60)
-SILENCE = 10.0  # seconds without a session after which a node counts as silent; agents reconnect within a few
 
 Conditions = tuple[ConditionView, ...]
 
@@ -38,7 +38,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """All that decides how a node stands. silent: there has been no session for SILENCE."""
+    """All that decides how a node stands. report: None without a session, and from a node that is silent in spite of one."""
 
     node: PoolNodeView
     pod: PodView | None
@@ -47,7 +47,7 @@ class NodeFacts:
     running_tasks: int = 0
     refused: str = ""  # the sentence that says why there is no pod
     refused_for: Reason = Reason.ALLOCATION_FAILED
-    silent: bool = True
+    contact: Contact = Contact.IN_TOUCH
 
     @property
     def known(self) -> Conditions:
@@ -57,8 +57,9 @@ class NodeFacts:
 
     @property
     def between_sessions(self) -> bool:
-        """Whether the agent was here a moment ago, and may be back in another."""
-        return self.report is None and not self.silent and _holds(self.known, Condition.REGISTERED)
+        """Whether the agent was here a moment ago and may be back in another, or it is not recorded yet what it runs."""
+        recent = self.contact in {Contact.IN_TOUCH, Contact.SILENT}
+        return self.report is None and recent and _holds(self.known, Condition.REGISTERED)
 
 
 def conditions_of(facts: NodeFacts, now: datetime) -> Conditions:
@@ -94,7 +95,7 @@ def state_of(facts: NodeFacts, conditions: Conditions) -> NodeState:
     if facts.report is None:
         reason = _reason(conditions, Condition.REGISTERED)
         if reason == Reason.AGENT_SILENT:
-            return NodeState.UNKNOWN
+            return NodeState.UNKNOWN if facts.contact is Contact.GIVEN_UP else NodeState.DISCONNECTED
         broken = reason == Reason.AGENT_NOT_CONNECTED or pod_facts.trouble(facts.pod) is not None
         return NodeState.UNUSABLE if broken else NodeState.STARTING
     if facts.report.phase == "StartTaskFailed":
@@ -170,9 +171,10 @@ def _registered(facts: NodeFacts, now: datetime) -> ConditionView:
     if facts.report is not None:
         return _condition(Condition.REGISTERED, True, Reason.AGENT_CONNECTED)
     if _reason(facts.known, Condition.REGISTERED) in {Reason.AGENT_CONNECTED, Reason.AGENT_SILENT}:
-        return _condition(
-            Condition.REGISTERED, False, Reason.AGENT_SILENT, "The agent's session is gone; its tasks go on."
-        )
+        sentence = "The agent is not heard; its tasks go on until the node's nodeUnreachableTimeout."
+        if facts.contact is Contact.GIVEN_UP:
+            sentence = "The agent was not heard in time: its tasks have ended, and go on elsewhere."
+        return _condition(Condition.REGISTERED, False, Reason.AGENT_SILENT, sentence)
     begun = facts.pod.status.start_time if facts.pod is not None else None
     if begun is not None and now - begun > REGISTER_TIME:
         sentence = f"The agent has not registered within {REGISTER_TIME.total_seconds():g} s of the pod's start."

@@ -14,7 +14,7 @@ from batchpools.core.pools.situation import PoolSituation
 from batchpools.core.pools.template import read_template, refused
 from batchpools.core.views import ConditionView, PoolNodeView, PoolStatus, ResizeError, SlotCounts
 
-_FAULTY = (NodeState.UNUSABLE, NodeState.START_TASK_FAILED, NodeState.UNKNOWN)
+_FAULTY = (NodeState.UNUSABLE, NodeState.START_TASK_FAILED, NodeState.DISCONNECTED, NodeState.UNKNOWN)
 _USABLE = (NodeState.IDLE, NodeState.RUNNING)
 _NO_POD = {Reason.ALLOCATION_FAILED, Reason.NAME_CONFLICT, Reason.POD_UNSCHEDULABLE}
 _ADMISSION_WORDS = ("PodSecurity", "is invalid", "denied the request", "violates")

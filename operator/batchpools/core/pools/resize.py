@@ -8,7 +8,7 @@ from batchpools.core.views import PoolNodeView
 NODES_PER_PLAN = 50
 
 _STARTING = {NodeState.CREATING, NodeState.STARTING, NodeState.WAITING_FOR_START_TASK}
-_FAULTY = {NodeState.UNUSABLE, NodeState.START_TASK_FAILED, NodeState.UNKNOWN}
+_FAULTY = {NodeState.UNUSABLE, NodeState.START_TASK_FAILED, NodeState.DISCONNECTED, NodeState.UNKNOWN}
 
 
 def node_name(pool: str, number: int) -> str:

@@ -44,6 +44,7 @@ _OURS = {
     "killed": RequeueReason.POOL_RESIZED,
     "stopping": RequeueReason.NODE_STOPPED,
     "bootLost": RequeueReason.NODE_LOST,
+    "expired": RequeueReason.NODE_UNREACHABLE,
 }
 _SERVER_ERRORS = {FailureCode.DISK_FULL, FailureCode.RESOURCE_DIRECTORY_CREATE_FAILED}
 

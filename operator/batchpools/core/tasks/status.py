@@ -10,6 +10,7 @@ from batchpools.api.states import FailureCategory, Result, TaskState
 from batchpools.core.conditions import find_condition, set_condition, without_condition
 from batchpools.core.ended import Ended
 from batchpools.core.identity import ExecutionId
+from batchpools.core.tasks.lifecycle import OnNode
 from batchpools.core.tasks.outcome import Failed, Requeue, Retry, Succeeded
 from batchpools.core.views import ConditionView, FailureInfo, TaskStats, TaskStatus
 
@@ -110,6 +111,11 @@ def schedulable(before: TaskStatus, message: str, *, generation: int, now: datet
         observed_generation=generation,
     )
     return replace(before, conditions=set_condition(before.conditions, said, now=now))
+
+
+def says_running(status: TaskStatus, state: OnNode) -> bool:
+    """Whether a status names the run that a task has now, so that a next leader knows where it is."""
+    return status.state == TaskState.RUNNING and status.execution_id == str(state.execution)
 
 
 def is_newer(told: TaskStatus, known: TaskStatus) -> bool:
