@@ -1,4 +1,4 @@
-"""`python -m batchpools {operator,agent,crds}`: picks the part; each is imported only when it is asked for."""
+"""`python -m batchpools {operator,agent,crds,uninstall}`: picks the part; each is imported only when it is asked for."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -7,6 +7,7 @@ from importlib import import_module
 _PARTS = {
     "operator": "batchpools.app",
     "agent": "batchpools.agent.service",
+    "uninstall": "batchpools.uninstall",
     "crds": "batchpools.crdgen.command",
 }
 

@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import uuid
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import uvloop
@@ -27,6 +27,7 @@ from batchpools.hub.certificates import Authority, issue, server_context
 from batchpools.hub.port import NodeIdentity
 from batchpools.hub.server import Hub
 from batchpools.kube.applier import Applier
+from batchpools.kube.barrier import Barrier
 from batchpools.kube.cache import Cache
 from batchpools.kube.client import KubeClient
 from batchpools.kube.credentials import load_credentials
@@ -80,14 +81,16 @@ class Operator:
         self._ledger.on_latency = self._metrics.dispatch_latency.observe
         self._kopf: KopfDriver | None = None
         self._certificate = ""
-        self._trusting: asyncio.Task[None] | None = None
+        self._barrier = Barrier(self._client, self._informers, settings.namespace, self._clock)
+        self._chores: list[asyncio.Task[None]] = []  # of the leader
+        self._leads = False
+        self._stop = asyncio.Event()
 
     async def run(self) -> None:
         """Serve until SIGTERM; then give the Lease back, so that a standby leads at once."""
-        stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, self._stop.set)
         self._kopf = KopfDriver(self._queue.add, loop)
         http = await serve(self._metrics.registry, self._census.ready, self._settings.metrics_port)
         background = [asyncio.create_task(one.run(), name=one.resource.plural) for one in self._informers]
@@ -98,7 +101,7 @@ class Operator:
         await asyncio.gather(*(one.synced.wait() for one in self._informers))
         _log.info("all caches are warm")
         background.append(asyncio.create_task(self._elector.run(), name="lease"))
-        await _first_of(stop, background)
+        await _first_of(self._stop, background)
         await self._elector.release()
         await self._hub.stop()
         if ops is not None:
@@ -110,7 +113,26 @@ class Operator:
     # ---------------------------------------------------------------- leading
 
     async def _lead(self, epoch: int) -> None:
-        """From standby to leader: the book first, then the nodes are told, then everything is looked at once."""
+        """The Lease is ours. What takes time is done beside, for the Lease has to be renewed meanwhile."""
+        self._begin(self._take_over(epoch), "take-over")
+        if self._settings.aggregated_api:  # leading does not wait for it
+            self._begin(write_ca_bundle(self._client, self._certificate), "ca-bundle")
+
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        chore = asyncio.create_task(work, name=name)
+        chore.add_done_callback(self._chore_ended)
+        self._chores.append(chore)
+
+    def _chore_ended(self, chore: asyncio.Task[None]) -> None:
+        """An error here is a defect of ours: another replica may do better."""
+        if not chore.cancelled() and (error := chore.exception()) is not None:
+            _log.critical("%s ended: %r", chore.get_name(), error, exc_info=error)
+            self._stop.set()
+
+    async def _take_over(self, epoch: int) -> None:
+        """From standby to leader: the caches up to date, the book, then the nodes are told, then everything is looked at once."""
+        await self._barrier.passed(epoch)
+        self._leads = True
         self._ledger.lead(epoch)
         self._hub.lead(epoch, self._elector.deadline)
         self._queue.start()
@@ -119,14 +141,17 @@ class Operator:
                 self._queue.add(Key(kind, view.metadata.namespace, view.metadata.name))
         if self._kopf is not None:
             self._kopf.start()
-        if self._settings.aggregated_api:  # leading does not wait for it
-            self._trusting = asyncio.create_task(write_ca_bundle(self._client, self._certificate), name="ca-bundle")
 
     def _renewed(self, began: float) -> None:
         self._hub.renewed(began)
 
     async def _follow(self) -> None:
         """From leader to standby: stop sending, stop writing, forget."""
+        self._leads = False
+        chores, self._chores = self._chores, []
+        for chore in chores:
+            chore.cancel()
+        await asyncio.gather(*chores, return_exceptions=True)
         self._hub.follow()
         if self._kopf is not None:
             self._kopf.stop()
@@ -183,7 +208,7 @@ class Operator:
             return None
         standing = Standing(
             service=f"{names.OPS_SERVICE}.{self._settings.namespace}.svc",
-            leading=lambda: self._elector.epoch is not None,
+            leading=lambda: self._leads and self._elector.epoch is not None,
             leader=lambda: self._elector.leader_address,
         )
         server = OpsServer(self._cache, self._ledger, self._hub, self._client, standing)

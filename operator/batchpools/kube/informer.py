@@ -8,6 +8,7 @@ from typing import Generic
 
 import msgspec
 
+from batchpools.api import names
 from batchpools.core.identity import Key
 from batchpools.kube.cache import Store, ViewT
 from batchpools.kube.errors import GoneError, KubeError
@@ -26,6 +27,8 @@ class _Name(msgspec.Struct, rename="camel"):
     name: str = ""
     namespace: str = ""
     resource_version: str = ""
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
 
 
 class _Named(msgspec.Struct):
@@ -38,7 +41,11 @@ _NAMED = msgspec.json.Decoder(_Named)
 
 
 class Informer(Generic[ViewT]):
-    """One kind. `synced` is set after the first list; `relists` counts lists."""
+    """One kind. `synced` is set after the first list; `relists` counts lists.
+
+    The barrier's objects never reach the store: `on_mark(namespace, name, mark)` is told of them, once everything that a
+    list or the watch holds before them is in the store.
+    """
 
     def __init__(  # noqa: PLR0913 (composed in one place)
         self,
@@ -64,6 +71,7 @@ class Informer(Generic[ViewT]):
         self._barren = 0  # rounds in a row that brought nothing
         self.synced = asyncio.Event()
         self.relists = 0
+        self.on_mark: Callable[[str, str, str], None] = lambda *_: None
 
     @property
     def age(self) -> float:
@@ -104,12 +112,15 @@ class Informer(Generic[ViewT]):
     async def _relist(self) -> str:
         """Take the whole list; what it does not hold is gone. The resourceVersion to watch from."""
         seen: set[tuple[str, str]] = set()
+        marks: list[_Name] = []
         page = ""
         while True:
             found = await self._api.list(self.resource, label_selector=self._selector, page=page)
             for raw in found.items:
                 named = _name_of(raw)
-                if named is not None:
+                if named is not None and _is_barrier(named):
+                    marks.append(named)
+                elif named is not None:
                     seen.add((named.namespace, named.name))
                     self._put(raw, named)
             page = found.next_page
@@ -122,6 +133,8 @@ class Informer(Generic[ViewT]):
         self._last_heard = self._clock.monotonic()
         self.relists += 1
         self.synced.set()
+        for mark in marks:
+            self._tell_mark(mark)
         return found.resource_version
 
     def _take(self, event: WatchEvent) -> None:
@@ -131,9 +144,14 @@ class Informer(Generic[ViewT]):
         if event.type == "DELETED":
             self._unreadable.discard((named.namespace, named.name))
             self._store.remove(named.namespace, named.name)
+        elif event.type in {"ADDED", "MODIFIED"} and _is_barrier(named):
+            self._tell_mark(named)
         elif event.type in {"ADDED", "MODIFIED"}:
             self._put(event.object, named)
         self._version = named.resource_version
+
+    def _tell_mark(self, named: _Name) -> None:
+        self.on_mark(named.namespace, named.name, named.annotations.get(names.ANNOTATION_EPOCH, ""))
 
     def _put(self, raw: bytes, named: _Name) -> None:
         """Decode and store. An object that cannot be read stays as it was: to take it away would be a false deletion."""
@@ -148,6 +166,10 @@ class Informer(Generic[ViewT]):
             return
         self._unreadable.discard(place)
         self._store.put(view)
+
+
+def _is_barrier(named: _Name) -> bool:
+    return named.labels.get(names.LABEL_INTERNAL) == "barrier"
 
 
 def _name_of(raw: bytes) -> _Name | None:

@@ -1,0 +1,133 @@
+"""The barrier between winning the Lease and acting on the cache (safety rule S2.2).
+
+A watch may lag: a cache that has not seen the last word of the former leader would run a finished task again. So a new
+leader writes into one reserved object of each kind, and waits until its own informers deliver that write: a watch of one
+kind is ordered, hence everything that was written before has been seen too. It decides when the cache may be believed;
+what follows others do. The objects are inert, dropped at the cache's intake, and made again should somebody delete them.
+"""
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from batchpools.api import names
+from batchpools.core.views import Meta
+from batchpools.kube.errors import AlreadyExistsError, KubeError, NotFoundError
+from batchpools.kube.informer import Informer
+from batchpools.kube.port import KubeApi, Resource
+from batchpools.kube.resources import JOBS, POOL_NODES, POOLS, TASKS, api_version
+from batchpools.telemetry.clock import Clock
+from batchpools.telemetry.logs import bound
+
+_log = logging.getLogger(__name__)
+
+NAME = "batchpools-barrier"
+AGAIN_AFTER = 5.0  # seconds: perhaps somebody deleted the object before the watch showed it
+_PAUSE = 0.5
+
+_SPECS: Mapping[Resource, Mapping[str, Any]] = {
+    POOLS: {"image": "none", "targetDedicatedNodes": 0},
+    POOL_NODES: {"poolName": NAME},
+    JOBS: {"poolName": NAME},
+    TASKS: {"jobName": NAME, "command": ["true"]},
+}
+_ENDED: Mapping[Resource, Mapping[str, Any]] = {
+    JOBS: {"state": "Completed", "result": "Success"},
+    TASKS: {"state": "Completed", "result": "Success"},
+}
+
+
+class _Object(msgspec.Struct):
+    metadata: Meta
+
+
+async def remove_barrier(api: KubeApi, namespace: str) -> None:
+    """Take the objects away: the operator is being uninstalled. KubeError."""
+    for resource in _SPECS:
+        try:
+            held = msgspec.json.decode(await api.get(resource, namespace, NAME), type=_Object)
+            await api.delete(resource, namespace, NAME, uid=held.metadata.uid)
+        except NotFoundError:
+            continue
+
+
+class Barrier:
+    """The reserved objects of one namespace, and what the informers have shown of them."""
+
+    def __init__(self, api: KubeApi, informers: Sequence[Informer[Any]], namespace: str, clock: Clock) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._clock = clock
+        self._marks = itertools.count(1)
+        self._seen: dict[Resource, str] = {}
+        self._news = asyncio.Event()
+        for informer in informers:
+            if informer.resource in _SPECS:
+                informer.on_mark = self._on_mark(informer.resource)
+
+    async def passed(self, epoch: int) -> None:
+        """Return when everything that was written before this call is in the cache. It waits for as long as that takes."""
+        began = self._clock.monotonic()
+        await asyncio.gather(*(self._pass(resource, epoch) for resource in _SPECS))
+        bound(_log, epoch=epoch).info("the caches are up to date after %.2f s", self._clock.monotonic() - began)
+
+    # ---------------------------------------------------------------- inside
+
+    async def _pass(self, resource: Resource, epoch: int) -> None:
+        """Mark, and wait for the mark; a mark that is not seen for a while is made anew."""
+        written: set[str] = set()
+        while True:
+            mark = f"{epoch}.{next(self._marks)}"
+            try:
+                await self._mark(resource, mark)
+                written.add(mark)
+                async with asyncio.timeout(AGAIN_AFTER):
+                    await self._until_seen(resource, written)
+            except TimeoutError:
+                bound(_log, epoch=epoch).warning("the watch of %s has not shown our mark yet", resource.plural)
+            except KubeError as error:
+                bound(_log, epoch=epoch).warning("%s could not be marked: %s", resource.plural, error.sentence)
+                await asyncio.sleep(_PAUSE)
+            else:
+                return
+
+    async def _until_seen(self, resource: Resource, written: set[str]) -> None:
+        while self._seen.get(resource) not in written:
+            self._news.clear()
+            await self._news.wait()
+
+    async def _mark(self, resource: Resource, mark: str) -> None:
+        annotations = {names.ANNOTATION_EPOCH: mark}
+        operations = [{"op": "add", "path": "/metadata/annotations", "value": annotations}]
+        try:
+            await self._api.patch(resource, self._namespace, NAME, operations)
+        except NotFoundError:
+            await self._make(resource)
+            await self._api.patch(resource, self._namespace, NAME, operations)
+
+    async def _make(self, resource: Resource) -> None:
+        manifest = {
+            "apiVersion": api_version(resource),
+            "kind": resource.kind,
+            "metadata": {"name": NAME, "namespace": self._namespace, "labels": {names.LABEL_INTERNAL: "barrier"}},
+            "spec": dict(_SPECS[resource]),
+        }
+        try:
+            await self._api.create(resource, self._namespace, manifest)
+        except AlreadyExistsError:
+            return
+        if resource in _ENDED:
+            ended = [{"op": "add", "path": f"/status/{key}", "value": value} for key, value in _ENDED[resource].items()]
+            await self._api.patch(resource, self._namespace, NAME, ended, subresource="status")
+
+    def _on_mark(self, resource: Resource) -> Any:
+        def seen(namespace: str, name: str, mark: str) -> None:
+            if (namespace, name) == (self._namespace, NAME):
+                self._seen[resource] = mark
+                self._news.set()
+
+        return seen
