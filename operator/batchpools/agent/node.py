@@ -3,6 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, assert_never
 
 from batchpools.agent.environment import resolve, task_variables
@@ -34,20 +36,30 @@ _PING_EVERY = 1.0
 Serve = Callable[[RunnerClient], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """How a node gets at what is outside of it: its own runner, its own disk. The sessions know the way to the hub."""
+
+    connect_runner: Callable[[str], Awaitable[RunnerClient]] = RunnerClient.connect
+    open_journal: Callable[[Path], Journal] = Journal
+    make_sessions: Callable[..., Sessions] = Sessions
+
+
 class Node:
     """The agent's work. `run` goes on until cancelled; `finish` waits until everything is told."""
 
-    def __init__(self, config: NodeConfig, clock: Clock, places: Places) -> None:
+    def __init__(self, config: NodeConfig, clock: Clock, places: Places, doors: Doors | None = None) -> None:
+        self._doors = doors or Doors()
         self._config = config
         self._clock = clock
         self._places = places
         self._machine = Executions()
-        self._journal = Journal(places.journal_file)
+        self._journal = self._doors.open_journal(places.journal_file)
         self._runner: RunnerClient | None = None
         self._deadline = 0.0  # CLOCK_BOOTTIME until which the leader vouches for this node
         self._report = link.NodeReport(NodePhase.STARTING, "", config.slots, None, "")
         self._jobs: set[asyncio.Task[None]] = set()
-        self._sessions = Sessions(
+        self._sessions = self._doors.make_sessions(
             config.hub_host, config.hub_port, places, lambda: self._machine.max_epoch, self._on_message
         )
         self._reports = Reports(self._sessions.to_leader)
@@ -91,7 +103,7 @@ class Node:
     async def _serve_with(self, address: str, serve: Serve) -> bool:
         """Connect and serve until the connection ends; False when nobody listens."""
         try:
-            runner = await RunnerClient.connect(address)
+            runner = await self._doors.connect_runner(address)
         except (OSError, asyncio.IncompleteReadError):
             return False
         except (RunnerError, BadNoteError) as error:

@@ -1,0 +1,190 @@
+"""What decides in one replica: caches, election, hub, book of runs, controllers, and where leading begins and ends.
+
+It is given its ports (API server, clock, who authenticates nodes, what else drives it) and knows no process, socket, thread or
+certificate: `app` puts it into a process, the simulator puts two of them beside one another.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from batchpools.api import names
+from batchpools.controllers.job import JobController
+from batchpools.controllers.node import NodeController
+from batchpools.controllers.pool import PoolController
+from batchpools.controllers.task.ledger import RunLedgerOfLeader
+from batchpools.core.identity import Key
+from batchpools.core.pools.node_pod import NodePodSettings
+from batchpools.core.pools.reach import unreachable_timeout
+from batchpools.core.views import JobView, PodView, PoolNodeView, PoolView, TaskView
+from batchpools.hub.authentication import BoundPod
+from batchpools.hub.port import NodeIdentity
+from batchpools.hub.server import Authenticate, Hub
+from batchpools.kube.applier import Applier
+from batchpools.kube.barrier import Barrier
+from batchpools.kube.cache import Cache
+from batchpools.kube.informer import Informer
+from batchpools.kube.lease import LeaderElector, Timing
+from batchpools.kube.port import KubeApi
+from batchpools.kube.resources import JOBS, PODS, POOL_NODES, POOLS, TASKS
+from batchpools.kube.workqueue import WorkQueue
+from batchpools.telemetry.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What a replica is given. lease_api: a client of its own, for a renewal must not queue behind other requests.
+
+    on_lead, on_follow: what else begins and ends with leading; `on_lead` may take its time. on_defect: something ended that
+    never should, another replica may do better.
+    """
+
+    api: KubeApi
+    lease_api: KubeApi
+    clock: Clock
+    authenticate: Authenticate
+    namespace: str
+    identity: str
+    timing: Timing = field(default_factory=Timing)
+    ops_address: str = ""
+    on_lead: Callable[[], Awaitable[None]] | None = None
+    on_follow: Callable[[], None] = lambda: None
+    on_defect: Callable[[], None] = lambda: None
+
+
+class Replica:
+    """One replica. `run` keeps informers and election up until cancelled; `leads` from the barrier on until the Lease is lost."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        api, clock = ports.api, ports.clock
+        self.cache = Cache()
+        self.queue = WorkQueue(clock)
+        self.informers = self._make_informers()
+        self.ledger = RunLedgerOfLeader(self.cache, clock, self._wake_job)
+        self.elector = self._make_elector()
+        self.hub = Hub(clock, ports.identity, ports.authenticate, self._identify, self.ledger, self.elector.raise_above)
+        applier = Applier(api, clock, lambda: self.elector.epoch, self.ledger)
+        self.ledger.connect(self.hub, applier, api)
+        self.nodes = NodeController(self.cache, api, applier, self.ledger, self.hub, clock)
+        self._wire(applier)
+        self._barrier = Barrier(api, self.informers, ports.namespace, clock)
+        self._chores: list[asyncio.Task[None]] = []  # of the leader
+        self.leads = False
+
+    def use(self, settings: NodePodSettings) -> None:
+        """What goes into node pods beside the user's part; no pod is made before."""
+        self.nodes.use(settings)
+
+    async def run(self, warm: Callable[[], None] = lambda: None) -> None:
+        """Keep the caches, and once they are `warm` stand for election; until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for one in self.informers:
+                group.create_task(one.run(), name=one.resource.plural)
+            await asyncio.gather(*(one.synced.wait() for one in self.informers))
+            warm()
+            group.create_task(self.elector.run(), name="lease")
+
+    # ---------------------------------------------------------------- leading
+
+    async def _lead(self, epoch: int) -> None:
+        """The Lease is ours. What takes time is done beside, for the Lease has to be renewed meanwhile."""
+        self._begin(self._take_over(epoch), "take-over")
+        if self._ports.on_lead is not None:
+            self._begin(_awaited(self._ports.on_lead()), "on-lead")
+
+    async def _take_over(self, epoch: int) -> None:
+        """From standby to leader: the caches up to date, the book, then the nodes are told, then everything is looked at once."""
+        await self._barrier.passed(epoch)
+        self.leads = True
+        self.ledger.lead(epoch)
+        self.hub.lead(epoch, self.elector.deadline)
+        self.queue.start()
+        for kind, store in (("Pool", self.cache.pools), ("PoolNode", self.cache.nodes), ("Job", self.cache.jobs)):
+            for view in store:
+                self.queue.add(Key(kind, view.metadata.namespace, view.metadata.name))
+
+    async def _follow(self) -> None:
+        """From leader to standby: stop sending, stop writing, forget."""
+        self.leads = False
+        self.hub.follow()
+        self._ports.on_follow()
+        chores, self._chores = self._chores, []
+        for chore in chores:
+            chore.cancel()
+        await asyncio.gather(*chores, return_exceptions=True)
+        await self.queue.stop()
+        await self.ledger.follow()
+
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        chore = asyncio.get_running_loop().create_task(work, name=name)
+        chore.add_done_callback(self._chore_ended)
+        self._chores.append(chore)
+
+    def _chore_ended(self, chore: asyncio.Task[None]) -> None:
+        if not chore.cancelled() and (error := chore.exception()) is not None:
+            _log.critical("%s ended: %r", chore.get_name(), error, exc_info=error)
+            self._ports.on_defect()
+
+    # ---------------------------------------------------------------- construction
+
+    def _make_informers(self) -> list[Informer[Any]]:
+        ours = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
+        api, clock, cache = self._ports.api, self._ports.clock, self.cache
+        return [
+            Informer(api, POOLS, cache.pools, PoolView, clock),
+            Informer(api, JOBS, cache.jobs, JobView, clock),
+            Informer(api, TASKS, cache.tasks, TaskView, clock),
+            Informer(api, PODS, cache.pods, PodView, clock, label_selector=ours),
+            Informer(api, POOL_NODES, cache.nodes, PoolNodeView, clock),
+        ]
+
+    def _make_elector(self) -> LeaderElector:
+        ports = self._ports
+        return LeaderElector(
+            ports.lease_api,
+            ports.clock,
+            namespace=ports.namespace,
+            identity=ports.identity,
+            timing=ports.timing,
+            on_lead=self._lead,
+            on_follow=self._follow,
+            on_renewed=self._renewed,
+            address=ports.ops_address,
+        )
+
+    def _renewed(self, began: float) -> None:
+        self.hub.renewed(began)
+
+    def _wire(self, applier: Applier) -> None:
+        """Reconcilers, and the edges that wake them."""
+        clock = self._ports.clock
+        pools = PoolController(self.cache, applier, self.ledger, clock)
+        jobs = JobController(self.cache, self._ports.api, applier, self.ledger, clock)
+        for controller in (pools, self.nodes, jobs):
+            controller.wire(self.queue.add)
+        self.queue.register("Pool", pools.reconcile)
+        self.queue.register("PoolNode", self.nodes.reconcile)
+        self.queue.register("Job", jobs.reconcile)
+        self.ledger.on_node = lambda node: self.queue.add(Key("PoolNode", node.namespace, node.node))
+        self.ledger.on_pool = lambda pool: self.queue.add(Key("Pool", *pool))
+
+    def _identify(self, pod: BoundPod) -> NodeIdentity | None:
+        """The node whose present pod this is, by what PoolNode.status says."""
+        view = self.cache.pods.by_uid(pod.uid)
+        node = self.cache.nodes.get(pod.namespace, view.metadata.labels.get(names.LABEL_NODE, "")) if view else None
+        if node is None or node.status.pod_name != pod.name or node.status.pod_uid not in {"", pod.uid}:
+            return None
+        timeout = unreachable_timeout(node.status)
+        return NodeIdentity(pod.namespace, node.spec.pool_name, node.metadata.name, pod.name, pod.uid, timeout)
+
+    def _wake_job(self, namespace: str, name: str) -> None:
+        self.queue.add(Key("Job", namespace, name))
+
+
+async def _awaited(work: Awaitable[None]) -> None:
+    await work
