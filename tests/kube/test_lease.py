@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from batchpools.api import names
-from batchpools.kube.errors import ServerError, UnreachableError
+from batchpools.kube.errors import ForbiddenError, ServerError, UnreachableError
 from batchpools.kube.lease import LeaderElector, Timing
 from batchpools.kube.resources import LEASES
 from batchpools.testing.fake_kube import FakeKube
@@ -111,7 +111,7 @@ def test_of_two_candidates_one_leads_and_keeps_leading() -> None:
     play(story)
 
 
-def test_a_released_lease_is_taken_within_a_retry_period_and_the_epoch_rises() -> None:
+def test_a_released_lease_is_taken_at_once_and_the_epoch_rises() -> None:
     async def story(scene: Scene) -> None:
         a = scene.candidate("a")
         await scene.until_leader(a)
@@ -120,24 +120,55 @@ def test_a_released_lease_is_taken_within_a_retry_period_and_the_epoch_rises() -
         await a.stop()
         assert a.told == [1, None]
         assert scene.lease()["holderIdentity"] == ""
-        await scene.pass_time(TIMING.retry * 1.2 + 0.2)
+        await scene.pass_time(0.1)
         assert b.told == [2]
         assert scene.lease()["leaseTransitions"] == 2
 
     play(story)
 
 
-def test_the_lease_of_a_crashed_leader_is_taken_when_it_has_run_out() -> None:
+def test_without_a_watch_a_released_lease_is_taken_within_a_retry_period() -> None:
+    async def story(scene: Scene) -> None:
+        a = scene.candidate("a")
+        await scene.until_leader(a)
+        scene.server.faults.fail("watch", ForbiddenError("no", 403, "Forbidden"), kind="Lease", times=1000)
+        b = scene.candidate("b")
+        await scene.pass_time(5)
+        asked = scene.server.count("get", "Lease")
+        await a.stop()
+        await scene.pass_time(TIMING.retry * 1.2 + 0.2)
+        assert b.told == [2]
+        assert scene.server.count("get", "Lease") - asked <= 4
+
+    play(story)
+
+
+def test_the_lease_of_a_crashed_leader_is_taken_as_soon_as_it_has_run_out() -> None:
     async def story(scene: Scene) -> None:
         a = scene.candidate("a")
         await scene.until_leader(a)
         b = scene.candidate("b")
         await scene.pass_time(5)
         await a.crash()
-        await scene.pass_time(TIMING.lease - TIMING.retry - 1)
+        await scene.pass_time(TIMING.lease - TIMING.retry - 0.2)
         assert b.told == []
-        await scene.pass_time(TIMING.retry * 2 + 2)
+        await scene.pass_time(TIMING.retry + 0.3)
         assert b.told == [2]
+
+    play(story)
+
+
+def test_other_leases_of_the_namespace_wake_nobody() -> None:
+    async def story(scene: Scene) -> None:
+        a = scene.candidate("a")
+        await scene.until_leader(a)
+        scene.candidate("b")
+        await scene.pass_time(5)
+        asked = scene.server.count("get", "Lease")
+        for number in range(100):
+            scene.server.seed({"kind": "Lease", "metadata": {"name": f"other-{number}", "namespace": "ops"}})
+            await scene.pass_time(0.1)
+        assert scene.server.count("get", "Lease") - asked <= 2 * (10 / TIMING.retry + 2) + 10 / TIMING.retry
 
     play(story)
 

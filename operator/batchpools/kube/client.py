@@ -91,7 +91,7 @@ class KubeClient:
 
     async def watch(
         self, resource: Resource, namespace: str = "", *, resource_version: str, label_selector: str = ""
-    ) -> AsyncIterator[WatchEvent]:
+    ) -> AsyncGenerator[WatchEvent, None]:
         """Events after resource_version, with bookmarks; ends when the server closes; Gone on 410."""
         query = {
             "watch": "true",

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -43,6 +44,17 @@ class _Lease(View, frozen=True):
     spec: _LeaseSpec = _LeaseSpec()
 
 
+class _Name(msgspec.Struct):
+    name: str = ""
+
+
+class _Named(msgspec.Struct):
+    metadata: _Name
+
+
+_NAMED = msgspec.json.Decoder(_Named)
+
+
 class LeaderElector:
     """Tries to lead until stopped. on_lead(epoch) and on_follow() are awaited, one after the other.
 
@@ -78,7 +90,9 @@ class LeaderElector:
         self._on_follow = on_follow
         self._on_renewed = on_renewed
         self._pause = pause
+        self._version = ""  # of the Lease, as this try has read it
         self._observed: tuple[str, float] = ("", 0.0)  # resourceVersion of another's lease, when we first saw it
+        self._runs_out = 0.0  # when that lease will have run out, unless it is renewed
         self._deadline = 0.0
         self._epoch: int | None = None
         self._leader_address = ""
@@ -114,7 +128,7 @@ class LeaderElector:
             except (KubeError, TimeoutError) as error:
                 _log.warning("the Lease could not be renewed or taken: %r", error)
             await self._follow_outcome(held, began)
-            await self._pause(self._until_next())
+            await self._rest(self._until_next())
 
     async def release(self) -> None:
         """Give the Lease back, so that a standby leads within a retry period. To be called after `run` was cancelled."""
@@ -155,13 +169,36 @@ class LeaderElector:
         return longest if self._epoch is None else max(min(longest, self._deadline - began), self._timing.retry / 2)
 
     def _until_next(self) -> float:
-        """Seconds until the next try; candidates are spread, a leader in trouble looks again at its deadline."""
-        if self._epoch is None:
-            return self._timing.retry * random.uniform(1.0, 1.2)  # noqa: S311 (spreads load, guards nothing)
-        return max(min(self._timing.retry, self._deadline - self._clock.monotonic()), 0.0)
+        """Seconds until the next try; a candidate is there when the Lease runs out, a leader in trouble at its deadline."""
+        now = self._clock.monotonic()
+        if self._epoch is not None:
+            return max(min(self._timing.retry, self._deadline - now), 0.0)
+        spread = self._timing.retry * random.uniform(1.0, 1.2)  # noqa: S311 (spreads load, guards nothing)
+        left = self._runs_out - now
+        return min(spread, left) if left > 0 else spread
+
+    async def _rest(self, seconds: float) -> None:
+        """Until the next try. A candidate watches meanwhile: a Lease that was given back is taken at once, not a retry later.
+
+        What the watch shows is a reason to look again, and nothing is concluded from it.
+        """
+        if self._epoch is not None or not self._version:
+            await self._pause(seconds)
+            return
+        end = self._clock.monotonic() + seconds
+        changes = self._api.watch(LEASES, self._namespace, resource_version=self._version)
+        try:
+            async with asyncio.timeout(seconds), aclosing(changes):
+                async for event in changes:
+                    if event.type != "BOOKMARK" and _NAMED.decode(event.object).metadata.name == names.LEASE_NAME:
+                        return
+        except (KubeError, TimeoutError, msgspec.DecodeError):
+            pass  # the next try comes all the same
+        await self._pause(max(end - self._clock.monotonic(), 0.0))
 
     async def _try_once(self, now: float) -> int:
         """Renew or take the Lease if it is free; our epoch, or 0."""
+        self._version, self._runs_out = "", 0.0
         lease = await self._read()
         if lease is None:
             return await self._create()
@@ -178,7 +215,8 @@ class LeaderElector:
         version = lease.metadata.resource_version
         if self._observed[0] != version:
             self._observed = (version, now)
-        return now - self._observed[1] >= max(lease.spec.lease_duration_seconds, 1)
+        self._runs_out = self._observed[1] + max(lease.spec.lease_duration_seconds, 1)
+        return now >= self._runs_out
 
     async def _read(self) -> _Lease | None:
         try:
@@ -186,6 +224,7 @@ class LeaderElector:
         except NotFoundError:
             return None
         lease = msgspec.json.decode(raw, type=_Lease)
+        self._version = lease.metadata.resource_version
         held = bool(lease.spec.holder_identity)
         self._leader_address = lease.metadata.annotations.get(names.ANNOTATION_OPS_ADDRESS, "") if held else ""
         self._floor = max(self._floor, lease.spec.lease_transitions)  # also should the Lease be deleted later

@@ -3,7 +3,7 @@
 One contract suite (tests/kube) runs against both. Objects travel as JSON bytes, so that each caller decodes only what it reads.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -59,7 +59,7 @@ class KubeApi(Protocol):
 
     def watch(
         self, resource: Resource, namespace: str = "", *, resource_version: str, label_selector: str = ""
-    ) -> AsyncIterator[WatchEvent]:
+    ) -> AsyncGenerator[WatchEvent, None]:
         """Events after resource_version, with bookmarks; ends when the server closes; Gone on 410."""
         ...
 

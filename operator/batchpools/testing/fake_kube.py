@@ -6,7 +6,7 @@ Tests seed it and look into it with plain calls (`seed`, `object`, `set_status`,
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,7 +114,7 @@ class FakeKube:
 
     async def watch(
         self, resource: Resource, namespace: str = "", *, resource_version: str, label_selector: str = ""
-    ) -> AsyncIterator[WatchEvent]:
+    ) -> AsyncGenerator[WatchEvent, None]:
         """Events after resource_version; ends when the test ends it; Gone on 410."""
         async with self._call(Call("watch", resource.kind, namespace)):
             seen = int(resource_version)

@@ -4,7 +4,7 @@ The server is `FakeKube`, held to the real one by the contract suite. What is lo
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, TypeVar
@@ -82,10 +82,11 @@ class Door:
 
     async def watch(
         self, resource: Resource, namespace: str = "", *, resource_version: str, label_selector: str = ""
-    ) -> AsyncIterator[WatchEvent]:
+    ) -> AsyncGenerator[WatchEvent, None]:
         """Events, in order, late by the watch's delay; a watch that is cut ends with an error."""
         queue: asyncio.Queue[WatchEvent | BaseException | None] = asyncio.Queue()
         arrives = 0.0
+        closed = False
 
         def deliver(item: WatchEvent | BaseException | None) -> None:
             nonlocal arrives
@@ -97,7 +98,7 @@ class Door:
                 async for event in self._kube.watch(
                     resource, namespace, resource_version=resource_version, label_selector=label_selector
                 ):
-                    if self._weather.cut or self._client.dead:
+                    if closed or self._weather.cut or self._client.dead:
                         return
                     deliver(event)
                 deliver(None)
@@ -105,13 +106,16 @@ class Door:
                 deliver(error)
 
         self._send(pump)
-        while True:
-            item = await queue.get()
-            if item is None:
-                return
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+        try:
+            while True:
+                item = await queue.get()
+                if item is None:
+                    return
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            closed = True
 
     # ---------------------------------------------------------------- inside
 
