@@ -73,6 +73,7 @@ class Replica:
         self.nodes = NodeController(self.cache, api, applier, self.ledger, self.hub, clock)
         self._wire(applier)
         self._barrier = Barrier(api, self.informers, ports.namespace, clock)
+        self._watch_epochs()
         self._chores: list[asyncio.Task[None]] = []  # of the leader
         self.leads = False
 
@@ -142,6 +143,17 @@ class Replica:
             Informer(api, PODS, cache.pods, PodView, clock, label_selector=ours),
             Informer(api, POOL_NODES, cache.nodes, PoolNodeView, clock),
         ]
+
+    def _watch_epochs(self) -> None:
+        """An epoch above ours in the caches (the Lease was deleted, or etcd restored): we lead above it, or not at all (S2.1)."""
+
+        def seen(_: Any, new: Any) -> None:
+            if new is not None:
+                self.elector.raise_above(new.status.epoch)
+
+        for store in (self.cache.pools, self.cache.nodes, self.cache.jobs, self.cache.tasks):
+            store.subscribe(seen)
+        self._barrier.on_epoch = self.elector.raise_above
 
     def _make_elector(self) -> LeaderElector:
         ports = self._ports

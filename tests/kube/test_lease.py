@@ -331,3 +331,16 @@ def test_the_time_of_acquisition_is_kept_by_renewals() -> None:
         assert scene.lease()["renewTime"] > acquired
 
     play(story)
+
+
+def test_an_epoch_that_is_made_up_is_not_believed() -> None:
+    """A node that lies in its hello must not use up the 31 bits of leaseTransitions, nor depose us for ever."""
+
+    async def story(scene: Scene) -> None:
+        a = scene.candidate("a")
+        await scene.until_leader(a)
+        a.elector.raise_above(2**31 - 1)
+        assert scene.leaders == ["a"]
+        assert a.told == [1]
+
+    play(story)

@@ -9,7 +9,7 @@ what follows others do. The objects are inert, dropped at the cache's intake, an
 import asyncio
 import itertools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -56,7 +56,10 @@ async def remove_barrier(api: KubeApi, namespace: str) -> None:
 
 
 class Barrier:
-    """The reserved objects of one namespace, and what the informers have shown of them."""
+    """The reserved objects of one namespace, and what the informers have shown of them.
+
+    `on_epoch(epoch)` is told of each mark: every leader leaves one, so that they outlive a Lease that somebody deletes (S2.1).
+    """
 
     def __init__(self, api: KubeApi, informers: Sequence[Informer[Any]], namespace: str, clock: Clock) -> None:
         self._api = api
@@ -65,6 +68,7 @@ class Barrier:
         self._marks = itertools.count(1)
         self._seen: dict[Resource, str] = {}
         self._news = asyncio.Event()
+        self.on_epoch: Callable[[int], None] = lambda _: None
         for informer in informers:
             if informer.resource in _SPECS:
                 informer.on_mark = self._on_mark(informer.resource)
@@ -129,5 +133,8 @@ class Barrier:
             if (namespace, name) == (self._namespace, NAME):
                 self._seen[resource] = mark
                 self._news.set()
+                epoch = mark.partition(".")[0]
+                if epoch.isdecimal():
+                    self.on_epoch(int(epoch))
 
         return seen

@@ -21,6 +21,8 @@ from batchpools.telemetry.logs import bound
 
 _log = logging.getLogger(__name__)
 
+_LARGEST_LEAP = 100_000  # leaseTransitions has 31 bits: whoever makes an epoch up must not use them up
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -113,7 +115,13 @@ class LeaderElector:
         return self._leader_address
 
     def raise_above(self, epoch: int) -> None:
-        """An agent or an object has seen this epoch: the next acquisition goes above it, and it comes at once."""
+        """An agent or an object has seen this epoch: the next acquisition goes above it, and it comes at once.
+
+        One that no history of elections explains is made up, and not believed: the Lease could soon be raised no more.
+        """
+        if epoch > self._floor + _LARGEST_LEAP:
+            _log.error("an epoch of %d is not believed: %d is the highest that is known", epoch, self._floor)
+            return
         self._floor = max(self._floor, epoch)
         if self._epoch is not None and epoch > self._epoch:
             self._deadline = 0.0
