@@ -120,6 +120,8 @@ def test_a_pod_whose_machine_is_lost_is_let_go_when_its_time_is_over(leaving: bo
 
 
 def test_a_pod_of_another_generation_goes_before_a_new_one_comes() -> None:
+    living = plan_node(situation(node(**FIRST), other_pods=(pod("p-0000-7", task=RUNNING),)), now=NOW)
+    assert living.effects == (Delete(Key("Pod", "ns", "p-0000-7"), "uid-p-0000-7", "11"),)
     other = pod("p-0000-7", task=DEAD, deleted=True, phase="Failed")
     plan = plan_node(situation(node(**FIRST), other_pods=(other,)), now=NOW)
     gone = RemoveFinalizer(Key("Pod", "ns", "p-0000-7"), "uid-p-0000-7", names.FINALIZER_POD)
@@ -133,7 +135,7 @@ def test_a_leaving_node_is_drained_then_its_pod_deleted_then_itself() -> None:
     assert drain.status is not None
     assert drain.status.state == "LeavingPool"
     delete = plan_node(situation(leaving, living, drained=True), now=NOW)
-    assert delete.effects == (Delete(POD, "uid-p-0000-1"),)
+    assert delete.effects == (Delete(POD, "uid-p-0000-1", "11"),)
     dead = pod(task=DEAD, deleted=True, phase="Succeeded")
     gone = settled(leaving, present=dead, drained=True, released=True)
     assert gone.status.state == "LeavingPool"

@@ -29,7 +29,7 @@ def clear(node: PoolNodeView, pods: tuple[PodView, ...]) -> tuple[Effect, ...]:
     for pod in pods:
         key, uid = Key("Pod", pod.metadata.namespace, pod.metadata.name), pod.metadata.uid
         if pod.metadata.deletion_timestamp is None:
-            effects.append(Delete(key, uid))
+            effects.append(Delete(key, uid, pod.metadata.resource_version))
         held = names.FINALIZER_POD in pod.metadata.finalizers
         if held and (is_accounted(node, pod) or pod_facts.is_dead(pod)):
             effects += [ReleaseNode(uid), RemoveFinalizer(key, uid, names.FINALIZER_POD)]

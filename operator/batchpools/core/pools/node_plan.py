@@ -148,7 +148,7 @@ def _bury(situation: NodeSituation, pod: PodView, now: datetime) -> Plan[PoolNod
     """The pod is ending or dead: wait for the kubelet's word or the end of its time, account for its runs, go on from it."""
     effects: list[Effect] = []
     if pod.metadata.deletion_timestamp is None:
-        effects.append(Delete(_pod_key(pod), pod.metadata.uid))
+        effects.append(Delete(_pod_key(pod), pod.metadata.uid, pod.metadata.resource_version))
     is_dead = pod_facts.is_dead(pod)
     if is_dead and not situation.released:
         effects.append(ReleaseNode(pod.metadata.uid))
