@@ -6,7 +6,6 @@ Level-triggered: a key says "look again", never what happened.
 import asyncio
 import logging
 import random
-from collections import deque
 from collections.abc import Awaitable, Callable
 
 from batchpools.core.identity import Key
@@ -29,13 +28,12 @@ class WorkQueue:
         self._clock = clock
         self._workers = workers
         self._reconcilers: dict[str, Reconcile] = {}
-        self._waiting: deque[Key] = deque()
+        self._waiting: asyncio.Queue[Key] = asyncio.Queue()  # wakes one worker a key
         self._queued: dict[Key, float] = {}
         self._busy: set[Key] = set()
         self._again: set[Key] = set()
         self._timers: dict[Key, tuple[float, asyncio.TimerHandle]] = {}
         self._failures: dict[Key, tuple[int, str]] = {}  # how often in a row, and how last
-        self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.last_latency = 0.0  # seconds that the last key waited
 
@@ -46,7 +44,7 @@ class WorkQueue:
     @property
     def depth(self) -> int:
         """Keys that wait."""
-        return len(self._waiting)
+        return self._waiting.qsize()
 
     def add(self, key: Key) -> None:
         """Look at this key soon; a key that is being looked at is looked at again after."""
@@ -56,8 +54,7 @@ class WorkQueue:
             self._again.add(key)
         elif key not in self._queued:
             self._queued[key] = self._clock.monotonic()
-            self._waiting.append(key)
-            self._news.set()
+            self._waiting.put_nowait(key)
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Look at this key after a while; an earlier appointment stays."""
@@ -84,7 +81,8 @@ class WorkQueue:
         await asyncio.gather(*tasks, return_exceptions=True)
         for _, timer in self._timers.values():
             timer.cancel()
-        for held in (self._waiting, self._queued, self._busy, self._again, self._timers, self._failures):
+        self._waiting = asyncio.Queue()
+        for held in (self._queued, self._busy, self._again, self._timers, self._failures):
             held.clear()
 
     def _ring(self, key: Key) -> None:
@@ -93,10 +91,7 @@ class WorkQueue:
 
     async def _work(self) -> None:
         while True:
-            while not self._waiting:
-                self._news.clear()
-                await self._news.wait()
-            key = self._waiting.popleft()
+            key = await self._waiting.get()
             self.last_latency = self._clock.monotonic() - self._queued.pop(key)
             self._busy.add(key)
             try:
