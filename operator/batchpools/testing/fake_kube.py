@@ -8,6 +8,7 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -35,6 +36,8 @@ _REVIEWS = ("TokenReview", "SubjectAccessReview")
 
 Place = tuple[str, str, str]  # kind, namespace, name
 Review = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+Sink = Callable[[WatchEvent | GoneError | None], None]  # an event, or how the watch ends
+Observer = Callable[[str, Object | None, Object | None], None]  # kind, before, after
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Call:
     body: Any = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Change:
     """One line of history; old is what was there before."""
 
@@ -59,6 +62,27 @@ class _Change:
     old: Object | None
     new: Object | None  # None = deleted; the line then carries `last`
     last: Object
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """What watches send of it; encoded once, however many there are."""
+        return _encode(self.last)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Watch:
+    """Somebody who watches a kind."""
+
+    resource: Resource
+    namespace: str
+    labels: str
+    sink: Sink
+
+    def tell(self, change: _Change) -> None:
+        """Send what it sees of a change."""
+        event = _event(change, self.resource, self.namespace, self.labels)
+        if event is not None:
+            self.sink(event)
 
 
 class FakeKube:
@@ -72,12 +96,10 @@ class FakeKube:
         self._oldest = 0
         self._pages: dict[str, tuple[list[bytes], str]] = {}
         self._made = 0
-        self._news = asyncio.Event()
-        self._watches = 0  # generation of watches: a new one ends those that run
-        self._watch_error: GoneError | None = None
-        self._bookmarks: dict[str, int] = {}
+        self._watches: list[_Watch] = []
         self._reviews: dict[str, Review] = {}
         self._closing: set[str] = set()
+        self._observers: list[Observer] = []
         self.faults = Faults()
         self.calls: list[Call] = []
 
@@ -117,24 +139,36 @@ class FakeKube:
     ) -> AsyncGenerator[WatchEvent, None]:
         """Events after resource_version; ends when the test ends it; Gone on 410."""
         async with self._call(Call("watch", resource.kind, namespace)):
-            seen = int(resource_version)
-            if seen < self._oldest:
-                raise GoneError(f"too old resource version: {seen} ({self._oldest})", 410, "Expired")
-            generation = self._watches
-        while True:
-            for change in self._history[bisect_right(self._history, seen, key=lambda one: one.version) :]:
-                seen = change.version
-                event = _event(change, resource, namespace, label_selector)
-                if event is not None:
-                    yield event
-            if self._bookmarks.get(resource.kind, 0) > seen:
-                seen = self._bookmarks[resource.kind]
-                yield _bookmark(resource, seen)
-            if generation != self._watches:
-                if self._watch_error is not None:
-                    raise self._watch_error
-                return
-            await self._news.wait()
+            queue: asyncio.Queue[WatchEvent | GoneError | None] = asyncio.Queue()
+            stop = self.open_watch(resource, namespace, resource_version, label_selector, queue.put_nowait)
+        try:
+            while (item := await queue.get()) is not None:
+                if isinstance(item, GoneError):
+                    raise item
+                yield item
+        finally:
+            stop()
+
+    def open_watch(
+        self, resource: Resource, namespace: str, resource_version: str, label_selector: str, sink: Sink
+    ) -> Callable[[], None]:
+        """Have `sink` told of each event after resource_version as it happens, then None or the error that ends the watch.
+
+        Returns what stops it; GoneError.
+        """
+        seen = int(resource_version)
+        if seen < self._oldest:
+            raise GoneError(f"too old resource version: {seen} ({self._oldest})", 410, "Expired")
+        watch = _Watch(resource, namespace, label_selector, sink)
+        for change in self._history[bisect_right(self._history, seen, key=lambda one: one.version) :]:
+            watch.tell(change)
+        self._watches.append(watch)
+
+        def stop() -> None:
+            if watch in self._watches:
+                self._watches.remove(watch)
+
+        return stop
 
     async def create(self, resource: Resource, namespace: str, manifest: Mapping[str, Any]) -> bytes:
         """The created object; AlreadyExists, Invalid, Forbidden."""
@@ -218,6 +252,16 @@ class FakeKube:
         places = sorted(place for place in self._objects if place[0] == resource.kind and namespace in {"", place[1]})
         return tuple(self._objects[place] for place in places)
 
+    def observe(self, observer: Observer) -> None:
+        """Have it told of every change at the moment that it is made."""
+        self._observers.append(observer)
+
+    def bind_pod(self, namespace: str, name: str, machine: str) -> Object:
+        """What the scheduler does."""
+        resource = BY_KIND["Pod"]
+        old = self._held(resource, namespace, name)
+        return self._store(resource, old, {**old, "spec": {**old["spec"], "nodeName": machine}})
+
     def set_status(self, resource: Resource, namespace: str, name: str, **status: Any) -> Object:
         """Change fields of a status, as a kubelet would."""
         old = self._held(resource, namespace, name)
@@ -265,15 +309,17 @@ class FakeKube:
 
     def end_watches(self, *, gone: bool = False) -> None:
         """End all running watches, as a server does after some minutes, or with 410."""
-        self._watch_error = GoneError("too old resource version", 410, "Expired") if gone else None
-        self._watches += 1
-        self._wake()
+        error = GoneError("too old resource version", 410, "Expired") if gone else None
+        watches, self._watches = self._watches, []
+        for watch in watches:
+            watch.sink(error)
 
     def bookmark(self, resource: Resource) -> None:
         """Send a bookmark to the watches of a kind."""
         self._version += 1
-        self._bookmarks[resource.kind] = self._version
-        self._wake()
+        for watch in self._watches:
+            if watch.resource == resource:
+                watch.sink(_bookmark(resource, self._version))
 
     def count(self, verb: str, kind: str = "", subresource: str | None = None) -> int:
         """How many calls came in."""
@@ -337,12 +383,10 @@ class FakeKube:
 
     def _tell(self, change: _Change) -> None:
         self._history.append(change)
-        self._wake()
-
-    def _wake(self) -> None:
-        """Wake every watch that waits now."""
-        self._news.set()
-        self._news = asyncio.Event()
+        for watch in tuple(self._watches):
+            watch.tell(change)
+        for observer in self._observers:
+            observer(change.kind, change.old, change.new)
 
     def _uid(self) -> str:
         self._made += 1
@@ -381,7 +425,7 @@ def _event(change: _Change, resource: Resource, namespace: str, labels: str) -> 
     if not before and not after:
         return None
     word = "MODIFIED" if before and after else "ADDED" if after else "DELETED"
-    return WatchEvent(word, _encode(change.last))
+    return WatchEvent(word, change.encoded)
 
 
 def _bookmark(resource: Resource, version: int) -> WatchEvent:

@@ -1,6 +1,5 @@
-"""JSON Patch (RFC 6902) as the API server applies it: add, remove, replace, test. Pure."""
+"""JSON Patch (RFC 6902) as the API server applies it: add, remove, replace, test. Pure: what is not on a path is shared."""
 
-import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,26 +10,40 @@ _REFUSED = "the server rejected our request due to an error in our request"
 
 
 def apply_patch(document: dict[str, Any], operations: Sequence[PatchOperation]) -> dict[str, Any]:
-    """A patched copy; TestFailedError when a test does not hold or a path is not there (the API server says the same)."""
-    patched = copy.deepcopy(document)
+    """The patched document; the given one, and values of operations, are not changed and may be shared with it.
+
+    TestFailedError when a test does not hold or a path is not there (the API server says the same).
+    """
+    patched: Any = document
     for operation in operations:
-        *parents, last = [_unescape(part) for part in str(operation["path"]).split("/")[1:]]
-        holder = _descend(patched, parents)
-        _APPLY[operation["op"]](holder, last, operation.get("value"))
-    return patched
+        path = [_unescape(part) for part in str(operation["path"]).split("/")[1:]]
+        patched = _at(patched, path, _APPLY[operation["op"]], operation.get("value"))
+    return patched  # type: ignore[no-any-return]
+
+
+Step = Callable[[Any, str, Any], Any]
+
+
+def _at(holder: Any, path: list[str], step: Step, value: Any) -> Any:
+    """The holder with the step carried out below it: what is changed is copied on the way."""
+    part, *rest = path
+    if not rest:
+        return step(holder, part, value)
+    here = _read(holder, part)
+    if here is None:
+        raise TestFailedError(_REFUSED, 422, "Invalid")
+    changed = _at(here, rest, step, value)
+    return holder if changed is here else _with(holder, part, changed)
+
+
+def _with(holder: Any, part: str, value: Any) -> Any:
+    copied = holder.copy()
+    copied[int(part) if isinstance(holder, list) else part] = value
+    return copied
 
 
 def _unescape(part: str) -> str:
     return part.replace("~1", "/").replace("~0", "~")
-
-
-def _descend(document: Any, parents: list[str]) -> Any:
-    here = document
-    for part in parents:
-        here = _read(here, part)
-        if here is None:
-            raise TestFailedError(_REFUSED, 422, "Invalid")
-    return here
 
 
 def _read(holder: Any, part: str) -> Any:
@@ -39,32 +52,36 @@ def _read(holder: Any, part: str) -> Any:
     return holder.get(part) if isinstance(holder, dict) else None
 
 
-def _test(holder: Any, part: str, value: Any) -> None:
+def _test(holder: Any, part: str, value: Any) -> Any:
     if _read(holder, part) != value:  # a path that is not there equals null
         raise TestFailedError(_REFUSED, 422, "Invalid")
+    return holder
 
 
-def _add(holder: Any, part: str, value: Any) -> None:
+def _add(holder: Any, part: str, value: Any) -> Any:
     if isinstance(holder, list):
-        holder.insert(len(holder) if part == "-" else int(part), copy.deepcopy(value))
-    elif isinstance(holder, dict):
-        holder[part] = copy.deepcopy(value)
-    else:
-        raise InvalidError(f"{part} cannot be added to a value", 422, "Invalid")
+        at = len(holder) if part == "-" else int(part)
+        return [*holder[:at], value, *holder[at:]]
+    if isinstance(holder, dict):
+        return {**holder, part: value}
+    raise InvalidError(f"{part} cannot be added to a value", 422, "Invalid")
 
 
-def _replace(holder: Any, part: str, value: Any) -> None:
-    _remove(holder, part)
-    _add(holder, part, value)
-
-
-def _remove(holder: Any, part: str, _: Any = None) -> None:
+def _replace(holder: Any, part: str, value: Any) -> Any:
     if _read(holder, part) is None:
         raise TestFailedError(_REFUSED, 422, "Invalid")
-    del holder[int(part) if isinstance(holder, list) else part]
+    return _with(holder, part, value)
 
 
-_APPLY: dict[str, Callable[[Any, str, Any], None]] = {
+def _remove(holder: Any, part: str, _: Any = None) -> Any:
+    if _read(holder, part) is None:
+        raise TestFailedError(_REFUSED, 422, "Invalid")
+    copied = holder.copy()
+    del copied[int(part) if isinstance(holder, list) else part]
+    return copied
+
+
+_APPLY: dict[str, Step] = {
     "test": _test,
     "add": _add,
     "replace": _replace,

@@ -3,7 +3,6 @@
 FakeKube keeps the objects; the contract suite in tests/kube holds both to the real API server.
 """
 
-import copy
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -76,7 +75,7 @@ def changed(resource: Resource, old: Object, new: Object, subresource: str) -> O
         raise InvalidError(
             f'{resource.kind} "{_name(old)}" is invalid: metadata.uid: field is immutable', 422, "Invalid"
         )
-    item = copy.deepcopy(new)
+    item = dict(new)
     metadata = {
         key: value for key, value in item["metadata"].items() if key not in _KEPT and value not in ([], {}, None)
     }

@@ -108,6 +108,11 @@ class RunLedgerOfLeader:
         self._takeover.end()
         self._book.clear()
 
+    @property
+    def entries(self) -> int:
+        """How many tasks the book has."""
+        return len(self._book.entries)
+
     # ---------------------------------------------------------------- RunLedger
 
     def job_counts(self, namespace: str, job: str) -> TaskCounts:

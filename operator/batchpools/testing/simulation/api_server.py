@@ -4,8 +4,9 @@ The server is `FakeKube`, held to the real one by the contract suite. What is lo
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any, TypeVar
 
@@ -15,11 +16,12 @@ from batchpools.testing.fake_kube import FakeKube
 from batchpools.testing.simulation.loop import Process
 
 AnswerT = TypeVar("AnswerT")
+SILENCE = 20.0  # seconds after which a client gives up a watch that has died unnoticed (90 in the real client)
 
 
 @dataclass
 class Weather:
-    """Between a process and the API server. Chances are per request; a cut way loses everything, in silence."""
+    """Between a process and the API server. Chances are per request; a cut way loses every request, in silence."""
 
     delay: float = 0.004
     watch_delay: float = 0.004
@@ -27,10 +29,73 @@ class Weather:
     lose: float = 0.0  # it is carried out, the answer is lost
     cut: bool = False
     patience: float = 10.0  # seconds until the client gives up
+    _wires: list["_Wire"] = field(default_factory=list)
+
+    def set_cut(self, cut: bool) -> None:
+        """Cut the way or open it. A watch outlives it and catches up, or has died unnoticed."""
+        self.cut = cut
+        self._wires = [one for one in self._wires if not one.over]
+        for wire in self._wires:
+            wire.cut() if cut else wire.healed()
+
+    def reset(self) -> None:
+        """Fine again."""
+        self.watch_delay, self.refuse, self.lose = 0.004, 0.0, 0.0
+        self.set_cut(False)
+
+    def join(self, wire: "_Wire") -> None:
+        """A watch on this way."""
+        self._wires.append(wire)
+
+
+class _Wire:
+    """One watch between the two: it keeps its order."""
+
+    def __init__(self, client: Process, weather: Weather, random: Random) -> None:
+        self.items: deque[WatchEvent | BaseException | None] = deque()
+        self.news = asyncio.Event()
+        self.over = False
+        self.stop: Callable[[], None] = lambda: None
+        self._client = client
+        self._weather = weather
+        self._random = random
+        self._held: list[WatchEvent | BaseException | None] = []
+        self._arrives = 0.0
+
+    def send(self, item: WatchEvent | BaseException | None) -> None:
+        """From the server."""
+        if self._client.dead:
+            self.end()
+        elif self._weather.cut:
+            self._held.append(item)
+        else:
+            self._arrives = max(self._arrives, self._client.time() + self._weather.watch_delay)
+            self._client.call_at(self._arrives, self._arrive, item)
+
+    def cut(self) -> None:
+        """The way is cut: some connections do not survive it."""
+        if self._random.random() < 0.3:
+            self.end()
+            self._client.call_later(SILENCE, self._arrive, UnreachableError("the API server went silent"))
+
+    def healed(self) -> None:
+        """What was sent meanwhile arrives."""
+        held, self._held = self._held, []
+        for item in held:
+            self.send(item)
+
+    def end(self) -> None:
+        """The server sends no more."""
+        self.over = True
+        self.stop()
+
+    def _arrive(self, item: WatchEvent | BaseException | None) -> None:
+        self.items.append(item)
+        self.news.set()
 
 
 class Door:
-    """`KubeApi` for one process. `closed()` tells whether that process is gone: then nothing is answered."""
+    """`KubeApi` for one process."""
 
     def __init__(self, kube: FakeKube, server: Process, client: Process, weather: Weather, random: Random) -> None:
         self._kube = kube
@@ -83,75 +148,69 @@ class Door:
     async def watch(
         self, resource: Resource, namespace: str = "", *, resource_version: str, label_selector: str = ""
     ) -> AsyncGenerator[WatchEvent, None]:
-        """Events, in order, late by the watch's delay; a watch that is cut ends with an error."""
-        queue: asyncio.Queue[WatchEvent | BaseException | None] = asyncio.Queue()
-        arrives = 0.0
-        closed = False
+        """Events, in order, late by the watch's delay; a watch that is cut off may end with an error, late."""
+        wire = _Wire(self._client, self._weather, self._random)
 
-        def deliver(item: WatchEvent | BaseException | None) -> None:
-            nonlocal arrives
-            arrives = max(arrives, self._client.time() + self._weather.watch_delay)  # one connection keeps its order
-            self._client.call_at(arrives, queue.put_nowait, item)
+        async def begin() -> None:
+            wire.stop = self._kube.open_watch(resource, namespace, resource_version, label_selector, wire.send)
+            self._weather.join(wire)
 
-        async def pump() -> None:
-            try:
-                async for event in self._kube.watch(
-                    resource, namespace, resource_version=resource_version, label_selector=label_selector
-                ):
-                    if closed or self._weather.cut or self._client.dead:
-                        return
-                    deliver(event)
-                deliver(None)
-            except Exception as error:  # noqa: BLE001 (whatever the server says, the client hears)
-                deliver(error)
-
-        self._send(pump)
+        await self._ask(begin)
         try:
             while True:
-                item = await queue.get()
+                while not wire.items:
+                    wire.news.clear()
+                    await wire.news.wait()
+                item = wire.items.popleft()
                 if item is None:
                     return
                 if isinstance(item, BaseException):
                     raise item
                 yield item
         finally:
-            closed = True
+            wire.end()
 
     # ---------------------------------------------------------------- inside
 
-    async def _ask(self, call: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
-        weather, answer = self._weather, self._client.create_future()
+    async def _ask(self, call: Callable[[], Coroutine[Any, Any, AnswerT]]) -> AnswerT:
+        """Send, be carried out, hear the answer; UnreachableError when the weather or one's patience says so."""
+        weather, client = self._weather, self._client
         if self._random.random() < weather.refuse:
             await asyncio.sleep(weather.delay)
             raise UnreachableError("the connection was refused")
+        answer: asyncio.Future[AnswerT] = client.create_future()
         loses = self._random.random() < weather.lose
-
-        def settle(result: Any, error: Exception | None) -> None:
-            if answer.done():
-                return
-            if error is not None:
-                answer.set_exception(error)
-            else:
-                answer.set_result(result)
-
-        async def carry_out() -> None:
-            result, error = None, None
-            try:
-                result = await call()
-            except Exception as refused:  # noqa: BLE001 (whatever the server says, the client hears)
-                error = refused
-            if not (loses or weather.cut or self._client.dead):
-                self._client.call_later(weather.delay, settle, result, error)
-
         if not weather.cut:
-            self._send(carry_out)
+            self._server.call_later(weather.delay, self._carry_out, call, answer, loses)
+        timer = client.call_later(weather.patience, _settle, answer, None, UnreachableError("no answer in time"))
         try:
-            return await asyncio.wait_for(answer, weather.patience)
-        except TimeoutError:
-            raise UnreachableError("the API server does not answer") from None
+            return await answer
+        finally:
+            timer.cancel()
 
-    def _send(self, work: Callable[[], Awaitable[None]]) -> None:
-        def begin() -> None:
-            self._server.create_task(work())  # type: ignore[arg-type]
+    def _carry_out(self, call: Callable[[], Coroutine[Any, Any, Any]], answer: Any, loses: bool) -> None:
+        result, error = None, None
+        try:
+            result = _at_once(call())
+        except Exception as refused:  # noqa: BLE001 (whatever the server says, the client hears)
+            error = refused
+        if not (loses or self._weather.cut or self._client.dead):
+            self._client.call_later(self._weather.delay, _settle, answer, result, error)
 
-        self._server.call_later(self._weather.delay, begin)
+
+def _settle(answer: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:
+    if answer.done():
+        return
+    if error is not None:
+        answer.set_exception(error)
+    else:
+        answer.set_result(result)
+
+
+def _at_once(work: Coroutine[Any, Any, AnswerT]) -> AnswerT:
+    """The result of a coroutine that waits for nothing but its turn."""
+    while True:
+        try:
+            work.send(None)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]

@@ -7,12 +7,15 @@ never turns again. Nothing here sleeps, and nothing depends on the machine: the 
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from contextvars import Context
 from datetime import datetime, timedelta
 from typing import Any
 
 from batchpools.testing.clock import EPOCH
+
+_NEVER = float("inf")
 
 
 class Process(asyncio.AbstractEventLoop):
@@ -20,8 +23,9 @@ class Process(asyncio.AbstractEventLoop):
 
     def __init__(self, scheduler: "Scheduler", name: str) -> None:
         self.name = name
-        self.paused = False
         self.dead = False
+        self.wake = _NEVER  # the earliest time at which the scheduler will look at it
+        self._paused = False
         self.defects: list[str] = []
         self._scheduler = scheduler
         self._ready: deque[asyncio.Handle] = deque()
@@ -51,6 +55,8 @@ class Process(asyncio.AbstractEventLoop):
         """In the next turn."""
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append(handle)
+        if self.wake > self._scheduler.now:
+            self._scheduler.look_at(self, self._scheduler.now)
         return handle
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]
@@ -62,13 +68,15 @@ class Process(asyncio.AbstractEventLoop):
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         self._made += 1
         heapq.heappush(self._timers, (when, self._made, handle))
+        if when < self.wake:
+            self._scheduler.look_at(self, when)
         return handle
 
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """After so many seconds."""
-        return self.call_at(self.time() + delay, callback, *args, context=context)
+        return self.call_at(self._scheduler.now + delay, callback, *args, context=context)
 
     def create_future(self) -> asyncio.Future[Any]:
         """A future of this loop."""
@@ -92,77 +100,131 @@ class Process(asyncio.AbstractEventLoop):
 
     # ---------------------------------------------------------------- turning
 
-    def next_at(self) -> float | None:
-        """When there is something to do; None = never."""
-        if self.dead or self.paused:
-            return None
+    @property
+    def paused(self) -> bool:
+        """Whether it is stopped (SIGSTOP)."""
+        return self._paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        self._paused = paused
+        if not paused:
+            self._scheduler.look_at(self, self._scheduler.now)
+
+    def next_at(self) -> float:
+        """When there is something to do; infinity = never."""
+        if self.dead or self._paused:
+            return _NEVER
         if self._ready:
             return self._scheduler.now
-        while self._timers and self._timers[0][2].cancelled():
+        while self._timers and self._timers[0][2]._cancelled:
             heapq.heappop(self._timers)
-        return max(self._timers[0][0], self._scheduler.now) if self._timers else None
+        return self._timers[0][0] if self._timers else _NEVER
 
     def turn(self) -> None:
         """Run what is due."""
         now = self._scheduler.now
         while self._timers and self._timers[0][0] <= now:
             handle = heapq.heappop(self._timers)[2]
-            if not handle.cancelled():
+            if not handle._cancelled:
                 self._ready.append(handle)
         asyncio._set_running_loop(self)
         try:
             for _ in range(len(self._ready)):
+                if not self._ready:
+                    return  # it has just crashed
                 due = self._ready.popleft()
-                if not due.cancelled():
+                if not due._cancelled:
                     due._run()
         finally:
             asyncio._set_running_loop(None)
 
+    @contextmanager
+    def as_running(self) -> Iterator[None]:
+        """What is called in here believes to run in this process."""
+        before = asyncio._get_running_loop()
+        asyncio._set_running_loop(self)
+        try:
+            yield
+        finally:
+            asyncio._set_running_loop(before)
+
     def crash(self) -> None:
         """SIGKILL: it never turns again, and nothing of it is cleaned up."""
         self.dead = True
-        for task in self._tasks:
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
+        self._ready.clear()
+        self._timers.clear()
+
+    def dispose(self) -> None:
+        """End what is left of its coroutines; what they would still do counts no more."""
+        with self.as_running():
+            for task in list(self._tasks):
+                _close(task)
+        self._tasks.clear()
         self._ready.clear()
         self._timers.clear()
 
 
+def _close(task: "asyncio.Task[Any]") -> None:
+    """A coroutine may want to wait once more while it is being closed."""
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    coroutine: Any = task.get_coro()
+    while coroutine.cr_frame is not None:
+        try:
+            coroutine.close()
+        except BaseException:  # noqa: BLE001, S112 (whatever it still says, nobody hears)
+            continue
+
+
 class Scheduler:
-    """All processes, and the time. Of several that may turn, the one that has waited longest does, then the oldest."""
+    """All processes, and the time. Of several that may turn, the one that was asked for first does."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.turns = 0
-        self._processes: list[Process] = []
+        self._all: list[Process] = []
+        self._heap: list[tuple[float, int, Process]] = []
+        self._made = 0
 
     def process(self, name: str) -> Process:
         """A new process."""
         made = Process(self, name)  # type: ignore[abstract]  # what asyncio does not call here is not there
-        self._processes.append(made)
+        self._all.append(made)
         return made
+
+    def look_at(self, process: Process, when: float) -> None:
+        """Something is to do there at that time."""
+        if when < process.wake:
+            process.wake = when
+            self._made += 1
+            heapq.heappush(self._heap, (when, self._made, process))
 
     def run(self, until: float) -> None:
         """Let time pass up to that moment."""
-        while True:
-            soonest: tuple[float, Process] | None = None
-            for process in self._processes:
-                at = process.next_at()
-                if at is not None and (soonest is None or at < soonest[0]):
-                    soonest = (at, process)
-            if soonest is None or soonest[0] > until:
-                self.now = max(self.now, until)
-                return
-            self.now = soonest[0]
-            self.turns += 1
-            soonest[1].turn()
-
-    def bury(self) -> None:
-        """Forget the dead."""
-        self._processes = [one for one in self._processes if not one.dead]
+        heap = self._heap
+        while heap and heap[0][0] <= until:
+            when, _, process = heapq.heappop(heap)
+            if when != process.wake:
+                continue  # an earlier look has been made since
+            process.wake = _NEVER
+            due = process.next_at()
+            if due <= when:
+                self.now = max(self.now, when)
+                self.turns += 1
+                process.turn()
+                due = process.next_at()
+            if due != _NEVER:
+                self.look_at(process, max(due, self.now))
+        self.now = max(self.now, until)
 
     def defects(self) -> list[str]:
         """What was not caught anywhere."""
-        return [one for process in self._processes for one in process.defects]
+        return [one for process in self._all for one in process.defects]
+
+    def dispose(self) -> None:
+        """The history is over."""
+        for process in self._all:
+            process.dispose()
 
 
 class ProcessClock:

@@ -1,10 +1,10 @@
 """The link between an agent and a replica without sockets: two ends in two processes, and what lies between them.
 
-Each direction keeps its order and may be cut on its own. A peer that has gone is noticed at once where the way is open
-(its machine says so), else when two looks in a row find no answer, as the pings of the WebSocket do.
+Each direction keeps its order and may be cut on its own: what is sent meanwhile arrives after the cut if the connection still
+stands (as TCP sends again), else never. A peer that has gone is noticed at once where the way is open (its machine says so),
+else when two looks in a row find no answer, as the pings of the WebSocket do.
 """
 
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,62 +24,104 @@ class Way:
         self.delay = 0.001
         self.up_cut = False  # agent -> hub
         self.down_cut = False
+        self._ends: list[End] = []
 
     @property
     def open(self) -> bool:
         """Whether both directions carry."""
         return not (self.up_cut or self.down_cut)
 
+    def cut(self, *, up: bool, down: bool) -> None:
+        """Cut these directions, and no others; what was held back on a way that is open again arrives now."""
+        self.up_cut, self.down_cut = up, down
+        self._ends = [one for one in self._ends if not one.closed]
+        for end in self._ends:
+            end.way_changed()
+
+    def join(self, end: "End") -> None:
+        """A connection's end on this way."""
+        self._ends.append(end)
+
 
 class End:
-    """One end of a connection, in the place of picows' transport."""
+    """One end of a connection, in the place of picows' transport. up: it is the agent's."""
 
-    def __init__(self, process: Process, way: Way, is_cut: Callable[[], bool]) -> None:
+    def __init__(self, process: Process, way: Way, *, up: bool) -> None:
         self.process = process
+        self.way = way
         self.peer: End
         self.listener: Any = None
         self.close_handshake: Any = None
         self.underlying_transport = SimpleNamespace(get_extra_info=lambda _: (process.name, 1))
         self.duplicates = 0  # how many of the next frames arrive twice
-        self._way = way
-        self._is_cut = is_cut
+        self.closed = False
+        self._up = up
+        self._held: list[bytes] = []
         self._arrives = 0.0
-        self._closed = False
         self._missed = 0
+        way.join(self)
+
+    @property
+    def _is_cut(self) -> bool:
+        return self.way.up_cut if self._up else self.way.down_cut
 
     def send(self, kind: WSMsgType, frame: bytes) -> None:
-        """Towards the peer, in order; what is cut off is lost."""
-        if kind != WSMsgType.BINARY or self._closed or self._is_cut():
+        """Towards the peer, in order."""
+        if kind != WSMsgType.BINARY or self.closed:
             return
-        self._arrives = max(self._arrives, self.process.time() + self._way.delay)
+        copies = 1
+        if self.duplicates:
+            self.duplicates -= 1
+            copies = 2
+        for _ in range(copies):
+            if self._is_cut:
+                self._held.append(frame)
+            else:
+                self._deliver(frame)
+
+    def _deliver(self, frame: bytes) -> None:
+        self._arrives = max(self._arrives, self.process.time() + self.way.delay)
         self.peer.process.call_at(self._arrives, self.peer.arrive, frame)
+
+    def way_changed(self) -> None:
+        """What was held back leaves, if it can."""
+        if not self._is_cut:
+            held, self._held = self._held, []
+            for frame in held:
+                self._deliver(frame)
 
     def arrive(self, frame: bytes) -> None:
         """A frame of the peer."""
-        if not self._closed and self.listener is not None:
+        if not self.closed and self.listener is not None:
             told: Any = SimpleNamespace(msg_type=WSMsgType.BINARY, get_payload_as_bytes=lambda: frame)
             self.listener.on_ws_frame(self, told)
 
     def disconnect(self) -> None:
-        """This side closes; the peer hears of it if the way is open."""
-        if self._closed:
+        """This side closes; the peer hears of it if the way is open, after all that was sent before."""
+        if self.closed:
             return
         self.process.call_soon(self.lost)
-        if not self._is_cut():
-            self.peer.process.call_later(self._way.delay, self.peer.lost)
+        self.vanish()
+
+    def vanish(self) -> None:
+        """This side is gone; the peer hears of it if the way is open."""
+        if not self._is_cut:
+            self._arrives = max(self._arrives, self.process.time() + self.way.delay)
+            self.peer.process.call_at(self._arrives, self.peer.lost)
 
     def lost(self) -> None:
         """The connection is over on this side."""
-        if not self._closed:
-            self._closed = True
+        if not self.closed:
+            self.closed = True
             if self.listener is not None:
                 self.listener.on_ws_disconnected(self)
 
     def watch(self) -> None:
         """Look now and then whether the peer is there."""
-        if self._closed:
+        if self.closed:
             return
-        there = self._way.open and not self.peer.process.dead and not self.peer.process.paused and not self.peer._closed
+        peer = self.peer
+        there = self.way.open and not (peer.process.dead or peer.process.paused or peer.closed)
         self._missed = 0 if there else self._missed + 1
         if self._missed >= 2:
             self.lost()
@@ -87,10 +129,9 @@ class End:
             self.process.call_later(_LOOK, self.watch)
 
 
-def connect(agent: agent_side.Session, at: Process, hub: hub_side.Session, to: Process, way: Way) -> None:
-    """Join both sessions; the hub's begins after the way's delay."""
-    here = End(at, way, lambda: way.up_cut)
-    there = End(to, way, lambda: way.down_cut)
+def connect(agent: agent_side.Session, at: Process, hub: hub_side.Session, to: Process, way: Way) -> tuple[End, End]:
+    """Join both sessions, the agent's and the hub's; the hub's begins after the way's delay. The two ends."""
+    here, there = End(at, way, up=True), End(to, way, up=False)
     here.peer, there.peer = there, here
 
     def begin() -> None:
@@ -104,3 +145,4 @@ def connect(agent: agent_side.Session, at: Process, hub: hub_side.Session, to: P
     transport: Any = here
     agent.on_ws_connected(transport)
     at.call_later(_LOOK, here.watch)
+    return here, there

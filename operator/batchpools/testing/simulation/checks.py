@@ -1,0 +1,261 @@
+"""What must hold in every history: the invariants of exactly once, checked at each event, and what must hold in the end.
+
+It believes nobody: runs are counted by processes, results by what the API server holds, and both against what each task was made
+to do. A violation is a sentence.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from batchpools.core.identity import ExecutionId
+from batchpools.kube.resources import JOBS, PODS, POOL_NODES, POOLS, TASKS
+from batchpools.testing.object_rules import Object
+from batchpools.testing.simulation.workload import NAMESPACE
+from batchpools.testing.simulation.world import World
+
+_NOT_RUN = {"JobCompleted", "TaskExists"}  # codes of tasks that end without a run
+_FROZEN = (
+    "state",
+    "result",
+    "exitCode",
+    "executionID",
+    "attempt",
+    "retryCount",
+    "requeueCount",
+    "failureInfo",
+    "startTime",
+    "endTime",
+)
+
+
+@dataclass(slots=True)
+class _Life:
+    """One life of a task: what it was made to do, and how it ended."""
+
+    name: str
+    code: int
+    retries: int
+    slots: int
+    job: str
+    end: Object | None = None
+    acknowledged: set[str] = field(default_factory=set)
+
+
+class Checker:
+    """Watches a world from its beginning. `violations` are sentences; the first one is what counts."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._lives: dict[str, _Life] = {}
+        self._present: dict[str, Object] = {}  # uid -> task as the API server has it
+        self._leader = ""
+        self.violations: list[str] = []
+        world.kube.observe(self._changed)
+        world.processes.on_start = self._started
+        world.processes.on_violation = self.says
+        world.on_acknowledged.append(self._acknowledged)
+
+    @property
+    def tasks(self) -> int:
+        """Lives of tasks that were checked."""
+        return len(self._lives)
+
+    def says(self, sentence: str) -> None:
+        """A violation."""
+        self.violations.append(f"at {self._world.now:.3f}: {sentence}")
+        self._world.note(f"VIOLATION {sentence}")
+
+    # ---------------------------------------------------------------- at each event
+
+    def _changed(self, kind: str, old: Object | None, new: Object | None) -> None:
+        item = new or old
+        if kind == "Lease" and new is not None:
+            self._lease(new)
+        if kind != "Task" or item is None or item["metadata"]["namespace"] != NAMESPACE:
+            return
+        uid = item["metadata"]["uid"]
+        if new is None:
+            self._present.pop(uid, None)
+            self._world.note(f"gone {item['metadata']['name']} {uid[-4:]}")
+            return
+        if uid not in self._lives:
+            self._lives[uid] = _life(new)
+        self._present[uid] = new
+        if old is None or old.get("status") != new["status"]:
+            self._status(uid, self._lives[uid], new["status"])
+
+    def _lease(self, lease: Object) -> None:
+        spec = lease["spec"]
+        told = f"lease {spec.get('holderIdentity')} {spec.get('leaseTransitions')}"
+        if told != self._leader:
+            self._leader = told
+            self._world.note(told)
+
+    def _status(self, uid: str, life: _Life, status: Object) -> None:
+        self._world.note(
+            f"task {life.name} {uid[-4:]} {status['state']} {status.get('result', '')} {status.get('exitCode')} "
+            f"{status['executionID'][-6:]} retries {status['retryCount']} requeues {status['requeueCount']} "
+            f"{(status.get('failureInfo') or {}).get('code', '')}"
+        )
+        if life.end is not None:
+            if any(life.end.get(name) != status.get(name) for name in _FROZEN):
+                self.says(f"{life.name} had ended and its status was changed")
+            return
+        if status["executionID"] and not status["executionID"].startswith(uid):
+            self.says(f"{life.name} was given a run of another life: {status['executionID']}")
+        if status["retryCount"] > life.retries:
+            self.says(f"{life.name} was retried {status['retryCount']} times, {life.retries} are allowed")
+        if status["state"] == "Completed":
+            life.end = status
+            self._ended(uid, life, status)
+
+    def _ended(self, uid: str, life: _Life, status: Object) -> None:
+        """The result is that of a run of this very life, and the one that its command has."""
+        code = (status.get("failureInfo") or {}).get("code", "")
+        if code in _NOT_RUN:
+            self._ended_without_run(uid, life, code)
+            return
+        wanted = ("Success", 0) if life.code == 0 else ("Failure", life.code)
+        if (status.get("result"), status.get("exitCode")) != wanted:
+            self.says(
+                f"{life.name} ended with {status.get('result')} {status.get('exitCode')} {code}, its command with {life.code}"
+            )
+        if status["executionID"] not in self._world.processes.finished:
+            self.says(f"{life.name} has the result of run {status['executionID']}, which did not end by itself")
+        if life.code and status["retryCount"] != life.retries:
+            self.says(f"{life.name} failed after {status['retryCount']} retries, {life.retries} are its due")
+        if not life.code and status["retryCount"]:
+            self.says(f"{life.name} succeeds at once, and {status['retryCount']} retries were counted")
+
+    def _ended_without_run(self, uid: str, life: _Life, code: str) -> None:
+        job = self._world.kube.object(JOBS, NAMESPACE, life.job)
+        if code == "JobCompleted" and job is not None and job["status"]["state"] != "Completed":
+            self.says(f"{life.name} ended since its job had, but job {life.job} is {job['status']['state']}")
+        if any(one.startswith(uid) for one in self._world.processes.live):
+            self.says(f"{life.name} ended as {code} while it runs")
+
+    def _started(self, execution: str, node: str) -> None:
+        """A process begins, with everything that runs beside it."""
+        uid = execution.split(":", maxsplit=1)[0]
+        life, item = self._lives.get(uid), self._present.get(uid)
+        if life is None:
+            self.says(f"a run of a task that there never was: {execution}")
+            return
+        if life.end is not None:
+            self.says(f"{life.name} had ended and was started again: {execution} on {node}")
+        if item is not None:
+            self._slots(node)
+
+    def _slots(self, node: str) -> None:
+        pod = next((one for one in self._world.pods() if one.name == node), None)
+        if pod is None:
+            self.says(f"a run on {node}, which is not there")
+            return
+        runs = (task for task, place in self._world.processes.live.values() if place == node)
+        used = sum(self._lives[uid].slots for uid in runs)
+        if used > pod.slots:
+            self.says(f"{used} slots are used on {node}, which has {pod.slots}")
+
+    def _acknowledged(self, execution: str) -> None:
+        """A result is forgotten on its node: then the API server has it, or it does not count any more."""
+        run = ExecutionId.parse(execution)
+        life, item = self._lives.get(run.task_uid), self._present.get(run.task_uid)
+        if life is None or item is None or life.end is not None:
+            return
+        life.acknowledged.add(execution)
+        status = item["status"]
+        try:
+            recorded = ExecutionId.parse(status["executionID"]).order
+        except ValueError:
+            recorded = (0, 0)
+        settled = recorded > run.order or (recorded == run.order and status["state"] == "Active")
+        newer = any(
+            one.startswith(run.task_uid) and ExecutionId.parse(one).order > run.order
+            for one in self._world.processes.started
+        )
+        if execution in self._world.processes.finished and not settled and not newer:
+            self.says(f"the result of {execution} was acknowledged, and the API server does not have it")
+
+    # ---------------------------------------------------------------- in the end
+
+    def unsettled(self, target_nodes: int) -> str:
+        """What has not come to its end yet; empty when everything that can run has run, and every count is right."""
+        kube = self._world.kube
+        for task in kube.objects(TASKS, NAMESPACE):
+            if task["status"]["state"] != "Completed" and kube.object(JOBS, NAMESPACE, task["spec"]["jobName"]):
+                return f"task {task['metadata']['name']} is {task['status']['state']}"
+        for job in kube.objects(JOBS, NAMESPACE):
+            if trouble := self._job(job):
+                return trouble
+        if trouble := self._nodes(target_nodes):
+            return trouble
+        if busy := list(self._world.processes.live):
+            return f"{busy[0]} runs"
+        return self._book()
+
+    def _job(self, job: Object) -> str:
+        name, status = job["metadata"]["name"], job["status"]
+        ends = job["spec"].get("onAllTasksComplete") == "TerminateJob"
+        if ends and status["state"] != "Completed":
+            return f"job {name} is {status['state']}"
+        if "deletionTimestamp" in job["metadata"]:
+            return f"job {name} is being deleted"
+        tasks = [one for one in self._world.kube.objects(TASKS, NAMESPACE) if one["spec"]["jobName"] == name]
+        good = sum(one["status"].get("result") == "Success" for one in tasks)
+        counts = {"active": 0, "running": 0, "completed": len(tasks), "succeeded": good, "failed": len(tasks) - good}
+        if not ends and status["taskCounts"] != counts:
+            return f"job {name} counts {status['taskCounts']}, its tasks are {counts}"
+        return ""
+
+    def _nodes(self, target: int) -> str:
+        nodes = self._world.kube.objects(POOL_NODES, NAMESPACE)
+        if not self._world.kube.objects(POOLS, NAMESPACE):
+            return ""
+        if len(nodes) != target:
+            return f"there are {len(nodes)} nodes, wanted {target}"
+        states = {one["status"]["state"] for one in nodes}
+        return "" if states <= {"Idle", "Running"} else f"nodes are {sorted(states)}"
+
+    def _book(self) -> str:
+        """The leader's book agrees: nothing is taken, nothing waits, every count equals a recount."""
+        leader = self._world.leader()
+        if leader is None or not leader.leads:
+            return "nobody leads"
+        ledger = leader.replica.ledger
+        if self._world.kube.objects(POOLS, NAMESPACE) and ledger.pool_slots(NAMESPACE, "demo")[1]:
+            return f"the leader counts {ledger.pool_slots(NAMESPACE, 'demo')[1]} slots as used"
+        for job in self._world.kube.objects(JOBS, NAMESPACE):
+            name = job["metadata"]["name"]
+            tasks = [one for one in self._world.kube.objects(TASKS, NAMESPACE) if one["spec"]["jobName"] == name]
+            counts = ledger.job_counts(NAMESPACE, name)
+            if (counts.active, counts.running, counts.completed) != (0, 0, len(tasks)):
+                return f"the leader counts {counts} for job {name} with {len(tasks)} tasks"
+        if pods := [one.name for one in self._world.pods() if one.runner is not None and not one.runner.is_quiet]:
+            return f"{pods[0]} keeps results that nobody acknowledged"
+        return ""
+
+    def left_over(self) -> str:
+        """What is still there although everything was deleted; empty when nothing is."""
+        for resource in (TASKS, JOBS, PODS, POOL_NODES, POOLS):
+            if items := self._world.kube.objects(resource, NAMESPACE):
+                return f"{resource.kind} {items[0]['metadata']['name']} {items[0]['metadata'].get('finalizers', '')}"
+        if self._world.pods():
+            return f"processes of {self._world.pods()[0].name}"
+        if self._world.processes.live:
+            return f"runs {list(self._world.processes.live)}"
+        leader = self._world.leader()
+        if leader is not None and (entries := leader.replica.ledger.entries):
+            return f"the leader's book has {entries} tasks"
+        return ""
+
+    def finish(self) -> None:
+        """What others have noticed."""
+        for sentence in self._world.scheduler.defects():
+            self.says(sentence)
+
+
+def _life(task: Object) -> _Life:
+    spec: Any = task["spec"]
+    _, _, code = spec["command"]
+    retries = (spec.get("constraints") or {}).get("maxTaskRetryCount") or 0
+    return _Life(task["metadata"]["name"], int(code), int(retries), int(spec.get("requiredSlots", 1)), spec["jobName"])

@@ -1,0 +1,127 @@
+"""A history: one seed, drawn into acts, played in a world and judged. The same seed gives the same history, to the byte."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+
+from batchpools.testing.fake_kube import FakeKube
+from batchpools.testing.object_rules import Object
+from batchpools.testing.simulation import workload
+from batchpools.testing.simulation.acts import ACTS, Act, Stage, delete_everything
+from batchpools.testing.simulation.checks import Checker
+from batchpools.testing.simulation.workload import LARGE, SMALL, Size
+from batchpools.testing.simulation.world import Parts, World
+
+SETTLE_TIME = 120.0  # virtual seconds after the last fault in which everything must have come to its end
+CLEAN_TIME = 60.0
+LARGE_EVERY = 10
+
+# How likely each kind of act is, beside 1.
+_OFTEN = {
+    "crash-operator": 2.0, "pause-operator": 2.0, "stop-operator": 0.7, "delete-lease": 0.4, "delete-barrier": 0.2,
+    "bookmarks": 0.3, "end-watches": 0.7, "cut-machine": 1.5, "cut-link": 2.0, "kill-container": 1.5, "recreate-job": 0.4,
+    "scale": 0.5, "delete-node": 0.7, "slow-watch": 1.5, "add-task": 2.0, "recreate-task": 1.5,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What is to happen: the seed of everything left to chance, the size, and the acts in order."""
+
+    seed: int
+    size: Size
+    acts: tuple[Act, ...]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a history went. log: its lines; digest: of the log; acts: how often each kind happened."""
+
+    script: Script
+    violations: list[str]
+    digest: str
+    log: list[str]
+    acts: dict[str, int] = field(default_factory=dict)
+    tasks: int = 0
+    runs: int = 0
+    seconds: float = 0.0  # virtual
+    events: int = 0
+
+
+def script_of(seed: int) -> Script:
+    """Draw a script; every tenth is ten times larger."""
+    size = LARGE if seed % LARGE_EVERY == 0 else SMALL
+    random = Random(f"script {seed}")  # noqa: S311 (a played world)
+    kinds = sorted(ACTS)
+    weights = [_OFTEN.get(kind, 1.0) for kind in kinds]
+    acts = [
+        Act(
+            at=round(random.uniform(0.5, size.seconds), 3),
+            kind=random.choices(kinds, weights)[0],
+            target=random.randrange(64),
+            seconds=round(random.choice([0.3, 1.0, 3.0, 6.0, 12.0, 25.0]) * random.uniform(0.5, 1.0), 3),
+            flavour=random.randrange(8),
+        )
+        for _ in range(size.acts)
+    ]
+    return Script(seed, size, tuple(sorted(acts, key=lambda act: act.at)))
+
+
+def play(script: Script, parts: Parts | None = None) -> Outcome:
+    """Play it to its end."""
+    world = World(script.seed, parts, machines=max(3, script.size.nodes // 2))
+    try:
+        return _play(world, script)
+    finally:
+        world.dispose()
+
+
+def _play(world: World, script: Script) -> Outcome:
+    checker, stage = Checker(world), Stage(world, script.size)
+    with world.server.as_running():
+        _apply(stage, Random(f"workload {script.seed}"))  # noqa: S311 (a played world)
+        for act in script.acts:
+            world.server.call_at(act.at, stage.perform, act)
+    calm = script.size.seconds + 1.0
+    world.run(calm)
+    stage.calm()
+    _settle(world, checker, lambda: checker.unsettled(stage.target_nodes), "nothing happens any more", SETTLE_TIME)
+    if not checker.violations:
+        with world.server.as_running():
+            delete_everything(stage)
+        _settle(world, checker, checker.left_over, "something is left", CLEAN_TIME)
+    checker.finish()
+    digest = hashlib.sha256("\n".join(world.log).encode()).hexdigest()
+    return Outcome(
+        script, checker.violations, digest, world.log, stage.count, checker.tasks,
+        len(world.processes.started), world.now, len(world.log),
+    )  # fmt: skip
+
+
+def _apply(stage: Stage, random: Random) -> None:
+    """What users apply in the beginning and, one by one, later."""
+    kube, size = stage.world.kube, stage.size
+    for manifest in (workload.pool(size, random), workload.inline_job(size, random), workload.loose_job(random)):
+        kube.seed(manifest)
+    for number in range(size.tasks - size.tasks // 2):
+        task = workload.loose_task(number, random)
+        at = random.choice([0.0, random.uniform(0.0, size.seconds)])
+        stage.later(at, partial(_seed, kube, task))
+
+
+def _seed(kube: FakeKube, manifest: Object) -> None:
+    kube.seed(manifest)
+
+
+def _settle(world: World, checker: Checker, trouble: Callable[[], str], what: str, patience: float) -> None:
+    end = world.now + patience
+    while not checker.violations:
+        said = trouble()
+        if not said:
+            return
+        if world.now >= end:
+            checker.says(f"{what}: {said}")
+            return
+        world.run(world.now + 0.5)

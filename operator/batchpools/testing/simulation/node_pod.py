@@ -1,0 +1,146 @@
+"""One pod on a machine: an agent and a runner, each a process of its own, and what the kubelet sees of them.
+
+The agent is the real one (`agent.node.Node`), with doors to the played runner, to a journal in memory and to the played link.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from batchpools.agent.journal import Journal
+from batchpools.agent.node import Doors, Node
+from batchpools.agent.places import Places
+from batchpools.agent.runner_client import RunnerClient
+from batchpools.api import names
+from batchpools.core.execution_events import Restored
+from batchpools.core.node_config import NODE_CONFIG_ENV, NodeConfig
+from batchpools.testing.simulation.link import Link, LinkSessions
+from batchpools.testing.simulation.loop import Process, ProcessClock, Scheduler
+from batchpools.testing.simulation.runner import Processes, SimulatedRunner, SimulatedRunnerClient
+
+AGENT_STOP = 10.0  # seconds that a stopping agent waits for acknowledgements
+
+
+class MemoryJournal(Journal):
+    """The journal of one pod: it survives the agent, as the file does, and goes with the pod."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("/nowhere"))
+
+    def restore(self) -> Restored:
+        """What a former life left."""
+        finished = tuple((one.execution_id, one.task_name, one.boot_id, one.outcome) for one in self._finished.values())
+        return Restored(self._epoch, finished, tuple(self._settled))
+
+
+class NodePod:
+    """The processes of one pod. `on_change()` is called when something of it has died that the kubelet will notice."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        manifest: dict[str, Any],
+        link: Link,
+        processes: Processes,
+        on_change: Callable[[], None],
+    ) -> None:
+        meta = manifest["metadata"]
+        self.uid: str = meta["uid"]
+        self.name: str = meta["name"]
+        self.namespace: str = meta["namespace"]
+        self.agent: Process | None = None
+        self.runner: SimulatedRunner | None = None
+        self.agent_restarts = -1
+        self.runner_restarts = -1
+        self.stopping = False
+        self.on_acknowledged: Callable[[str], None] = lambda _: None
+        self._config = _config_of(manifest)
+        self._scheduler = scheduler
+        self._link = link
+        self._processes = processes
+        self._on_change = on_change
+        self._clock = ProcessClock(scheduler)
+        self._journal = MemoryJournal()
+        self._node: Node | None = None
+
+    @property
+    def clock(self) -> ProcessClock:
+        """The machine's clock, as the pod's processes see it."""
+        return self._clock
+
+    @property
+    def slots(self) -> int:
+        """Of the node."""
+        return self._config.slots
+
+    def start_agent(self) -> None:
+        """The agent's container starts, or starts again."""
+        self.agent_restarts += 1
+        self.agent = self._scheduler.process(f"{self.name}/agent-{self.agent_restarts}")
+        doors = Doors(self._connect_runner, lambda _: self._journal, self._sessions)
+        process = self.agent
+        with process.as_running():
+            self._node = Node(self._config, self._clock, Places(), doors)
+            process.create_task(self._node.run(), name="node")
+
+    def start_runner(self) -> None:
+        """The task container starts, or starts again: with another boot id."""
+        self.runner_restarts += 1
+        boot = f"{self.uid[-4:]}-{self.runner_restarts}"
+        process = self._scheduler.process(f"{self.name}/runner-{self.runner_restarts}")
+        self.runner = SimulatedRunner(process, self._clock, self.name, boot, self._processes)
+        self.runner.on_ack = self.on_acknowledged
+
+    def kill_agent(self) -> None:
+        """SIGKILL."""
+        if self.agent is not None and not self.agent.dead:
+            self._link.crashed(self.agent)
+            self.agent.crash()
+            self._on_change()
+
+    def kill_runner(self) -> None:
+        """SIGKILL of the container's first process: everything in it dies."""
+        if self.runner is not None and not self.runner.process.dead:
+            self.runner.crash()
+            self._on_change()
+
+    def stop_agent(self) -> None:
+        """SIGTERM: it waits until everything is told, not for ever."""
+        if self.agent is None or self.agent.dead or self._node is None:
+            return
+        node = self._node
+
+        async def finish() -> None:
+            await node.finish(AGENT_STOP)
+            self.kill_agent()
+
+        self.agent.create_task(finish(), name="finish")
+
+    @property
+    def agent_lives(self) -> bool:
+        """Whether the agent's process is there, running or not."""
+        return self.agent is not None and not self.agent.dead
+
+    @property
+    def runner_lives(self) -> bool:
+        """Whether the task container is there."""
+        return self.runner is not None and not self.runner.process.dead
+
+    # ---------------------------------------------------------------- doors
+
+    async def _connect_runner(self, address: str) -> RunnerClient:
+        if address != names.RUNNER_SOCKET or self.runner is None or self.runner.process.dead or self.agent is None:
+            raise ConnectionRefusedError(address)
+        return SimulatedRunnerClient(self.agent, self.runner)
+
+    def _sessions(self, host: str, port: int, places: Places, *rest: Any) -> LinkSessions:
+        assert self.agent is not None  # noqa: S101 (it makes them)
+        return LinkSessions(self._link, self.agent, self.uid, host, port, places, *rest)
+
+
+def _config_of(manifest: dict[str, Any]) -> NodeConfig:
+    agent = next(one for one in manifest["spec"]["initContainers"] if one["name"] == names.AGENT_CONTAINER)
+    text = next(one["value"] for one in agent["env"] if one["name"] == NODE_CONFIG_ENV)
+    return msgspec.json.decode(text, type=NodeConfig)

@@ -1,0 +1,83 @@
+"""What users of a history apply: a pool, a job with inline tasks, a job with tasks of their own. Drawn from the seed beforehand.
+
+A task's command says how long it takes and with what code it ends, so that every result can be told from every other.
+"""
+
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from batchpools.api import names
+
+NAMESPACE = "default"
+POOL = "demo"
+INLINE, LOOSE = "inline", "loose"
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a history is."""
+
+    nodes: int = 3
+    slots: int = 2
+    tasks: int = 12
+    acts: int = 16
+    seconds: float = 20.0  # in which things happen
+
+
+SMALL = Size()
+LARGE = Size(nodes=8, slots=4, tasks=120, acts=160, seconds=60.0)
+
+
+def pool(size: Size, random: Random) -> Manifest:
+    """The pool."""
+    return _object(
+        "Pool",
+        POOL,
+        {
+            "image": "image",
+            "targetDedicatedNodes": size.nodes,
+            "taskSlotsPerNode": size.slots,
+            "taskSchedulingPolicy": {"nodeFillType": random.choice(["Spread", "Pack"])},
+            "drainTimeout": "3s",
+            "nodeUnreachableTimeout": "10s",
+        },
+    )
+
+
+def inline_job(size: Size, random: Random) -> Manifest:
+    """A job that ends when its inline tasks have ended."""
+    tasks = [{"id": f"t{number}", **_body(random)} for number in range(size.tasks // 2)]
+    spec = {"poolName": POOL, "priority": random.randint(-1, 1), "onAllTasksComplete": "TerminateJob", "tasks": tasks}
+    return _object("Job", INLINE, spec)
+
+
+def loose_job(random: Random) -> Manifest:
+    """A job whose tasks come one by one."""
+    return _object("Job", LOOSE, {"poolName": POOL, "priority": random.randint(-1, 1)})
+
+
+def loose_task(number: int, random: Random) -> Manifest:
+    """One of them."""
+    return _object("Task", f"{LOOSE}.t{number}", {"jobName": LOOSE, "id": f"t{number}", **_body(random)})
+
+
+def _body(random: Random) -> dict[str, Any]:
+    seconds = random.choice([0.05, 0.2, 0.5, 1.0, 2.5, 4.0, 7.0])
+    code = 0 if random.random() < 0.7 else random.randint(1, 120)
+    return {
+        "command": ["simulate", str(seconds), str(code)],
+        "constraints": {"maxTaskRetryCount": random.choice([0, 0, 1, 2])},
+        "requiredSlots": random.choice([1, 1, 1, 2]),
+    }
+
+
+def _object(kind: str, name: str, spec: dict[str, Any]) -> Manifest:
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": kind,
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": spec,
+    }
