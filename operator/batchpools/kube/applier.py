@@ -54,26 +54,20 @@ class NotLeadingError(Exception):
 
 
 class Outcome(StrEnum):
-    """How a create or a delete went when it did not simply succeed."""
+    """How a create went when it did not simply succeed."""
 
     NAME_CONFLICT = "NameConflict"
     TERMINATING = "Terminating"
-    CHANGED = "Changed"
     REFUSED = "Refused"
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A create or delete that was not carried out, and the API server's sentence."""
+    """A create that was not carried out, and the API server's sentence."""
 
     key: Key
     outcome: Outcome
     sentence: str
-
-    @property
-    def only_needs_time(self) -> bool:
-        """Whether the next look will find it otherwise: nobody needs to be told."""
-        return self.outcome in {Outcome.TERMINATING, Outcome.CHANGED}
 
 
 class _Object(msgspec.Struct):
@@ -92,7 +86,7 @@ class Applier:
         self._deferred = DeferredWrites(self._write_deferred, self._bucket)
 
     async def apply(self, key: Key, uid: str, plan: Plan[Any], *, current: Any = None) -> tuple[Refusal, ...]:
-        """Effects in order, then the status once (unless it equals `current`), then events. What was refused is returned."""
+        """Effects in order, then the status once (unless it equals `current`), then events. Refused creates are returned."""
         refusals = []
         for effect in plan.effects:
             refused = await self._carry_out(effect)
@@ -145,7 +139,7 @@ class Applier:
             case Create():
                 return await self._create(effect)
             case Delete():
-                return await self._delete(effect)
+                await self._delete(effect)
             case AddFinalizer():
                 await self._change_finalizers(effect.key, effect.uid, add=effect.finalizer)
             case RemoveFinalizer():
@@ -187,23 +181,14 @@ class Applier:
             return Refusal(key, Outcome.NAME_CONFLICT, sentence)
         return None
 
-    async def _delete(self, effect: Delete) -> Refusal | None:
-        """That life, as it was when it was decided: what has changed since is looked at again."""
+    async def _delete(self, effect: Delete) -> None:
         key = effect.key
         try:
             await self._api.delete(
-                BY_KIND[key.kind],
-                key.namespace,
-                key.name,
-                uid=effect.uid,
-                resource_version=effect.resource_version,
-                grace_seconds=effect.grace_seconds,
+                BY_KIND[key.kind], key.namespace, key.name, uid=effect.uid, grace_seconds=effect.grace_seconds
             )
-        except NotFoundError:
-            return None
-        except ConflictError as conflict:
-            return Refusal(key, Outcome.CHANGED, conflict.sentence)
-        return None
+        except (NotFoundError, ConflictError):
+            return  # that life is over
 
     async def _change_finalizers(self, key: Key, uid: str, *, add: str = "", remove: str = "") -> None:
         """Read, change, write with a test of uid and list; somebody else's change of the list in between means: once more."""

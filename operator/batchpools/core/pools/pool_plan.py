@@ -70,11 +70,7 @@ def _resize(situation: PoolSituation) -> tuple[Effect, ...]:
 
 def _leave(nodes: tuple[PoolNodeView, ...]) -> tuple[Effect, ...]:
     return tuple(
-        Delete(
-            Key("PoolNode", node.metadata.namespace, node.metadata.name),
-            node.metadata.uid,
-            node.metadata.resource_version,
-        )
+        Delete(Key("PoolNode", node.metadata.namespace, node.metadata.name), node.metadata.uid)
         for node in nodes
         if node.metadata.deletion_timestamp is None
     )
