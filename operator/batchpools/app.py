@@ -9,17 +9,13 @@ from collections.abc import Sequence
 
 import uvloop
 
-from batchpools.api import names
 from batchpools.census import Census
 from batchpools.controllers.kopf_driver import KopfDriver
-from batchpools.core.pools.node_pod import NodePodSettings
 from batchpools.hub.authentication import TokenReviewer
-from batchpools.hub.ca_store import load_authority
-from batchpools.hub.certificates import Authority, issue, server_context
+from batchpools.hub.shown import Shown
 from batchpools.kube.client import KubeClient
 from batchpools.kube.credentials import load_credentials
 from batchpools.kube.lease import Timing
-from batchpools.ops.apiservice import write_ca_bundle
 from batchpools.ops.server import OpsServer
 from batchpools.ops.to_leader import Standing
 from batchpools.replica import Ports, Replica
@@ -28,6 +24,7 @@ from batchpools.telemetry import logs
 from batchpools.telemetry.clock import SystemClock
 from batchpools.telemetry.metrics import OperatorMetrics
 from batchpools.telemetry.server import serve
+from batchpools.trust import ReplicaTrust
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +36,6 @@ class Operator:
         self._settings = settings
         self._clock = SystemClock()
         self._stop = asyncio.Event()
-        self._certificate = ""
         self._kopf: KopfDriver | None = None
         credentials = load_credentials()
         self._client, self._lease_client = KubeClient(credentials), KubeClient(credentials)
@@ -58,6 +54,7 @@ class Operator:
                 on_defect=self._stop.set,
             )
         )
+        self._trust = ReplicaTrust(settings, self._client, replica, self._clock)
         self._census = Census(
             replica.cache, replica.ledger, replica.hub, self._client, replica.queue, replica.informers
         )
@@ -72,12 +69,13 @@ class Operator:
             loop.add_signal_handler(number, self._stop.set)
         self._kopf = KopfDriver(self._replica.queue.add, loop)
         http = await serve(self._metrics.registry, self._census.ready, self._settings.metrics_port)
-        authority = await load_authority(self._client, self._settings.namespace, self._clock.now())
-        self._certificate = authority.certificate
-        await self._serve_link(authority)
-        ops = await self._serve_ops(authority)
-        running = asyncio.create_task(self._replica.run(lambda: _log.info("all caches are warm")), name="replica")
-        await self._until_stopped(running)
+        keeper = self._trust.keeper
+        await self._until_stopped(asyncio.create_task(keeper.start(), name="first certificates"))
+        ops = None
+        if keeper.shown is not None and not self._stop.is_set():
+            await self._replica.hub.start(self._trust.hub_tls.context, self._settings.hub_port)
+            ops = await self._serve_ops(keeper.shown)
+            await self._until_stopped(asyncio.create_task(self._serve(), name="replica"))
         await self._replica.elector.release()
         await self._replica.hub.stop()
         if ops is not None:
@@ -85,6 +83,12 @@ class Operator:
         await http.cleanup()
         await self._client.close()
         await self._lease_client.close()
+
+    async def _serve(self) -> None:
+        """Everything that goes on for as long as we live."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._trust.keeper.run(), name="certificates")
+            group.create_task(self._replica.run(lambda: _log.info("all caches are warm")), name="replica")
 
     async def _until_stopped(self, running: asyncio.Task[None]) -> None:
         """Wait until we are told to stop, or the replica ends: then its error is logged, and we end too."""
@@ -99,31 +103,25 @@ class Operator:
     async def _on_lead(self) -> None:
         if self._kopf is not None:
             self._kopf.start()
-        if self._settings.aggregated_api:  # leading does not wait for it
-            await write_ca_bundle(self._client, self._certificate)
+        if self._trust.api_server is not None:  # leading does not wait for it
+            await self._trust.api_server.keep()
 
     def _on_follow(self) -> None:
         if self._kopf is not None:
             self._kopf.stop()
 
-    async def _serve_link(self, authority: Authority) -> None:
-        settings = self._settings
-        issued = issue(authority, [names.HUB_SERVER_NAME], self._clock.now())
-        await self._replica.hub.start(server_context(issued), settings.hub_port)
-        certificate = authority.certificate
-        self._replica.use(NodePodSettings(settings.image, settings.hub_host, settings.hub_port, certificate))
-
-    async def _serve_ops(self, authority: Authority) -> OpsServer | None:
+    async def _serve_ops(self, shown: Shown) -> OpsServer | None:
         if not self._settings.aggregated_api:
             return None
         replica = self._replica
         standing = Standing(
-            service=f"{names.OPS_SERVICE}.{self._settings.namespace}.svc",
+            service=self._settings.ops_host,
             leading=lambda: replica.leads and replica.elector.epoch is not None,
             leader=lambda: replica.elector.leader_address,
         )
         server = OpsServer(replica.cache, replica.ledger, replica.hub, self._client, standing)
-        await server.start(authority, self._settings.ops_port)
+        await server.start(shown, self._settings.ops_port)
+        self._trust.on_change = server.show
         return server
 
 

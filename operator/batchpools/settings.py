@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from batchpools.api import names
+from batchpools.api.durations import parse_duration
+
+_DAY = 86400.0
 
 
 class SettingError(ValueError):
@@ -25,6 +28,10 @@ class Settings:
     ops_port: int = names.OPS_PORT
     metrics_port: int = names.METRICS_PORT
     aggregated_api: bool = True
+    certificate_secret: str = ""  # made by others (cert-manager); empty: the operator has a CA of its own
+    ca_life: float = 3650 * _DAY
+    certificate_life: float = 90 * _DAY
+    ca_spread: float = 300.0  # after which everybody acts on the CAs that they were told of
     log_level: str = "INFO"
 
     @property
@@ -34,6 +41,11 @@ class Settings:
             return ""
         host = f"[{self.pod_ip}]" if ":" in self.pod_ip else self.pod_ip
         return f"{host}:{self.ops_port}"
+
+    @property
+    def ops_host(self) -> str:
+        """The name of the aggregated API's service: what the API server and other replicas verify."""
+        return f"{names.OPS_SERVICE}.{self.namespace}.svc"
 
     @property
     def hub_host(self) -> str:
@@ -52,12 +64,21 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         renew_deadline=_seconds(environment, "BATCHPOOLS_RENEW_DEADLINE", 10.0),
         retry_period=_seconds(environment, "BATCHPOOLS_RETRY_PERIOD", 2.0),
         aggregated_api=environment.get("BATCHPOOLS_AGGREGATED_API", "true").lower() != "false",
+        certificate_secret=environment.get("BATCHPOOLS_CERTIFICATE_SECRET", ""),
+        ca_life=_duration(environment, "BATCHPOOLS_CA_LIFE", 3650 * _DAY),
+        certificate_life=_duration(environment, "BATCHPOOLS_CERTIFICATE_LIFE", 90 * _DAY),
+        ca_spread=_duration(environment, "BATCHPOOLS_CA_SPREAD", 300.0),
         log_level=environment.get("BATCHPOOLS_LOG_LEVEL", "INFO").upper(),
     )
     if not settings.retry_period < settings.renew_deadline < settings.lease_duration:
         raise SettingError(
             "BATCHPOOLS_RETRY_PERIOD < BATCHPOOLS_RENEW_DEADLINE < BATCHPOOLS_LEASE_DURATION must hold, but they are "
             f"{settings.retry_period}, {settings.renew_deadline} and {settings.lease_duration} seconds"
+        )
+    if settings.ca_life < 9 * settings.ca_spread:
+        raise SettingError(
+            "BATCHPOOLS_CA_LIFE must be at least nine times BATCHPOOLS_CA_SPREAD: a CA is replaced in the last third of "
+            f"its life, but they are {settings.ca_life:g} and {settings.ca_spread:g} seconds"
         )
     return settings
 
@@ -79,4 +100,17 @@ def _seconds(environment: Mapping[str, str], name: str, default: float) -> float
         raise SettingError(f"{name} is {text!r}, not a number of seconds") from None
     if not 0 < value <= 3600:
         raise SettingError(f"{name} is {text!r}; it must lie between 0 and 3600 seconds")
+    return value
+
+
+def _duration(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name, "")
+    if not text:
+        return default
+    try:
+        value = parse_duration(text)
+    except ValueError as error:
+        raise SettingError(f"{name}: {error}") from None
+    if value <= 0:
+        raise SettingError(f"{name} is {text!r}; it must be longer than nothing")
     return value

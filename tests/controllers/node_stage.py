@@ -56,8 +56,8 @@ class Stage:
         """A pod of the node that runs."""
         labels = {names.LABEL_NODE: NODE, names.LABEL_POOL: "demo"}
         name = f"{NODE}-{generation}"
-        held = (names.FINALIZER_POD,)
-        meta = builders.meta(name, kind="Pod", labels=labels, finalizers=held, owner=owner or self.node(), **fields)
+        fields = {"annotations": {names.ANNOTATION_CA: "CA"}, "finalizers": (names.FINALIZER_POD,), **fields}
+        meta = builders.meta(name, kind="Pod", labels=labels, owner=owner or self.node(), **fields)
         running = PodStatus(phase="Running", container_statuses=(RUNNING,))
         return PodView(metadata=meta, spec=PodSpec(node_name="machine"), status=running)
 

@@ -8,7 +8,16 @@ import pytest
 from cryptography import x509
 
 from batchpools.api import names
-from batchpools.hub.certificates import Authority, Issued, issue, new_authority, server_context, what_is_wrong
+from batchpools.hub.certificates import (
+    Authority,
+    Issued,
+    issue,
+    new_authority,
+    server_context,
+    validity_of,
+    what_is_wrong,
+)
+from batchpools.hub.living_context import LivingContext
 from batchpools.telemetry.clock import SystemClock
 
 NOW = SystemClock().now()  # a handshake reads the machine's clock
@@ -102,3 +111,33 @@ def test_a_clock_that_is_a_little_behind_does_no_harm() -> None:
 )
 def test_what_is_no_ca_is_said(broken: Authority, wrong: str) -> None:
     assert wrong in what_is_wrong(broken, NOW)
+
+
+def test_a_certificate_does_not_outlive_its_ca() -> None:
+    short = new_authority(NOW, timedelta(hours=1))
+    assert validity_of(issue(short, [SERVICE], NOW).certificate).ends == validity_of(short.certificate).ends
+
+
+def test_how_long_it_lives_is_read_back_from_it() -> None:
+    told = validity_of(issue(authority(), [SERVICE], NOW, timedelta(seconds=90)).certificate)
+    assert timedelta(seconds=88) < told.ends - told.made <= timedelta(seconds=91)
+
+
+def test_two_cas_of_ours_bear_different_names_and_one_bundle_holds_both() -> None:
+    one, other = new_authority(NOW), new_authority(NOW)
+    bundle = Authority(one.certificate + other.certificate, "")
+    for ca in (one, other):
+        assert shake_hands(server_context(issue(ca, [SERVICE], NOW)), bundle, SERVICE) == "TLSv1.3"
+    subjects = {x509.load_pem_x509_certificate(ca.certificate.encode()).subject for ca in (one, other)}
+    assert len(subjects) == 2
+
+
+def test_a_living_context_shows_what_it_was_told_last_and_nothing_before() -> None:
+    living = LivingContext()
+    with pytest.raises(ssl.SSLError):
+        shake_hands(living.context, authority(), SERVICE)
+    for ca in (authority(), new_authority(NOW)):
+        living.show(server_context(issue(ca, [SERVICE], NOW)))
+        assert shake_hands(living.context, ca, SERVICE) == "TLSv1.3"
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake_hands(living.context, authority(), SERVICE)

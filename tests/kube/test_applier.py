@@ -11,6 +11,7 @@ from batchpools.api.states import PoolState
 from batchpools.core.identity import Key
 from batchpools.core.plan import (
     AddFinalizer,
+    Annotate,
     Create,
     Delete,
     DrainNode,
@@ -34,6 +35,7 @@ from batchpools.kube.errors import (
 )
 from batchpools.kube.resources import EVENTS, POOL_NODES, POOLS
 from batchpools.testing.builders import NAMESPACE, key_of, manifest, meta, node, pool
+from batchpools.testing.clock import FakeClock
 from batchpools.testing.fake_kube import FakeKube
 from batchpools.testing.object_rules import Object
 from batchpools.testing.virtual_time import VirtualClock, run_virtual, settle
@@ -490,3 +492,29 @@ def test_an_event_that_cannot_be_published_is_passed_over() -> None:
         assert [event["reason"] for event in scene.server.objects(EVENTS)] == ["C"]
 
     play(story)
+
+
+@pytest.mark.parametrize(("before", "first"), [({}, True), ({"their": "own"}, False), ({"a/b~c": "old"}, False)])
+async def test_an_annotation_is_set_beside_others(before: dict[str, str], first: bool) -> None:
+    kube = FakeKube()
+    view = pool("demo", metadata=meta("demo", kind="Pool", annotations=before))
+    kube.seed(manifest(view))
+    applier = Applier(kube, FakeClock(), lambda: 1, Ledger())  # type: ignore[arg-type]
+    effect = Annotate(KEY, UID, "a/b~c", "new", first=first)
+    for _ in range(2):
+        await applier.apply(KEY, UID, Plan((effect,)))
+    held = kube.object(POOLS, NAMESPACE, "demo")
+    assert held is not None
+    assert held["metadata"]["annotations"] == {**before, "a/b~c": "new"}
+
+
+async def test_an_annotation_for_another_life_is_not_set() -> None:
+    kube = FakeKube()
+    kube.seed(manifest(POOL))
+    applier = Applier(kube, FakeClock(), lambda: 1, Ledger())  # type: ignore[arg-type]
+    gone = Key("Pool", NAMESPACE, "gone")
+    for effect in (Annotate(KEY, "another", "a", "b", first=True), Annotate(gone, UID, "a", "b")):
+        await applier.apply(KEY, UID, Plan((effect,)))
+    held = kube.object(POOLS, NAMESPACE, "demo")
+    assert held is not None
+    assert "annotations" not in held["metadata"]

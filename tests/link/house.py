@@ -19,6 +19,7 @@ from batchpools.api import names
 from batchpools.core.node_config import NodeConfig, StartTaskConfig
 from batchpools.hub.authentication import BoundPod
 from batchpools.hub.certificates import Authority, issue, new_authority, server_context
+from batchpools.hub.living_context import LivingContext
 from batchpools.hub.port import NodeIdentity
 from batchpools.hub.server import Hub
 from batchpools.link import messages as link
@@ -106,7 +107,8 @@ class Replica:
     """One replica's hub with its listener."""
 
     def __init__(self, authority: Authority) -> None:
-        self._authority = authority
+        self.tls = LivingContext()
+        self.tls.show(server_context(issue(authority, [names.HUB_SERVER_NAME], SystemClock().now())))
         self.leader = Leader()
         self.renews = True
         self.hub = Hub(SystemClock(), "replica", self._authenticate, self._identify, self.leader)
@@ -115,8 +117,7 @@ class Replica:
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
         """Listen on this machine alone, and have the Lease confirmed again and again."""
         self._renewing = asyncio.create_task(self._renew(), name="renew")
-        tls = server_context(issue(self._authority, [names.HUB_SERVER_NAME], SystemClock().now()))
-        self.port = await self.hub.start(tls, port, host)
+        self.port = await self.hub.start(self.tls.context, port, host)
 
     async def stop(self) -> None:
         """The replica ends."""

@@ -12,7 +12,8 @@ from e2e.cluster import pki
 from batchpools.api import names
 from batchpools.core.ledger import Explanation, NodeRuns
 from batchpools.core.views import PoolNodeStatus, TaskStatus
-from batchpools.hub.certificates import Authority, new_authority
+from batchpools.hub.certificates import Authority, issue, issue_client, new_authority
+from batchpools.hub.shown import Shown
 from batchpools.kube.cache import Cache
 from batchpools.kube.resources import CONFIG_MAPS
 from batchpools.link.messages import FileChunk
@@ -92,11 +93,17 @@ class Stage:
         self.kube.seed({"apiVersion": "v1", "kind": CONFIG_MAPS.kind, "metadata": metadata, "data": data})
 
     async def start(self) -> None:
-        await self.server.start(self.authority, self.port, "127.0.0.1")
+        await self.server.start(self.shown(), self.port, "127.0.0.1")
 
-    def client(self, common_name: str = PROXY, *, authority: Any = None) -> aiohttp.ClientSession:
+    def shown(self, authority: Authority | None = None, bundle: str = "") -> Shown:
+        """What this replica shows: certificates of an authority, and what it trusts."""
+        now, made = SystemClock().now(), authority or self.authority
+        client = issue_client(made, names.REPLICA_CLIENT_NAME, now)
+        return Shown(bundle or made.certificate, issue(made, [NAME], now), client)
+
+    def client(self, common_name: str = PROXY, *, authority: Any = None, trusts: str = "") -> aiohttp.ClientSession:
         """One who shows a certificate of that name, or none; made by the front-proxy CA unless told otherwise."""
-        context = ssl.create_default_context(cadata=self.authority.certificate)
+        context = ssl.create_default_context(cadata=trusts or self.authority.certificate)
         if common_name:
             pair = pki._leaf(authority or self._front, common_name, usages=("client",))
             path = self._folder / f"{common_name}.pem"

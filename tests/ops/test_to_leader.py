@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -9,7 +10,7 @@ import pytest
 from tests.ops.stage import BASE, PROXY, TASK, Stage
 
 from batchpools.api import names
-from batchpools.hub.certificates import Authority, issue, issue_client, new_authority
+from batchpools.hub.certificates import issue, issue_client, new_authority
 from batchpools.telemetry.clock import SystemClock
 
 
@@ -111,18 +112,51 @@ async def test_a_server_of_another_authority_is_no_leader(tmp_path: Path, pair: 
 
 
 @pytest.mark.parametrize("kind", ["server", "other-authority"])
-async def test_only_a_replicas_client_certificate_opens_the_door(
-    pair: tuple[Stage, Stage], kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_only_a_replicas_client_certificate_opens_the_door(pair: tuple[Stage, Stage], kind: str) -> None:
     """A server's certificate of our CA bears the right name here and still proves no client."""
     leader, standby = pair
-
-    def wrong(authority: Authority, name: str, _: object) -> object:
-        now = SystemClock().now()
-        return issue(authority, [name], now) if kind == "server" else issue_client(new_authority(now), name, now)
-
-    monkeypatch.setattr("batchpools.ops.server.issue_client", wrong)
-    await standby.server.stop()
-    await standby.start()
+    now = SystemClock().now()
+    if kind == "server":
+        wrong = issue(leader.authority, [names.REPLICA_CLIENT_NAME], now)
+    else:
+        wrong = issue_client(new_authority(now), names.REPLICA_CLIENT_NAME, now)
+    right = standby.shown()
+    standby.server.show(replace(right, client=wrong))
     assert "cannot be reached" in await ask(leader, standby)
     assert names.REPLICA_CLIENT_NAME == "batchpools-replica"
+    standby.server.show(right)
+    async with standby.client() as client:
+        assert (await client.get(f"{TASK}/explain")).status == 200
+
+
+async def test_through_every_phase_of_a_new_ca_questions_are_answered_and_a_followed_log_goes_on(
+    pair: tuple[Stage, Stage],
+) -> None:
+    """S2.5 with S9.3: trusted first, used later, dropped last; the two replicas change one after the other."""
+    leader, standby = pair
+    old, new = leader.authority, new_authority(SystemClock().now())
+    both = old.certificate + new.certificate
+    standby.put_task("Active", node="")
+    leader.put_task("Running")
+    leader.put_node(content=b"first\n")
+    phases = [(old, both), (new, both), (new, new.certificate)]
+    async with standby.client() as reader, reader.get(f"{TASK}/logs?follow=true") as log:
+        assert await log.content.readline() == b"first\n"
+        for issuer, bundle in phases:
+            for one in (leader, standby):
+                one.server.show(one.shown(issuer, bundle))
+                async with standby.client(trusts=both) as client:
+                    assert (await client.get(f"{TASK}/explain")).status == 200
+        async with standby.client() as client:
+            with pytest.raises(aiohttp.ClientConnectorCertificateError):
+                await client.get(f"{TASK}/explain")  # who knows the old one alone
+        leader.put_node(content=b"first\nlast\n")
+        leader.put_task("Completed")
+        assert await asyncio.wait_for(log.content.read(), 10) == b"last\n"
+
+
+async def test_a_ca_that_is_used_before_the_others_trust_it_shuts_the_leader_out(pair: tuple[Stage, Stage]) -> None:
+    leader, standby = pair
+    new = new_authority(SystemClock().now())
+    leader.server.show(leader.shown(new, leader.authority.certificate + new.certificate))
+    assert "cannot be reached" in await ask(leader, standby)

@@ -21,6 +21,7 @@ MANAGED_BY = "batchpools"
 ANNOTATION_CA = f"{GROUP}/hub-ca"
 ANNOTATION_OPS_ADDRESS = f"{GROUP}/ops-address"  # on the Lease: where the leader serves the aggregated API
 ANNOTATION_EPOCH = f"{GROUP}/epoch"  # on the barrier's objects: whose mark it is
+ANNOTATION_NEW_CA = f"{GROUP}/new-ca"  # on the Secret of our CA: somebody wants another one
 ANNOTATION_TEMPLATE_HASH = f"{GROUP}/template-hash"
 
 # Finalizers. The pod's holds the object until the kubelet has written that its containers are dead (safety rule S4.1).

@@ -40,16 +40,22 @@ class NodeController:
         self._hub = hub
         self._clock = clock
         self._settings: NodePodSettings | None = None
+        self._wake: Callable[[Key], None] = lambda _: None
         self._refusals: dict[Key, Refusal] = {}  # the answer to the last create
         self._counted: dict[Key, float] = {}
         self._written: dict[Key, tuple[str, int]] = {}  # uid and podGeneration: the cache may not show it yet
 
     def use(self, settings: NodePodSettings) -> None:
-        """What goes into node pods beside the user's part."""
+        """What goes into node pods beside the user's part; pods that are there are told of other CAs."""
+        if settings == self._settings:
+            return
         self._settings = settings
+        for node in self._cache.nodes:
+            self._wake(_key(node))
 
     def wire(self, wake: Callable[[Key], None]) -> None:
         """Wake a node when it, its pod or its pool changes."""
+        self._wake = wake
 
         def node_changed(old: PoolNodeView | None, new: PoolNodeView | None) -> None:
             view = new or old

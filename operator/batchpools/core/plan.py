@@ -52,6 +52,17 @@ class RemoveFinalizer:
 
 
 @dataclass(frozen=True, slots=True)
+class Annotate:
+    """Set an annotation on one life of an object; gone already is success. first: the object has none yet."""
+
+    key: Key
+    uid: str
+    name: str
+    value: str
+    first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class WriteStatus:
     """Write the whole status of one life of an object, with a test of its uid and the leader's epoch (safety rule S5.1)."""
 
@@ -84,7 +95,7 @@ class EndJob:
     job: str
 
 
-Effect = Create | Delete | AddFinalizer | RemoveFinalizer | WriteStatus | DrainNode | ReleaseNode | EndJob
+Effect = Create | Delete | AddFinalizer | RemoveFinalizer | Annotate | WriteStatus | DrainNode | ReleaseNode | EndJob
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from batchpools.core.identity import Key
 from batchpools.core.ledger import RunLedger
 from batchpools.core.plan import (
     AddFinalizer,
+    Annotate,
     Create,
     Delete,
     DrainNode,
@@ -144,6 +145,8 @@ class Applier:
                 await self._change_finalizers(effect.key, effect.uid, add=effect.finalizer)
             case RemoveFinalizer():
                 await self._change_finalizers(effect.key, effect.uid, remove=effect.finalizer)
+            case Annotate():
+                await self._annotate(effect)
             case WriteStatus():
                 await self.write_status(effect)
             case DrainNode():
@@ -188,6 +191,18 @@ class Applier:
                 BY_KIND[key.kind], key.namespace, key.name, uid=effect.uid, grace_seconds=effect.grace_seconds
             )
         except (NotFoundError, ConflictError):
+            return  # that life is over
+
+    async def _annotate(self, effect: Annotate) -> None:
+        key, path = effect.key, "/metadata/annotations"
+        one: dict[str, Any] = {"path": path, "value": {effect.name: effect.value}}
+        if not effect.first:
+            one = {"path": f"{path}/{effect.name.replace('~', '~0').replace('/', '~1')}", "value": effect.value}
+        same: dict[str, Any] = {"op": "test", "path": "/metadata/uid", "value": effect.uid}
+        operations = [same, {"op": "add", **one}]
+        try:
+            await self._api.patch(BY_KIND[key.kind], key.namespace, key.name, operations)
+        except (NotFoundError, TestFailedError):
             return  # that life is over
 
     async def _change_finalizers(self, key: Key, uid: str, *, add: str = "", remove: str = "") -> None:

@@ -6,6 +6,7 @@ the leader; the answers are found elsewhere.
 
 import json
 import logging
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import NamedTuple
@@ -14,8 +15,10 @@ from aiohttp import web
 
 from batchpools.api import names
 from batchpools.core.ledger import RunLedger
-from batchpools.hub.certificates import Authority, issue, issue_client, server_context
+from batchpools.hub.certificates import server_context
+from batchpools.hub.living_context import LivingContext
 from batchpools.hub.port import HubPort
+from batchpools.hub.shown import Shown
 from batchpools.kube.cache import Cache
 from batchpools.kube.port import KubeApi
 from batchpools.ops import answers
@@ -55,13 +58,14 @@ class OpsServer:
         self._api = api
         self._standing = standing
         self._to_leader = ToLeader(standing)
+        self._tls = LivingContext(ssl.CERT_OPTIONAL)
         self._clock = clock or SystemClock()
         self._strangers = Seldom(self._clock)
         self._front: FrontProxy | None = None
         self._runner: web.AppRunner | None = None
 
-    async def start(self, authority: Authority, port: int, host: str | None = None) -> None:
-        """Listen with TLS; clients show the API server's front-proxy certificate, or that of a replica from our CA.
+    async def start(self, shown: Shown, port: int, host: str | None = None) -> None:
+        """Listen with TLS; clients show the API server's front-proxy certificate, or that of a replica.
 
         In a cluster without an aggregation layer nothing is served, which is said once: all else works without.
         """
@@ -69,17 +73,24 @@ class OpsServer:
         if self._front is None:
             _log.warning("the API server has no aggregation layer: there will be no logs and no explanations")
             return
-        now = self._clock.now()
-        context = server_context(issue(authority, [self._standing.service], now))
-        self._front.trust(context)
-        context.load_verify_locations(cadata=authority.certificate)
-        self._to_leader.start(issue_client(authority, names.REPLICA_CLIENT_NAME, now), authority.certificate)
+        self._to_leader.start()
+        self.show(shown)
         # A reader who goes away ends the reading, also of a file that does not grow.
         self._runner = web.AppRunner(
             self._routes(), access_log=None, handler_cancellation=True, shutdown_timeout=_GOODBYE
         )
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, port, ssl_context=context).start()
+        await web.TCPSite(self._runner, host, port, ssl_context=self._tls.context).start()
+
+    def show(self, shown: Shown) -> None:
+        """From the next handshake on show this, as server and to the leader, and believe replicas of these CAs."""
+        if self._front is None:
+            return
+        context = server_context(shown.server)
+        self._front.trust(context)
+        context.load_verify_locations(cadata=shown.bundle)
+        self._tls.show(context)
+        self._to_leader.show(shown.client, shown.bundle)
 
     async def stop(self) -> None:
         """Stop listening; logs that are being followed are cut."""

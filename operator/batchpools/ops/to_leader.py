@@ -39,11 +39,14 @@ class ToLeader:
         self._context: ssl.SSLContext | None = None
         self._client: aiohttp.ClientSession | None = None
 
-    def start(self, issued: Issued, authority: str) -> None:
-        """Show this certificate, and believe servers of that CA (PEM)."""
-        self._context = client_context(issued, authority)
+    def start(self) -> None:
+        """Make the client; it asks nobody before it has something to show."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIME)
         self._client = aiohttp.ClientSession(timeout=timeout, auto_decompress=False)
+
+    def show(self, issued: Issued, bundle: str) -> None:
+        """From the next connection on show this certificate, and believe servers of those CAs (PEM)."""
+        self._context = client_context(issued, bundle)
 
     async def stop(self) -> None:
         """Close the connections; answers on their way are cut."""
@@ -53,12 +56,12 @@ class ToLeader:
     async def forward(self, request: web.Request) -> web.StreamResponse:
         """The leader's answer; 503 with Retry-After when nobody leads or the leader cannot be reached."""
         address = self._standing.leader()
-        if self._client is None or not address:
+        if self._client is None or self._context is None or not address:
             return answers.no_leader("No replica of the operator leads at the moment.")
         url = f"https://{address}{request.rel_url}"
         try:
-            context = self._context or True
-            async with self._client.get(url, ssl=context, server_hostname=self._standing.service) as answer:
+            name = self._standing.service
+            async with self._client.get(url, ssl=self._context, server_hostname=name) as answer:
                 return await _copy(request, answer)
         except (aiohttp.ClientError, TimeoutError) as error:
             return answers.no_leader(f"The leader cannot be reached now: {error}")

@@ -64,6 +64,7 @@ def pod(
     machine: str = "node1",
     owner: str = "node-uid-0",
     restarts: int = 0,
+    ca: dict[str, str] | None = None,
 ) -> PodView:
     statuses = (ContainerStatus(name="task", state=task, restart_count=restarts),) if task is not None else ()
     meta = Meta(
@@ -73,6 +74,7 @@ def pod(
         deletion_timestamp=NOW if deleted else None,
         owner_references=(OwnerReference(kind="PoolNode", name="p-0000", uid=owner, controller=True),),
         finalizers=(names.FINALIZER_POD,),
+        annotations={names.ANNOTATION_CA: SETTINGS.ca} if ca is None else ca,
     )
     return PodView(
         metadata=meta,

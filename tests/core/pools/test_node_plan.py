@@ -12,7 +12,7 @@ from batchpools.api.reasons import Reason, RequeueReason
 from batchpools.core.conditions import find_condition
 from batchpools.core.identity import Key
 from batchpools.core.ledger import Contact, NodeRuns
-from batchpools.core.plan import Create, Delete, DrainNode, Plan, ReleaseNode, RemoveFinalizer
+from batchpools.core.plan import Annotate, Create, Delete, DrainNode, Plan, ReleaseNode, RemoveFinalizer
 from batchpools.core.pools.node_plan import plan_node
 from batchpools.core.pools.node_state import Report, StartTaskFacts
 from batchpools.core.views import PodCondition, PoolNodeView, StartTask
@@ -262,3 +262,27 @@ def test_a_pod_that_finds_no_machine_is_still_being_made_and_says_what_the_sched
     status = plan_node(situation(node(**FIRST), view), now=NOW).status
     assert status is not None
     assert (status.state, status.errors[0].code, status.errors[0].message) == ("Creating", "Unschedulable", "0/1 nodes")
+
+
+@pytest.mark.parametrize(
+    ("annotations", "first"),
+    [({names.ANNOTATION_CA: "a former CA"}, False), ({"their": "own"}, False), ({}, True)],
+)
+def test_a_living_pod_is_told_of_the_cas_as_they_are_now(annotations: dict[str, str], first: bool) -> None:
+    """S9.1: its agent reads them when it connects again, so it must not be left with a CA that is no longer used."""
+    view = settled(node(**SEEN), present=pod(task=RUNNING), report=READY)
+    plan = plan_node(situation(view, pod(task=RUNNING, ca=annotations), report=READY), now=NOW)
+    assert plan == Plan(effects=(Annotate(POD, "uid-p-0000-1", names.ANNOTATION_CA, "CA", first=first),))
+
+
+def test_a_pod_that_is_ending_is_told_too_and_one_that_has_ended_or_is_not_ours_is_not() -> None:
+    old = {names.ANNOTATION_CA: "a former CA"}
+    ending = pod("p-0000-1", task=RUNNING, deleted=True, ca=old)
+    others = (
+        pod("p-0000-2", task=RUNNING, ca=old),
+        pod("p-0000-3", task=DEAD, phase="Failed", ca=old),
+        pod("p-0000-4", task=RUNNING, owner="somebody", ca=old),
+    )
+    plan = plan_node(situation(node(**SEEN), ending, other_pods=others), now=NOW)
+    told = [effect.key.name for effect in plan.effects if isinstance(effect, Annotate)]
+    assert told == ["p-0000-1", "p-0000-2"]

@@ -13,7 +13,7 @@ from batchpools.api import names
 from batchpools.api.reasons import Reason, RequeueReason
 from batchpools.core.identity import Key
 from batchpools.core.ledger import Contact, NodeRuns
-from batchpools.core.plan import AddFinalizer, Delete, DrainNode, Effect, Plan, ReleaseNode, RemoveFinalizer
+from batchpools.core.plan import AddFinalizer, Annotate, Delete, DrainNode, Effect, Plan, ReleaseNode, RemoveFinalizer
 from batchpools.core.pools import pod_facts
 from batchpools.core.pools.node_pod import NodePodSettings, create_pod, pod_name
 from batchpools.core.pools.node_state import (
@@ -59,6 +59,23 @@ class NodeSituation:
 
 def plan_node(situation: NodeSituation, *, now: datetime) -> Plan[PoolNodeStatus]:
     """What to do about one node now. Applied twice it is empty the second time."""
+    plan, trust = _plan(situation, now), _trust(situation)
+    return Plan((*trust, *plan.effects), plan.status, plan.urgent, plan.events, plan.requeue_after) if trust else plan
+
+
+def _trust(situation: NodeSituation) -> tuple[Effect, ...]:
+    """Living pods, also those that are ending, are told of the CAs as they are now (safety rule S9.1)."""
+    pods = (situation.pod, *situation.other_pods)
+    ours = [pod for pod in pods if pod is not None and _is_ours(pod, situation.node) and not pod_facts.has_ended(pod)]
+    ca = situation.settings.ca
+    return tuple(
+        Annotate(_pod_key(pod), pod.metadata.uid, names.ANNOTATION_CA, ca, first=not pod.metadata.annotations)
+        for pod in ours
+        if pod.metadata.annotations.get(names.ANNOTATION_CA) != ca
+    )
+
+
+def _plan(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
     node = situation.node
     meta = node.metadata
     key = Key("PoolNode", meta.namespace, meta.name)

@@ -44,6 +44,11 @@ def is_over(pod: PodView) -> bool:
     return pod.metadata.deletion_timestamp is not None or pod.status.phase in _FINAL
 
 
+def has_ended(pod: PodView) -> bool:
+    """Whether its phase is final: no container of it will run again."""
+    return pod.status.phase in _FINAL
+
+
 def _was_rejected(pod: PodView) -> bool:
     """Whether the machine's kubelet did not take the pod (OutOfcpu, NodeAffinity): it says why, and no container has a state."""
     status = pod.status
