@@ -39,10 +39,11 @@ func TestAListOfAHugeDirectoryFitsInAFrameAndSaysThatThereIsMore(t *testing.T) {
 func TestARemovedPathCanBeUsedAgainAtOnce(t *testing.T) {
 	f := begin(t)
 	p, _ := f.hello()
-	for range 5 {
+	for n := range 5 {
+		id := "again" + strconv.Itoa(n)
 		p.finish("a", "i=0; while [ $i -lt 300 ]; do mkdir d$i; : > d$i/f; i=$((i+1)); done", nil)
 		p.send(message{"op": "remove", "req": 1, "path": "workitems/j/a"})
-		p.run("a", "ls; echo new", nil)
+		p.run(id, "ls; echo new", message{"dir": "workitems/j/a"})
 		seen := 0
 		for seen < 2 {
 			m, err := p.read()
@@ -53,7 +54,7 @@ func TestARemovedPathCanBeUsedAgainAtOnce(t *testing.T) {
 				seen++
 			}
 		}
-		p.send(message{"op": "ack", "ids": []string{"a"}})
+		p.send(message{"op": "ack", "ids": []string{id}})
 		expect(t, "stdout", f.file("workitems/j/a/stdout.txt"), "new\n")
 	}
 	p.send(message{"op": "remove", "req": 2, "path": "workitems/j/nothing"})

@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -35,6 +37,8 @@ type peer struct {
 	t    *testing.T
 	conn net.Conn
 	in   *bufio.Reader
+
+	finishes int
 }
 
 type fixture struct {
@@ -276,12 +280,15 @@ func (p *peer) run(id, script string, more message) {
 	p.send(m)
 }
 
-// finish runs a script and returns how it ended.
-func (p *peer) finish(id, script string, more message) message {
+// finish runs a script in a task's directory, each time with another id, and returns how it ended.
+func (p *peer) finish(task, script string, more message) message {
 	p.t.Helper()
-	p.run(id, script, more)
+	p.finishes++
+	m := message{"dir": "workitems/j/" + task}
+	maps.Copy(m, more)
+	p.run(fmt.Sprint(task, "#", p.finishes), script, m)
 	done := p.next("finished")
-	p.send(message{"op": "ack", "ids": []string{id}})
+	p.send(message{"op": "ack", "ids": []any{done["id"]}})
 	return done
 }
 

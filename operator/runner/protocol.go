@@ -5,7 +5,8 @@ package main
 // A frame is a 4-byte big-endian length and a JSON object of at most maxFrame bytes. The agent connects and sends hello;
 // the runner answers hello (or refused), then everything is asynchronous. One agent at a time: a newer connection
 // replaces the older. Runs go on without an agent; finished runs are kept until acknowledged and sent again with each
-// hello: what does not fit goes before it, in known messages. Times are Unix seconds, durations seconds.
+// hello: what does not fit goes before it, in known messages. A run with an id that is known, also as acknowledged, starts
+// nothing; unknown answers a kill, or such a run, of an id that does not run here and will not. Times are Unix seconds, durations seconds.
 //
 // agent -> runner    hello, deadline, run, kill, ack, read, list, remove, exit
 // runner -> agent    known, hello, refused, started, finished, unknown, data, entries, done, error, bye, stopping

@@ -84,6 +84,9 @@ func TestTheSameRunTwiceRunsOnce(t *testing.T) {
 	p.next("finished")
 	p.run("a", script, nil)
 	p.next("finished")
+	p.send(message{"op": "ack", "ids": []string{"a"}})
+	p.run("a", script, nil)
+	expect(t, "an acknowledged id", p.next("unknown")["id"], "a")
 	expect(t, "count", f.file("shared/count"), "x\n")
 }
 

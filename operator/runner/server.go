@@ -150,6 +150,10 @@ func (s *server) start(agent *connection, message request) {
 		s.tell(known)
 		return
 	}
+	if _, there := s.acked[message.ID]; there { // it ran: at most one run for an id
+		s.tell(note{Op: "unknown", ID: message.ID})
+		return
+	}
 	if s.stopping {
 		s.tell(finished{Op: "finished", ID: message.ID, Label: message.Label, Cause: causeStopping, EndedAt: seconds(time.Now())})
 		return

@@ -1,30 +1,51 @@
-"""Two runners for tests: the real program, and a fake that only pretends to run. One contract suite holds the fake to the real."""
+"""Two runners for tests: the real program, and the model behind a socket. One contract suite holds the model to the real."""
 
 import asyncio
-import base64
 import contextlib
 import itertools
+import math
 import os
 import shutil
 import signal
 import struct
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
-from batchpools.agent.runner_client import PROTOCOL, RunnerClient
+from batchpools.agent.runner_client import RunnerClient
 from batchpools.telemetry.clock import SystemClock
+from batchpools.testing.runner_model import Behaviour, Moment, RunnerModel
 
 Note = dict[str, Any]
 
 WAIT = ["sh", "-c", "while :; do sleep 0.05; done"]  # goes on until it is killed
 
 
+STUBBORN = [
+    "sh",
+    "-c",
+    "trap '' TERM; echo ready; while :; do sleep 0.05; done",
+]  # goes on until it is killed with SIGKILL
+COUNT = ["sh", "-c", "echo x >> tries; exit $(wc -l < tries)"]  # leaves with how often its directory was used
+
+
 def leave_with(code: int) -> list[str]:
     """A command that ends with an exit code."""
     return ["sh", "-c", f"exit {code}"]
+
+
+def behaviour_of(argv: Sequence[str]) -> Behaviour | None:
+    """What these commands do; there is no other program."""
+    if list(argv) == WAIT:
+        return Behaviour(math.inf)
+    if list(argv) == STUBBORN:
+        return Behaviour(math.inf, output=b"ready\n", dies_after=math.inf)
+    if list(argv) == COUNT:
+        return Behaviour(0.0, counts=True)
+    return Behaviour(0.0, int(argv[2].split()[1])) if argv[0] == "sh" else None
 
 
 class Runner(Protocol):
@@ -44,7 +65,7 @@ class Runner(Protocol):
         """As SIGKILL does: nothing is left."""
         ...
 
-    async def left(self) -> bool:
+    async def has_left(self) -> bool:
         """Wait for its end."""
         ...
 
@@ -94,7 +115,7 @@ class RealRunner:
                     os.kill(one, signal.SIGKILL)
             await asyncio.sleep(0.01)
 
-    async def left(self) -> bool:
+    async def has_left(self) -> bool:
         return self.process is not None and await self.process.wait() == 0
 
     async def clean(self) -> None:
@@ -121,168 +142,109 @@ def _living_below(folder: Path) -> list[int]:
 
 
 class FakeRunner:
-    """Speaks the protocol and pretends: `sh -c "exit N"` ends at once, WAIT goes on, any other program is not there."""
+    """The model of the runner (`testing.runner_model`) behind a socket, in real time; it knows the programs above."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="bp-"))
         self.socket = str(self.folder / "s")
-        self.asked: list[Note] = []
         self._boots = itertools.count(1)
+        self._model = RunnerModel("", self, behaviour_of)
+        self._timer: asyncio.TimerHandle | None = None
         self._server: asyncio.Server | None = None
-        self._agent: asyncio.StreamWriter | None = None
+        self._open: set[asyncio.StreamWriter] = set()
         self._ended = asyncio.Event()
-        self._forget()
-
-    def _forget(self) -> None:
-        self._running: dict[str, Note] = {}
-        self._finished: dict[str, Note] = {}
-        self._acked: list[str] = []
-        self._stopping = False
-        self._deadline = 0.0
 
     async def start(self, mode: str = "serve") -> None:
-        self._mode = mode
-        self._forget()
-        self._boot = f"boot-{next(self._boots)}"
+        env = [f"PATH={os.defpath}"]
+        self._model = RunnerModel(f"boot-{next(self._boots)}", self, behaviour_of, mode, env, stop_timeout=5.0)
         self._ended.clear()
         _free(self.socket)
         self._server = await asyncio.start_unix_server(self._serve, self.socket)
 
     async def stop(self) -> None:
-        self._stopping = True
-        self._tell({"op": "stopping"})
-        for one in list(self._running):
-            self._end(one, "stopping", 143)
-        self._leave_when_empty()
+        self._model.stop(_now())
+        self._set_timer()
 
     async def kill(self) -> None:
-        self._forget()
-        self._leave()
+        self._close()
 
-    async def left(self) -> bool:
+    async def has_left(self) -> bool:
         return await self._ended.wait()
 
     async def clean(self) -> None:
         """Leave nothing behind."""
-        self._leave()
+        self._close()
         if self._server is not None:
             await self._server.wait_closed()
         shutil.rmtree(self.folder)
 
-    def _leave(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        if self._agent is not None:
-            self._agent.close()
-            self._agent = None
+    # ---------------------------------------------------------------- the model's world
+
+    def tell(self, agent: asyncio.StreamWriter, note: Mapping[str, Any]) -> None:
+        agent.write(_frame(note))
+
+    def replaced(self, agent: asyncio.StreamWriter) -> None:
+        agent.close()
+
+    def started(self, execution_id: str) -> None:
+        """Nothing runs here."""
+
+    def ended(self, execution_id: str, cause: str) -> None:
+        """Nothing ran here."""
+
+    def acknowledged(self, execution_id: str) -> None:
+        """The agent has said so itself."""
+
+    def left(self, exit_code: int) -> None:
+        self._close()
         self._ended.set()
 
-    def _leave_when_empty(self) -> None:
-        if self._stopping and not self._running and not self._finished:
-            self._leave()
+    # ---------------------------------------------------------------- inside
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        model = self._model
+        self._open.add(writer)
         try:
             hello = await _read(reader)
-            if hello["version"] != PROTOCOL:
-                text = f"the runner speaks protocol {PROTOCOL}, the agent {hello['version']}"
-                writer.write(_frame({"op": "refused", "message": text}))
-                return
-            if self._agent is not None:
-                self._agent.close()
-            self._agent = writer
-            self._tell(self._hello())
-            while True:
-                message = await _read(reader)
-                self.asked.append(message)
-                if self._agent is writer:
-                    self._handle(message)
+            for note in model.hello(writer, hello["version"], _now()):
+                writer.write(_frame(note))
+            while model is self._model and not writer.is_closing():
+                model.handle(writer, await _read(reader), _now())
+                self._set_timer()
         except (asyncio.IncompleteReadError, ConnectionError):
             return
         finally:
+            model.gone(writer)
+            self._open.discard(writer)
             writer.close()
 
-    def _hello(self) -> Note:
-        return {
-            "op": "hello", "version": PROTOCOL, "bootId": self._boot, "mode": self._mode, "env": ["PATH=/bin"],
-            "running": list(self._running.values()), "finished": list(self._finished.values()), "acked": self._acked,
-            "deadline": self._deadline,
-        }  # fmt: skip
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        due = self._model.due
+        if due < math.inf:
+            self._timer = asyncio.get_running_loop().call_later(max(due - _now().boot, 0.0), self._be_on_time)
 
-    def _handle(self, message: Note) -> None:
-        match message["op"]:
-            case "run":
-                self._run(message)
-            case "deadline":
-                self._deadline = message["at"]
-                left = max(self._deadline - SystemClock().boottime(), 0.0)
-                asyncio.get_running_loop().call_later(left, self._expire, self._deadline)
-            case "kill" if message["id"] in self._running:
-                self._end(message["id"], "killed", 143)
-            case "kill":
-                self._tell(self._finished.get(message["id"], {"op": "unknown", "id": message["id"]}))
-            case "ack":
-                for one in message["ids"]:
-                    if self._finished.pop(one, None) is not None:
-                        self._acked.append(one)
-                self._leave_when_empty()
-            case "read":
-                self._read_file(message)
-            case "exit" if self._mode == "start-task" and not self._running:
-                self._tell({"op": "bye"})
-                self._leave()
-            case _:
-                self._tell({"op": "error", "req": message.get("req", 0), "code": "Refused", "message": "not now"})
+    def _be_on_time(self) -> None:
+        self._model.advance(_now())
+        self._set_timer()
 
-    def _run(self, message: Note) -> None:
-        one, label = message["id"], message.get("label", "")
-        if known := self._running.get(one) or self._finished.get(one):
-            self._tell(known)
-        elif self._stopping:
-            self._tell(_finished(one, label, "stopping", None))
-        elif self._mode == "serve" and SystemClock().boottime() >= self._deadline:
-            self._tell(_finished(one, label, "expired", None))
-        elif message["argv"][0] != "sh":
-            code, text = "CommandProgramNotFound", f"program {message['argv'][0]!r} is not there"
-            self._finished[one] = {**_finished(one, label, "launchFailed", None), "code": code, "message": text}
-            self._tell(self._finished[one])
-        else:
-            self._running[one] = {"op": "started", "id": one, "label": label, "pid": 1, "startedAt": 1.0}
-            self._tell(self._running[one])
-            if message["argv"] != WAIT:
-                self._end(one, "exit", int(message["argv"][2].split()[1]))
-
-    def _expire(self, deadline: float) -> None:
-        if deadline != self._deadline:
-            return  # it was moved
-        self._deadline = 0.0
-        for one in list(self._running):
-            self._end(one, "expired", 137)
-
-    def _end(self, one: str, cause: str, code: int) -> None:
-        self._finished[one] = _finished(one, self._running.pop(one)["label"], cause, code)
-        self._tell(self._finished[one])
-
-    def _read_file(self, message: Note) -> None:
-        if message["path"].endswith("stdout.txt"):
-            body = base64.b64encode(b"").decode()
-            self._tell({"op": "data", "req": message["req"], "data": body, "offset": 0, "size": 0})
-        else:
-            self._tell({"op": "error", "req": message["req"], "code": "NotFound", "message": "no such file"})
-
-    def _tell(self, note: Note) -> None:
-        if self._agent is not None:
-            self._agent.write(_frame(note))
+    def _close(self) -> None:
+        """The process is gone, and all that it had open."""
+        self._model = RunnerModel("", self, behaviour_of)
+        self._set_timer()
+        if self._server is not None:
+            self._server.close()
+        for writer in self._open:
+            writer.close()
 
 
-def _finished(one: str, label: str, cause: str, code: int | None) -> Note:
-    return {
-        "op": "finished", "id": one, "label": label, "cause": cause, "exitCode": code, "signal": None, "startedAt": 1.0,
-        "endedAt": 2.0, "userCpu": 0.0, "kernelCpu": 0.0, "maxRss": 0, "code": "", "message": "",
-    }  # fmt: skip
+def _now() -> Moment:
+    clock = SystemClock()
+    return Moment(clock.boottime(), clock.now().timestamp())
 
 
-def _frame(note: Note) -> bytes:
+def _frame(note: Mapping[str, Any]) -> bytes:
     body = msgspec.json.encode(note)
     return struct.pack(">I", len(body)) + body
 

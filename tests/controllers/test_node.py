@@ -45,8 +45,9 @@ def test_a_deleted_node_is_drained_then_loses_its_pod_then_goes() -> None:
         await stage.look(3)
         assert stage.kube.object(POOL_NODES, NS, NODE) is not None, "nobody has said that the pod is dead"
         stage.end(FIRST)
-        stage.show()
-        await stage.look(2)
+        for _ in range(3):
+            stage.show()
+            await stage.look()
         assert stage.pods() == {}
         stage.show()
         await stage.look()
@@ -92,12 +93,12 @@ def test_its_own_write_is_not_undone_by_a_cache_that_has_not_seen_it() -> None:
         stage.show()
         await stage.look()  # delete and release
         stage.show()
-        await stage.look()  # the object goes
-        assert stage.ledger.released == [uid]
         former = stage.cache.pods.get(NS, FIRST)
-        stage.show()
-        await stage.look()
+        await stage.look()  # the next number
+        assert stage.ledger.released == [uid]
         assert stage.status()["podGeneration"] == 2
+        stage.show()
+        await stage.look()  # the object goes
         assert former is not None
         stage.cache.pods.put(former)  # both watches are late from here on
         stage.ledger.busy = {uid}  # something to write, made from what the cache shows

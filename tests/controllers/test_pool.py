@@ -109,6 +109,28 @@ def test_a_deleted_pool_in_a_namespace_that_is_being_deleted_leaves_nothing() ->
     play(story)
 
 
+def test_a_node_that_has_changed_since_it_was_chosen_is_chosen_anew() -> None:
+    """S5.1: it was idle when the cache saw it; that it was not deleted must not count as its leaving either."""
+
+    async def main(clock: VirtualClock) -> None:
+        kube, cache = FakeKube(clock), Cache()
+        ledger = QuietLedger(cache)
+        controller = PoolController(cache, Applier(kube, clock, lambda: 1, ledger), ledger, clock)
+        meta = builders.meta("demo", kind="Pool", finalizers=("batchpools.dev/drain",))
+        cache.pools.put(builders.pool("demo", metadata=meta, target_dedicated_nodes=0))
+        kube.seed(builders.manifest(builders.pool("demo", metadata=meta, target_dedicated_nodes=0)))
+        cache.nodes.put(msgspec.convert(kube.seed(builders.manifest(builders.node("demo-0000"))), PoolNodeView))
+        changed = kube.set_status(POOL_NODES, NS, "demo-0000", state="Running")
+        key = Key("Pool", NS, "demo")
+        assert await controller.reconcile(key) == 1.0
+        assert live(kube, POOL_NODES) == ["demo-0000"]
+        cache.nodes.put(msgspec.convert(changed, PoolNodeView))
+        await controller.reconcile(key)
+        assert live(kube, POOL_NODES) == []
+
+    run_virtual(main)
+
+
 def test_a_node_is_not_deleted_twice_over_because_the_cache_is_late() -> None:
     async def main(clock: VirtualClock) -> None:
         kube, cache = FakeKube(clock), Cache()

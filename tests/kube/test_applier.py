@@ -263,6 +263,20 @@ def test_only_the_meant_life_is_deleted_and_gone_is_success() -> None:
     play(story)
 
 
+def test_what_has_changed_since_it_was_decided_is_not_deleted() -> None:
+    """S5.1: a leader that was replaced, or whose cache is late, decided about something else."""
+
+    async def story(scene: Scene) -> None:
+        seen = scene.pool()["metadata"]["resourceVersion"]
+        scene.server.set_status(POOLS, NAMESPACE, "demo", state="Active", selector="changed")
+        (refused,) = await scene.do(Delete(KEY, UID, seen))
+        assert (refused.outcome, refused.only_needs_time) == (Outcome.CHANGED, True)
+        assert await scene.do(Delete(KEY, UID, scene.pool()["metadata"]["resourceVersion"])) == ()
+        assert scene.server.object(POOLS, NAMESPACE, "demo") is None
+
+    play(story)
+
+
 def test_finalizers_of_others_stay() -> None:
     async def story(scene: Scene) -> None:
         scene.server.seed(manifest(pool("demo", metadata=meta("demo", kind="Pool", finalizers=("them/theirs",)))))

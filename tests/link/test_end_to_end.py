@@ -185,7 +185,7 @@ async def test_a_node_that_stops_ends_its_runs_and_leaves_once_all_is_acknowledg
     assert house.leader.of(link.Rejected) == [link.Rejected("b", "the node is stopping")]
     house.replica.hub.acknowledge(POD, ["a"])
     assert await agent.wait() == 0
-    assert await house.runner.left()
+    assert await house.runner.has_left()
 
 
 async def test_a_file_that_is_not_there_is_refused_with_a_code(house: House) -> None:

@@ -27,7 +27,7 @@ def told(house: House) -> list[link.StartTaskReport]:
 
 async def test_a_start_task_that_succeeds_lets_the_node_become_ready(house: House) -> None:
     await begin(house, 'echo "$AZ_BATCH_NODE_ID $AZ_BATCH_TASK_WORKING_DIR" > "$ROOT/shared/out"')
-    assert await house.start_runner.left()
+    assert await house.start_runner.has_left()
     await house.runner.start()
     await until(house.is_ready)
     assert house.leader.phases()[-2:] == [NodePhase.START_TASK, NodePhase.READY]
@@ -61,7 +61,7 @@ async def test_a_start_task_that_fails_is_run_again_as_often_as_it_may_and_then_
 
 async def test_a_start_task_that_succeeds_at_its_second_run_is_a_success(house: House) -> None:
     await begin(house, 'test -e "$ROOT/shared/once" && exit 0; touch "$ROOT/shared/once"; exit 1', retries=-1)
-    assert await house.start_runner.left()
+    assert await house.start_runner.has_left()
     await until(lambda: bool(told(house)) and told(house)[-1].exit_code == 0)
     assert told(house)[-1].retry_count == 1
 
@@ -77,7 +77,7 @@ async def test_a_start_task_goes_on_under_an_agent_that_is_restarted(house: Hous
     await until(lambda: bool(told(house)))
     assert told(house)[-1].started_at == started
     (house.start_runner.root / "shared/go").touch()
-    assert await house.start_runner.left()
+    assert await house.start_runner.has_left()
     await until(lambda: told(house)[-1].exit_code == 0)
     assert (house.start_runner.root / "shared/runs").read_text() == "run\n"
 

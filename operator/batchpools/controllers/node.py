@@ -96,7 +96,7 @@ class NodeController:
             self._ledger.set_aside(uid)
         refusals = await self._applier.apply(key, node.metadata.uid, plan, current=node.status)
         self._take_back(situation, plan.status or node.status)
-        told = [one for one in refusals if one.outcome != Outcome.TERMINATING]  # that one only needs time
+        told = [one for one in refusals if not one.only_needs_time]
         if told:
             self._refusals[key] = told[0]
         elif pod is not None or any(isinstance(effect, Create) for effect in plan.effects):

@@ -8,7 +8,7 @@ from batchpools.core.plan import Delete
 from batchpools.core.pools.pool_plan import COUNTER_INTERVAL, plan_pool
 from batchpools.core.pools.situation import PoolSituation
 from batchpools.core.views import PoolNodeView, PoolView
-from batchpools.kube.applier import Applier, Outcome
+from batchpools.kube.applier import Applier
 from batchpools.kube.cache import Cache
 from batchpools.telemetry.clock import Clock
 
@@ -51,12 +51,14 @@ class PoolController:
         situation = self._situation(key, pool)
         plan = plan_pool(situation, now=self._clock.now())
         refusals = await self._applier.apply(key, pool.metadata.uid, plan, current=pool.status)
-        told = [one for one in refusals if one.outcome != Outcome.TERMINATING]  # that one only needs time
+        told = [one for one in refusals if not one.only_needs_time]
         if told:
             self._refusals[key] = told[0].sentence
         else:
             self._refusals.pop(key, None)
-        self._leaving[key] = situation.leaving | {one.uid for one in plan.effects if isinstance(one, Delete)}
+        kept = {one.key for one in refusals}
+        deleted = {one.uid for one in plan.effects if isinstance(one, Delete) and one.key not in kept}
+        self._leaving[key] = situation.leaving | deleted
         if plan.status is not None:
             self._counted[key] = self._clock.monotonic()
         return plan.requeue_after

@@ -26,10 +26,14 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete one life of an object: uid is a precondition; gone already is success."""
+    """Delete one life of an object as it was seen (safety rule S5.1): uid and resourceVersion are preconditions.
+
+    Gone already is success; one that has changed since is left to the next decision. Without a version any will do.
+    """
 
     key: Key
     uid: str
+    resource_version: str = ""
     grace_seconds: int | None = None
 
 

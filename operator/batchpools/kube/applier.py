@@ -55,20 +55,26 @@ class NotLeadingError(Exception):
 
 
 class Outcome(StrEnum):
-    """How a create went when it did not simply succeed."""
+    """How a create or a delete went when it did not simply succeed."""
 
     NAME_CONFLICT = "NameConflict"
     TERMINATING = "Terminating"
+    CHANGED = "Changed"
     REFUSED = "Refused"
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A create that was not carried out, and the API server's sentence."""
+    """A create or delete that was not carried out, and the API server's sentence."""
 
     key: Key
     outcome: Outcome
     sentence: str
+
+    @property
+    def only_needs_time(self) -> bool:
+        """Whether the next look will find it otherwise: nobody needs to be told."""
+        return self.outcome in {Outcome.TERMINATING, Outcome.CHANGED}
 
 
 class _Object(msgspec.Struct):
@@ -87,7 +93,7 @@ class Applier:
         self._deferred = DeferredWrites(self._write_deferred, self._bucket)
 
     async def apply(self, key: Key, uid: str, plan: Plan[Any], *, current: Any = None) -> tuple[Refusal, ...]:
-        """Effects in order, then the status once (unless it equals `current`), then events. Refused creates are returned."""
+        """Effects in order, then the status once (unless it equals `current`), then events. What was refused is returned."""
         refusals = []
         for effect in plan.effects:
             refused = await self._carry_out(effect)
@@ -140,7 +146,7 @@ class Applier:
             case Create():
                 return await self._create(effect)
             case Delete():
-                await self._delete(effect)
+                return await self._delete(effect)
             case AddFinalizer():
                 await self._change_finalizers(effect.key, effect.uid, add=effect.finalizer)
             case RemoveFinalizer():
@@ -184,14 +190,23 @@ class Applier:
             return Refusal(key, Outcome.NAME_CONFLICT, sentence)
         return None
 
-    async def _delete(self, effect: Delete) -> None:
+    async def _delete(self, effect: Delete) -> Refusal | None:
+        """That life, as it was when it was decided: what has changed since is looked at again."""
         key = effect.key
         try:
             await self._api.delete(
-                BY_KIND[key.kind], key.namespace, key.name, uid=effect.uid, grace_seconds=effect.grace_seconds
+                BY_KIND[key.kind],
+                key.namespace,
+                key.name,
+                uid=effect.uid,
+                resource_version=effect.resource_version,
+                grace_seconds=effect.grace_seconds,
             )
-        except (NotFoundError, ConflictError):
-            return  # that life is over
+        except NotFoundError:
+            return None
+        except ConflictError as conflict:
+            return Refusal(key, Outcome.CHANGED, conflict.sentence)
+        return None
 
     async def _annotate(self, effect: Annotate) -> None:
         key, path = effect.key, "/metadata/annotations"

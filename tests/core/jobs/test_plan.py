@@ -47,7 +47,9 @@ def job(
 
 def task(task_id: str, *, state: str = "Completed", result: str = "Success", owner: str = "job-uid") -> TaskView:
     owners = (OwnerReference(kind="Job", name="j", uid=owner, controller=True),)
-    meta = Meta(name=f"j.{task_id}", namespace="ns", uid=f"uid-{task_id}", owner_references=owners)
+    meta = Meta(
+        name=f"j.{task_id}", namespace="ns", uid=f"uid-{task_id}", resource_version="7", owner_references=owners
+    )
     return TaskView(
         metadata=meta, spec=TaskSpec(job_name="j", id=task_id), status=TaskStatus(state=state, result=result)
     )
@@ -190,7 +192,7 @@ def test_a_deleted_job_ends_its_runs_then_its_tasks_then_itself() -> None:
     first = plan_job(JobSituation(gone, tasks=(task("a"),)), now=NOW)
     assert first.effects == (EndJob("ns", "j"),)
     second = plan_job(JobSituation(gone, tasks=(task("a"),), runs_ended=True), now=NOW)
-    assert second.effects == (Delete(Key("Task", "ns", "j.a"), "uid-a"),)
+    assert second.effects == (Delete(Key("Task", "ns", "j.a"), "uid-a", "7"),)
     third = plan_job(JobSituation(gone, runs_ended=True), now=NOW)
     assert third.effects == (RemoveFinalizer(KEY, "job-uid", names.FINALIZER_JOB),)
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.core.pools.situations import DEAD, NOW, READY, RUNNING, SETTINGS, node, pod, pool, waiting
 
+from batchpools.core.ledger import Contact
 from batchpools.core.plan import AddFinalizer, Create, Delete, DrainNode, Effect, ReleaseNode, RemoveFinalizer
 from batchpools.core.pools.node_plan import NodeSituation, plan_node
-from batchpools.core.pools.pod_facts import is_dead
 from batchpools.core.views import PodView, PoolNodeView
 
 CALM = 60  # steps without faults within which everything must have settled
@@ -23,14 +23,28 @@ CALM = 60  # steps without faults within which everything must have settled
 
 @dataclass
 class World:
-    """What the API server holds. `lives`: pods that had a machine and whose containers nobody has ended yet."""
+    """What the API server holds. `lives`: pods that had a machine and whose containers nobody has ended yet.
+
+    Of those, `confirmed` have ended their runs at an agent's word, `expired` at the runner's timer; `lost`: nobody hears
+    of their machine, `taken`: somebody took our finalizer off, and the object went.
+    """
 
     node: PoolNodeView | None = field(default_factory=node)
     pods: dict[str, PodView] = field(default_factory=dict)
     lives: set[str] = field(default_factory=set)
     drained: set[str] = field(default_factory=set)
     released: set[str] = field(default_factory=set)
+    confirmed: set[str] = field(default_factory=set)
+    expired: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
+    recorded: set[str] = field(default_factory=set)  # named by a status: tasks are sent to no other pod (S1.2)
     highest: int = 0
+    made: int = 0
+
+    def is_quiet(self, uid: str) -> bool:
+        """Whether no task runs in that pod."""
+        never_sent_any = uid not in self.recorded
+        return never_sent_any or uid not in self.lives or uid in self.confirmed or uid in self.expired
 
     def reconcile(self, stop_after: int = 99, *, status: bool = True) -> bool:
         """Carry out a plan, or its first effects only; False when there is nothing to do."""
@@ -45,16 +59,20 @@ class World:
             settings=SETTINGS,
             other_pods=tuple(one for name, one in self.pods.items() if name != self.node.status.pod_name),
             report=READY if present is not None and uid in self.lives else None,
-            drained=uid in self.drained,
-            released=not uid or uid in self.released,
+            drained=uid in self.drained and (uid not in self.lives or uid in self.confirmed or uid in self.expired),
+            released=not uid or uid in self.released or uid in self.expired,
+            contact=Contact.GIVEN_UP if uid in self.expired else Contact.IN_TOUCH,
         )
         plan = plan_node(situation, now=NOW + timedelta(minutes=5))
         for effect in plan.effects[:stop_after]:
             self.carry_out(effect)
         if status and stop_after >= len(plan.effects) and plan.status is not None and self.node is not None:
             assert plan.status.pod_generation >= self.highest, "a generation never goes back"
+            if plan.status.pod_generation > self.highest:
+                assert self.is_quiet(uid), "S4.1: the next number says that nothing runs in the former pod"
             self.highest = plan.status.pod_generation
             self.node = replace(self.node, status=plan.status)
+            self.recorded.add(plan.status.pod_uid)
         return bool(plan.effects) or plan.status is not None
 
     def carry_out(self, effect: Effect) -> None:
@@ -62,25 +80,54 @@ class World:
             case Create():
                 assert self.node is not None
                 assert effect.key.name == self.node.status.pod_name, "its number was persisted before"
-                self.pods.setdefault(effect.key.name, pod(effect.key.name, machine="", phase="Pending"))
+                self.made += 1
+                made = pod(effect.key.name, machine="", phase="Pending")
+                named = replace(made, metadata=replace(made.metadata, uid=f"uid-{self.made}"))
+                self.pods.setdefault(effect.key.name, named)
             case Delete():
                 self.doom(effect.key.name)
             case DrainNode():
                 self.drained.add(effect.pod_uid)
+                if effect.pod_uid not in self.lost:
+                    self.confirmed.add(effect.pod_uid)
             case ReleaseNode():
-                assert effect.pod_uid not in self.lives, "S4.1: its containers are alive"
+                assert self.is_quiet(effect.pod_uid), "S4.1: its containers are alive"
                 self.released.add(effect.pod_uid)
             case RemoveFinalizer() if effect.key.kind == "Pod":
-                held = self.pods[effect.key.name]
-                assert is_dead(held)
-                assert held.metadata.uid in self.released, "its runs are accounted for first"
-                assert held.metadata.deletion_timestamp is not None
-                del self.pods[effect.key.name]
+                self.let_go(effect.key.name)
             case RemoveFinalizer():
-                assert not self.pods, "a node does not leave its pods behind"
+                assert not any(one.metadata.finalizers for one in self.pods.values()), "a node leaves no pod behind"
                 self.node = None
             case AddFinalizer() | _:
                 raise AssertionError(effect)
+
+    def let_go(self, name: str) -> None:
+        held = self.pods[name]
+        uid = held.metadata.uid
+        assert self.is_quiet(uid)
+        assert uid in self.released, "its runs are accounted for first"
+        assert held.metadata.deletion_timestamp is not None
+        if uid in self.lost:  # the kubelet never ends its grace
+            self.pods[name] = replace(held, metadata=replace(held.metadata, finalizers=()))
+        else:
+            del self.pods[name]
+
+    def take(self, name: str) -> None:
+        """Somebody takes our finalizer off and deletes the object by force; the containers go on, and nobody hears of them."""
+        held = self.pods.pop(name, None)
+        if held is not None:
+            self.lost.add(held.metadata.uid)
+
+    def lose(self, name: str) -> None:
+        """Its machine goes; the control plane has it deleted."""
+        held = self.pods.get(name)
+        if held is not None and held.metadata.uid in self.lives:
+            self.lost.add(held.metadata.uid)
+            self.doom(name)
+
+    def time_passes(self) -> None:
+        """T and its margin, for all that nobody hears of: their runners end everything."""
+        self.expired |= self.lost
 
     def doom(self, name: str) -> None:
         if (held := self.pods.get(name)) is not None:
@@ -89,7 +136,7 @@ class World:
     def kubelet(self, name: str) -> None:
         """The next thing that happens to a pod on its machine."""
         held = self.pods.get(name)
-        if held is None:
+        if held is None or held.metadata.uid in self.lost:
             return
         uid, doomed = held.metadata.uid, held.metadata.deletion_timestamp is not None
         if doomed and held.spec.node_name:
@@ -103,7 +150,7 @@ class World:
 
     def evict(self, name: str) -> None:
         held = self.pods.get(name)
-        if held is not None and held.spec.node_name:
+        if held is not None and held.spec.node_name and held.metadata.uid not in self.lost:
             self.lives.discard(held.metadata.uid)
             self.pods[name] = _like(held, pod(name, task=DEAD, phase="Failed"))
 
@@ -134,6 +181,9 @@ STEPS: dict[str, Callable[[World], object]] = {
     "kubelet": lambda world: world.kubelet(world.name),
     "pod deleted": lambda world: world.doom(world.name),
     "pod evicted": lambda world: world.evict(world.name),
+    "pod taken": lambda world: world.take(world.name),
+    "machine lost": lambda world: world.lose(world.name),
+    "time passes": lambda world: world.time_passes(),
 }
 
 # Long enough to get anywhere: a pod that dies while it starts takes five steps in one order.
@@ -145,6 +195,7 @@ def settle(world: World) -> int:
     for step in range(CALM):
         for name in list(world.pods):
             world.kubelet(name)
+        world.time_passes()
         if not world.reconcile():
             return step
     raise AssertionError("it never comes to rest")
@@ -158,7 +209,7 @@ def test_whatever_happened_a_node_comes_to_stand_and_then_costs_nothing(history:
         STEPS[step](world)
     settle(world)
     assert world.node is not None
-    assert [*world.pods] == [world.name]
+    assert [name for name, one in world.pods.items() if one.metadata.finalizers] == [world.name]
     assert world.node.status.state == "Idle"
     assert world.node.status.pod_uid == world.pods[world.name].metadata.uid
     assert not world.reconcile(), "applied once more it is empty"
@@ -174,7 +225,8 @@ def test_whenever_it_is_deleted_a_node_goes_and_leaves_no_pod(before: list[str],
     for step in after:
         STEPS[step](world)
     settle(world)
-    assert (world.node, world.pods) == (None, {})
+    assert world.node is None
+    assert not any(one.metadata.finalizers for one in world.pods.values())
 
 
 @given(HISTORIES, st.booleans())
@@ -186,7 +238,7 @@ def test_a_pod_whose_machine_was_lost_is_never_taken_for_dead(history: list[str]
     if leaving:
         world.leave()
     for step in history:
-        if step not in {"kubelet", "pod evicted"}:  # nobody hears of that machine
+        if step not in {"kubelet", "pod evicted", "pod taken", "time passes"}:  # nobody hears of that machine
             STEPS[step](world)
     assert name in world.pods
     assert uid not in world.released

@@ -59,8 +59,11 @@ def test_applied_twice_the_second_plan_is_empty() -> None:
 
 
 def test_a_pod_that_was_deleted_is_not_buried_before_the_kubelet_says_that_it_is_dead() -> None:
-    plan = plan_node(situation(node(**SEEN), pod(task=RUNNING, deleted=True), report=READY), now=NOW)
-    assert plan.effects == ()
+    ending = pod(task=RUNNING, deleted=True)
+    for released in (False, True):  # also an idle one: it may start again, or was never heard
+        plan = plan_node(situation(node(**SEEN), ending, report=READY, released=released), now=NOW)
+        assert plan.effects == ()
+        assert plan.status is None or plan.status.pod_uid == "uid-p-0000-1"
 
 
 def test_a_failed_phase_alone_is_no_death() -> None:
@@ -68,23 +71,57 @@ def test_a_failed_phase_alone_is_no_death() -> None:
     assert [type(effect) for effect in plan.effects] == [Delete]
 
 
-def test_a_dead_pod_is_released_before_its_object_goes() -> None:
+def test_a_dead_pod_is_released_then_recorded_as_dead_and_only_then_let_go() -> None:
+    """S4.1: the next number is the record; what a leader knew who died in between is found again."""
     dead = pod(task=DEAD, deleted=True, phase="Succeeded")
     first = plan_node(situation(node(**SEEN), dead), now=NOW)
     assert first.effects == (ReleaseNode("uid-p-0000-1"),)
     then = plan_node(situation(node(**SEEN), dead, released=True), now=NOW)
-    assert then.effects == (RemoveFinalizer(POD, "uid-p-0000-1", names.FINALIZER_POD),)
+    assert then.effects == ()
+    assert then.status is not None
+    assert (then.status.pod_generation, then.status.pod_name, then.status.pod_uid) == (2, "p-0000-2", "")
+    view = settled(node(**SEEN), present=dead, released=True)
+    last = plan_node(situation(view, other_pods=(dead,)), now=NOW)
+    gone = RemoveFinalizer(POD, "uid-p-0000-1", names.FINALIZER_POD)
+    assert last.effects == (ReleaseNode("uid-p-0000-1"), gone)
+    assert [type(one) for one in plan_node(situation(view), now=NOW).effects] == [Create]
 
 
-def test_the_node_gets_its_next_pod_under_the_same_name_once_the_former_is_gone() -> None:
-    lost = plan_node(situation(node(**SEEN)), now=NOW)
-    assert lost.effects == (DrainNode("uid-p-0000-1", RequeueReason.NODE_LOST),)  # not dead for that (rule S4.1)
-    status = plan_node(situation(node(**SEEN), released=True), now=NOW).status
+def test_that_the_object_of_a_pod_is_gone_proves_nothing() -> None:
+    """S4.1: somebody took our finalizer off; the containers may run on. Its agent confirms, or its time runs out."""
+    first = plan_node(situation(node(**SEEN)), now=NOW)
+    assert (first.effects, first.status) == ((DrainNode("uid-p-0000-1", RequeueReason.NODE_LOST),), None)
+    assert plan_node(situation(node(**SEEN), released=True), now=NOW).effects == first.effects, (
+        "not before it is drained"
+    )
+    status = plan_node(situation(node(**SEEN), drained=True, released=True), now=NOW).status
     assert status is not None
     assert (status.pod_generation, status.pod_name, status.pod_uid) == (2, "p-0000-2", "")
+    leaving = plan_node(situation(node(deleted=True, **SEEN)), now=NOW)
+    assert leaving.effects == first.effects
+
+
+@pytest.mark.parametrize("leaving", [False, True])
+def test_a_pod_whose_machine_is_lost_is_let_go_when_its_time_is_over(leaving: bool) -> None:
+    """S4.1: the third way. Else a pool would be short of a node for ever."""
+    lost = pod(task=RUNNING, deleted=True)
+    view = node(deleted=leaving, **SEEN)
+    waits = plan_node(situation(view, lost, contact=Contact.RECORDED), now=NOW)
+    assert waits.status is None or waits.status.pod_uid == "uid-p-0000-1"
+    unwritten = plan_node(situation(view, lost, contact=Contact.GIVEN_UP), now=NOW)
+    assert unwritten.status is None or unwritten.status.pod_uid == "uid-p-0000-1", "its runs are accounted for first"
+    over = settled(view, present=lost, contact=Contact.GIVEN_UP, released=True, drained=True)
+    assert over.status.pod_generation == 2
+    last = plan_node(situation(over, other_pods=(lost,)), now=NOW)
+    assert RemoveFinalizer(POD, "uid-p-0000-1", names.FINALIZER_POD) in last.effects
+    lingers = replace(lost, metadata=replace(lost.metadata, finalizers=()))
+    (effect,) = plan_node(situation(over, other_pods=(lingers,)), now=NOW).effects
+    assert isinstance(effect, RemoveFinalizer if leaving else Create), "its object holds nothing up"
 
 
 def test_a_pod_of_another_generation_goes_before_a_new_one_comes() -> None:
+    living = plan_node(situation(node(**FIRST), other_pods=(pod("p-0000-7", task=RUNNING),)), now=NOW)
+    assert living.effects == (Delete(Key("Pod", "ns", "p-0000-7"), "uid-p-0000-7", "11"),)
     other = pod("p-0000-7", task=DEAD, deleted=True, phase="Failed")
     plan = plan_node(situation(node(**FIRST), other_pods=(other,)), now=NOW)
     gone = RemoveFinalizer(Key("Pod", "ns", "p-0000-7"), "uid-p-0000-7", names.FINALIZER_POD)
@@ -98,8 +135,15 @@ def test_a_leaving_node_is_drained_then_its_pod_deleted_then_itself() -> None:
     assert drain.status is not None
     assert drain.status.state == "LeavingPool"
     delete = plan_node(situation(leaving, living, drained=True), now=NOW)
-    assert delete.effects == (Delete(POD, "uid-p-0000-1"),)
-    last = plan_node(situation(leaving, released=True), now=NOW)
+    assert delete.effects == (Delete(POD, "uid-p-0000-1", "11"),)
+    dead = pod(task=DEAD, deleted=True, phase="Succeeded")
+    gone = settled(leaving, present=dead, drained=True, released=True)
+    assert gone.status.state == "LeavingPool"
+    assert [type(one) for one in plan_node(situation(gone, other_pods=(dead,)), now=NOW).effects] == [
+        ReleaseNode,
+        RemoveFinalizer,
+    ]
+    last = plan_node(situation(gone), now=NOW)
     key = Key("PoolNode", "ns", "p-0000")
     assert last.effects == (RemoveFinalizer(key, "node-uid-0", names.FINALIZER_NODE),)
 
@@ -195,7 +239,7 @@ def test_running_tasks_alone_wait_for_their_turn_to_be_written() -> None:
 
 def test_a_new_pod_inherits_nothing_that_was_said_of_the_former_one() -> None:
     view = settled(node(**FIRST), present=pod(task=RUNNING), report=READY)
-    view = settled(view, released=True)
+    view = settled(view, drained=True)
     assert (view.status.pod_name, view.status.pod_uid) == ("p-0000-2", "")
     fresh = settled(view, present=pod("p-0000-2", task=waiting("PodInitializing"), phase="Pending"))
     registered = find_condition(fresh.status.conditions, "Registered")

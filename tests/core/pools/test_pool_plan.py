@@ -41,7 +41,7 @@ def test_nodes_leave_broken_first_then_starting_then_idle_then_least_busy() -> N
 
 def test_a_deleted_pool_deletes_its_nodes_and_goes_when_none_is_left() -> None:
     first = plan_pool(PoolSituation(pool(deleted=True), (node(0), node(1, deleted=True))), now=NOW)
-    assert first.effects == (Delete(Key("PoolNode", "ns", "p-0000"), "node-uid-0"),)
+    assert first.effects == (Delete(Key("PoolNode", "ns", "p-0000"), "node-uid-0", "5"),)
     last = plan_pool(PoolSituation(pool(deleted=True)), now=NOW)
     assert last == Plan(effects=(RemoveFinalizer(KEY, "pool-uid", names.FINALIZER_POOL),))
 

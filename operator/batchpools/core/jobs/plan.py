@@ -52,7 +52,7 @@ def _plan_deletion(situation: JobSituation, key: Key) -> Plan[JobStatus]:
         return Plan(effects=(end,), status=_deleting(situation), requeue_after=1.0)
     if situation.tasks:
         deletes = tuple(
-            Delete(Key("Task", meta.namespace, task.metadata.name), task.metadata.uid)
+            Delete(Key("Task", meta.namespace, task.metadata.name), task.metadata.uid, task.metadata.resource_version)
             for task in situation.tasks[:DELETES_PER_PLAN]
         )
         return Plan(effects=deletes, requeue_after=1.0)

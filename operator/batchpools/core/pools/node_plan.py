@@ -1,7 +1,7 @@
 """Decides what happens to a node next: its pod, its replacement, its leaving, its status. `plan_node` is the only entry. Pure.
 
 A node's name outlives its pods. The number of the next pod is persisted before that pod is created (safety rule S1.2), and
-a dead pod's object goes only when its runs are accounted for (safety rule S4.1).
+a dead pod's object goes only when its runs are accounted for, which the number of the next one records (rule S4.1).
 """
 
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ from batchpools.core.identity import Key
 from batchpools.core.ledger import Contact, NodeRuns
 from batchpools.core.plan import AddFinalizer, Annotate, Delete, DrainNode, Effect, Plan, ReleaseNode, RemoveFinalizer
 from batchpools.core.pools import pod_facts
+from batchpools.core.pools.former_pods import clear, is_in_the_way
 from batchpools.core.pools.node_pod import NodePodSettings, create_pod, pod_name
 from batchpools.core.pools.node_state import (
     NodeFacts,
@@ -98,32 +99,50 @@ def _new_pod(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
     node, pool = situation.node, situation.pool
     assert pool is not None  # noqa: S101 (asked before)
     status = node.status
+    waits = _clear_the_way(situation)
+    if waits is not None:
+        return waits
     wrong = refused(read_template(pool.spec))
     if wrong:
         return Plan(status=_status(_refused(situation, wrong), now))
-    if situation.other_pods:
-        return Plan(effects=_clear(situation), requeue_after=LOOK_AGAIN)
-    if status.pod_uid and not situation.released:
-        return _vanished(situation, now)
-    if not status.pod_name or status.pod_uid:  # the pod of this generation has been seen: it is gone
-        generation = status.pod_generation + 1
-        named = replace(
-            _status(situation, now),
-            pod_generation=generation,
-            node_unreachable_timeout=pool.spec.node_unreachable_timeout,
-            pod_name=pod_name(node.metadata.name, generation),
-            pod_uid="",
-            pod_ip="",
-            node_name="",
-            boot_id="",
-            start_time=None,
-            start_task_info=None,
-        )
-        return Plan(status=named, requeue_after=LOOK_AGAIN)
+    if not status.pod_name or status.pod_uid:  # none yet, or one that is gone and drained
+        return Plan(status=_next_generation(situation, now), requeue_after=LOOK_AGAIN)
     create = create_pod(pool, node, status.pod_generation, situation.settings)
     told = _status(situation, now)
     again = REFUSED_AGAIN if situation.refusal else LOOK_AGAIN
     return Plan(effects=(create,), status=told, requeue_after=again)
+
+
+def _clear_the_way(situation: NodeSituation) -> Plan[PoolNodeStatus] | None:
+    """There is no pod: what has to happen before there may be another one, or none for ever; None = nothing.
+
+    A pod whose object went without us (somebody took our finalizer off) may run on, so it is drained like one that is
+    there: its agent confirms, or its time runs out. That the object is gone proves nothing (safety rule S4.1).
+    """
+    node, others = situation.node, situation.other_pods
+    if any(is_in_the_way(node, pod) for pod in others):
+        return Plan(effects=clear(node, others), requeue_after=LOOK_AGAIN)
+    if node.status.pod_uid and not situation.drained:
+        return Plan(effects=(DrainNode(node.status.pod_uid, RequeueReason.NODE_LOST),), requeue_after=LOOK_AGAIN)
+    return None
+
+
+def _next_generation(situation: NodeSituation, now: datetime) -> PoolNodeStatus:
+    """The number of the next pod, and with it the record that the former one is accounted for (`former_pods`)."""
+    node, pool = situation.node, situation.pool
+    generation = node.status.pod_generation + 1
+    return replace(
+        _status(situation, now),
+        pod_generation=generation,
+        node_unreachable_timeout=pool.spec.node_unreachable_timeout if pool else node.status.node_unreachable_timeout,
+        pod_name=pod_name(node.metadata.name, generation),
+        pod_uid="",
+        pod_ip="",
+        node_name="",
+        boot_id="",
+        start_time=None,
+        start_task_info=None,
+    )
 
 
 def _observe(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
@@ -143,17 +162,16 @@ def _observe(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
 
 
 def _bury(situation: NodeSituation, pod: PodView, now: datetime) -> Plan[PoolNodeStatus]:
-    """The pod is ending or dead: wait for the kubelet's word, account for its runs, let its object go."""
+    """The pod is ending or dead: wait for the kubelet's word or the end of its time, account for its runs, go on from it."""
     effects: list[Effect] = []
     if pod.metadata.deletion_timestamp is None:
-        effects.append(Delete(_pod_key(pod), pod.metadata.uid))
-    if not pod_facts.is_dead(pod):
-        return Plan(effects=tuple(effects), status=_status(situation, now), requeue_after=LOOK_AGAIN)
-    if not situation.released:
-        return Plan(effects=(*effects, ReleaseNode(pod.metadata.uid)), requeue_after=LOOK_AGAIN)
-    effects.append(RemoveFinalizer(_pod_key(pod), pod.metadata.uid, names.FINALIZER_POD))
-    recorded = replace(_status(situation, now), pod_uid=pod.metadata.uid)
-    return Plan(effects=tuple(effects), status=recorded, requeue_after=LOOK_AGAIN)
+        effects.append(Delete(_pod_key(pod), pod.metadata.uid, pod.metadata.resource_version))
+    is_dead = pod_facts.is_dead(pod)
+    if is_dead and not situation.released:
+        effects.append(ReleaseNode(pod.metadata.uid))
+    if situation.released and (is_dead or situation.contact is Contact.GIVEN_UP):
+        return Plan(effects=tuple(effects), status=_next_generation(situation, now), requeue_after=LOOK_AGAIN)
+    return Plan(effects=tuple(effects), status=_status(situation, now), requeue_after=LOOK_AGAIN)
 
 
 def _leaving(situation: NodeSituation, key: Key, now: datetime) -> Plan[PoolNodeStatus]:
@@ -166,34 +184,11 @@ def _leaving(situation: NodeSituation, key: Key, now: datetime) -> Plan[PoolNode
         if not pod_facts.is_over(pod) and not situation.drained:
             drain = DrainNode(pod.metadata.uid, RequeueReason.POOL_RESIZED)
             return Plan(effects=(drain,), status=status, requeue_after=LOOK_AGAIN)
-        plan = _bury(situation, pod, now)
-        return Plan(plan.effects, status, requeue_after=plan.requeue_after)
-    if situation.other_pods:
-        return Plan(effects=_clear(situation), status=status, requeue_after=LOOK_AGAIN)
-    if node.status.pod_uid and not situation.released:
-        return _vanished(situation, now)
+        return _bury(situation, pod, now)
+    waits = _clear_the_way(situation)
+    if waits is not None:
+        return Plan(waits.effects, status, requeue_after=waits.requeue_after)
     return Plan(effects=(RemoveFinalizer(key, node.metadata.uid, names.FINALIZER_NODE),))
-
-
-def _vanished(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
-    """Somebody took the pod's object away with our finalizer: its processes may go on (rule S4.1).
-
-    Its agent confirms their end while its session lasts; else the ledger gives them up when the node's time is over.
-    """
-    drain = DrainNode(situation.node.status.pod_uid, RequeueReason.NODE_LOST)
-    return Plan(effects=(drain,), status=_status(situation, now), requeue_after=LOOK_AGAIN)
-
-
-def _clear(situation: NodeSituation) -> tuple[Effect, ...]:
-    """Pods of former generations: nothing was sent to them since; they go once the kubelet says that they are dead."""
-    effects: list[Effect] = []
-    for pod in situation.other_pods:
-        if pod.metadata.deletion_timestamp is None:
-            effects.append(Delete(_pod_key(pod), pod.metadata.uid))
-        if pod_facts.is_dead(pod):
-            effects.append(ReleaseNode(pod.metadata.uid))
-            effects.append(RemoveFinalizer(_pod_key(pod), pod.metadata.uid, names.FINALIZER_POD))
-    return tuple(effects)
 
 
 def _refused(situation: NodeSituation, sentence: str) -> NodeSituation:

@@ -70,7 +70,11 @@ def _resize(situation: PoolSituation) -> tuple[Effect, ...]:
 
 def _leave(nodes: tuple[PoolNodeView, ...]) -> tuple[Effect, ...]:
     return tuple(
-        Delete(Key("PoolNode", node.metadata.namespace, node.metadata.name), node.metadata.uid)
+        Delete(
+            Key("PoolNode", node.metadata.namespace, node.metadata.name),
+            node.metadata.uid,
+            node.metadata.resource_version,
+        )
         for node in nodes
         if node.metadata.deletion_timestamp is None
     )

@@ -1,30 +1,37 @@
-"""A model of the runner: the protocol of `operator/runner/protocol.go` without processes; `Run` is what would be one.
+"""The runner in virtual time: a shell of the model (`testing.runner_model`) in one process, and the agent's end of it.
 
 A command is `["simulate", seconds, exit code]`. `Processes` counts what lives, whoever believes what.
 """
 
 import asyncio
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from batchpools.agent.runner_client import Note, RunnerClient, RunnerGoneError
+from batchpools.agent.runner_client import PROTOCOL, Note, RunnerClient, RunnerError, RunnerGoneError
+from batchpools.testing.runner_model import Behaviour, Moment, RunnerModel
 from batchpools.testing.simulation.loop import Process, ProcessClock
 
 _HOP = 0.0005  # seconds between agent and runner
-_LATE = 0.25  # seconds by which the real one may be late: it looks at its deadline that often
-_KEPT = 600.0
+_ANSWER_TIME = 10.0
+_DIES_AFTER = 0.05  # seconds between SIGTERM and the end of a process
 
 
 @dataclass
 class Processes:
-    """Everything that runs anywhere: execution id -> (task uid, node). `on_violation` hears what must never be."""
+    """Everything that runs anywhere: execution id -> (task uid, node). `violations` is what must never be.
+
+    finished: those that ended by themselves.
+    """
 
     live: dict[str, tuple[str, str]] = field(default_factory=dict)
     started: list[str] = field(default_factory=list)
-    finished: set[str] = field(default_factory=set)  # those that ended by themselves
-    on_violation: Callable[[str], None] = lambda _: None
+    finished: set[str] = field(default_factory=set)
     on_start: Callable[[str, str], None] = lambda _, __: None
+    violations: list[str] = field(default_factory=list)
+    on_violation: Callable[[str], None] = lambda _: None
     log: Callable[[str], None] = lambda _: None
 
     def start(self, execution: str, node: str) -> None:
@@ -32,25 +39,24 @@ class Processes:
         uid = execution.split(":", maxsplit=1)[0]
         others = [one for one, (task, _) in self.live.items() if task == uid]
         if others or execution in self.live:
-            self.on_violation(f"two live runs of one task: {execution} on {node} beside {others}")
+            self._violated(f"two live runs of one task: {execution} on {node} beside {others}")
         if execution in self.started:
-            self.on_violation(f"the same execution ran twice: {execution}")
+            self._violated(f"the same execution ran twice: {execution}")
         self.started.append(execution)
         self.live[execution] = (uid, node)
         self.log(f"start {execution} on {node}")
         self.on_start(execution, node)
 
-    def end(self, execution: str) -> None:
+    def _violated(self, sentence: str) -> None:
+        self.violations.append(sentence)
+        self.on_violation(sentence)
+
+    def end(self, execution: str, cause: str) -> None:
         """It is dead."""
+        if cause == "exit":
+            self.finished.add(execution)
         self.live.pop(execution, None)
         self.log(f"end {execution}")
-
-
-@dataclass
-class _Run:
-    label: str
-    started_at: float
-    timer: asyncio.TimerHandle
 
 
 class SimulatedRunner:
@@ -60,134 +66,116 @@ class SimulatedRunner:
         self.process = process
         self.boot_id = boot_id
         self.on_ack: Callable[[str], None] = lambda _: None
+        self.has_left = False  # by itself, after SIGTERM
         self._clock = clock
         self._node = node
         self._processes = processes
-        self._runs: dict[str, _Run] = {}
-        self._finished: dict[str, Note] = {}
-        self._acked: dict[str, float] = {}
-        self._deadline = 0.0
-        self._alarm: asyncio.TimerHandle | None = None
-        self._stopping = False
+        self._model = RunnerModel(boot_id, self, _behaviour)
         self._agent: SimulatedRunnerClient | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
 
     # ---------------------------------------------------------------- what happens to it
 
     def hello(self, agent: "SimulatedRunnerClient") -> Note:
-        """A newer agent takes the older's place."""
-        if self._agent is not None:
-            self._agent.hang_up()
+        """A newer agent takes the older's place. OSError when nobody listens."""
+        if self.has_left or self.process.dead:
+            raise ConnectionRefusedError("no runner listens")
+        if self.process.paused:
+            raise TimeoutError("the runner does not answer")
+        hello, *later = self._model.hello(agent, PROTOCOL, self._now())
         self._agent = agent
-        now = self._clock.monotonic()
-        self._acked = {one: at for one, at in self._acked.items() if now - at < _KEPT}
-        running = [_started(one, run) for one, run in self._runs.items()]
-        return {
-            "op": "hello", "bootId": self.boot_id, "env": [], "running": running, "finished": list(self._finished.values()),
-            "acked": list(self._acked), "deadline": self._deadline,
-        }  # fmt: skip
+        for note in later:
+            agent.deliver(note)
+        self._set_timer()
+        return hello
 
     def crash(self) -> None:
         """The container is killed: PID 1 takes everything along."""
         self.process.crash()
-        if self._agent is not None:
-            self._agent.hang_up()
-        for one in list(self._runs):
-            self._processes.end(one)
-        self._runs.clear()
+        for one in self._model.live:
+            self._processes.end(one, "crash")
+        self._model = RunnerModel(self.boot_id, self, _behaviour)
+        self._cut()
 
     def stop(self) -> None:
         """SIGTERM."""
-        self._stopping = True
-        self._tell({"op": "stopping"})
-        for one in list(self._runs):
-            self._end(one, "stopping", 143)
+        self._model.stop(self._now())
+        self._set_timer()
 
     @property
     def is_quiet(self) -> bool:
         """Whether nothing runs and every result was acknowledged."""
-        return not self._runs and not self._finished
+        return self._model.is_quiet
 
     # ---------------------------------------------------------------- what the agent says
 
     def handle(self, agent: "SimulatedRunnerClient", message: Note) -> None:
         """One message."""
-        if agent is not self._agent and message["op"] in {"run", "deadline"}:
-            return
-        match message["op"]:
-            case "deadline":
-                self._set_deadline(message["at"])
-            case "run":
-                self._start(message)
-            case "kill":
-                self._kill(message["id"])
-            case "ack":
-                for one in message["ids"]:
-                    if self._finished.pop(one, None) is not None:
-                        self._acked[one] = self._clock.monotonic()
-                        self.on_ack(one)
+        self._model.handle(agent, message, self._now())
+        self._set_timer()
 
-    def _start(self, message: Note) -> None:
-        one = message["id"]
-        if one in self._runs:
-            self._tell(_started(one, self._runs[one]))
-        elif one in self._finished:
-            self._tell(self._finished[one])
-        elif self._stopping or not self._is_vouched_for():
-            self._tell(self._result(one, message["label"], "stopping" if self._stopping else "expired", None, 0.0))
-        else:
-            _, seconds, code = message["argv"]
-            timer = self.process.call_later(float(seconds), self._end, one, "exit", int(code))
-            self._runs[one] = _Run(message["label"], self._clock.now().timestamp(), timer)
-            self._processes.start(one, self._node)
-            self._tell(_started(one, self._runs[one]))
+    def gone(self, agent: "SimulatedRunnerClient") -> None:
+        """An agent has closed its connection."""
+        self._model.gone(agent)
 
-    def _kill(self, one: str) -> None:
-        if one in self._runs:
-            self.process.call_later(0.05, self._end, one, "killed", 143)
-        else:
-            self._tell(self._finished.get(one, {"op": "unknown", "id": one}))
+    # ---------------------------------------------------------------- the model's world
+
+    def tell(self, agent: Any, note: Note) -> None:
+        """To an agent's process."""
+        agent.deliver(note)
+
+    def replaced(self, agent: Any) -> None:
+        """Its connection ends."""
+        agent.cut()
+
+    def started(self, execution_id: str) -> None:
+        """A process begins."""
+        self._processes.start(execution_id, self._node)
+
+    def ended(self, execution_id: str, cause: str) -> None:
+        """It is dead."""
+        self._processes.end(execution_id, cause)
+
+    def acknowledged(self, execution_id: str) -> None:
+        """A result is forgotten."""
+        self.on_ack(execution_id)
+
+    def left(self, exit_code: int) -> None:
+        """The runner has ended."""
+        self.has_left = True
+        self._cut()
 
     # ---------------------------------------------------------------- inside
 
-    def _is_vouched_for(self) -> bool:
-        return self._clock.boottime() < self._deadline
+    def _now(self) -> Moment:
+        return Moment(self._clock.boottime(), self._clock.now().timestamp())
 
-    def _set_deadline(self, at: float) -> None:
-        """The last word counts, also an earlier time."""
-        self._deadline = at
-        if self._alarm is not None:
-            self._alarm.cancel()
-        left = at - self._clock.boottime()
-        self._alarm = self.process.call_later(max(left, 0.0) + _LATE, self._expire)
-
-    def _expire(self) -> None:
-        """The real one looks four times a second: it is late by up to a quarter of one."""
-        if self._deadline and not self._is_vouched_for():
-            self._deadline = 0.0
-            for one in list(self._runs):
-                self._end(one, "expired", 137)
-
-    def _end(self, one: str, cause: str, code: int) -> None:
-        run = self._runs.pop(one, None)
-        if run is None:
+    def _set_timer(self) -> None:
+        """One timer, at the moment when the model does something by itself."""
+        due = self._model.due
+        if due == self._timer_at:
             return
-        run.timer.cancel()
-        self._processes.end(one)
-        if cause == "exit":
-            self._processes.finished.add(one)
-        self._finished[one] = self._result(one, run.label, cause, code, run.started_at)
-        self._tell(self._finished[one])
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = due
+        if due < math.inf:
+            self._timer = self.process.call_later(max(due - self._clock.boottime(), 0.0), self._be_on_time)
 
-    def _result(self, one: str, label: str, cause: str, code: int | None, started_at: float) -> Note:
-        now = self._clock.now().timestamp()
-        return {
-            "op": "finished", "id": one, "label": label, "cause": cause, "exitCode": code, "signal": None,
-            "startedAt": started_at, "endedAt": now, "userCpu": 0.0, "kernelCpu": 0.0, "maxRss": 0, "code": "", "message": "",
-        }  # fmt: skip
+    def _be_on_time(self) -> None:
+        self._timer_at = math.inf
+        self._model.advance(self._now())
+        self._set_timer()
 
-    def _tell(self, note: Note) -> None:
+    def _cut(self) -> None:
         if self._agent is not None:
-            self._agent.deliver(note)
+            self._agent.cut()
+            self._agent = None
+
+
+def _behaviour(argv: Sequence[str]) -> Behaviour:
+    _, seconds, code = argv
+    return Behaviour(float(seconds), int(code), dies_after=_DIES_AFTER)
 
 
 class SimulatedRunnerClient(RunnerClient):
@@ -195,9 +183,11 @@ class SimulatedRunnerClient(RunnerClient):
 
     def __init__(self, process: Process, runner: SimulatedRunner) -> None:  # no socket, so not the base's
         self._process = process
-        self._model = runner
+        self._runner = runner
         self._on_note: Callable[[Note], None] | None = None
         self._early: list[Note] = []
+        self._requests: dict[int, asyncio.Future[Note]] = {}
+        self._numbers = itertools.count(1)
         self._ended = asyncio.Event()
         self.hello = runner.hello(self)
 
@@ -215,33 +205,47 @@ class SimulatedRunnerClient(RunnerClient):
         """Send a message."""
         if self._ended.is_set():
             raise RunnerGoneError("the runner is gone")
-        message = {"op": op, **fields}
-        self._model.process.call_later(_HOP, self._model.handle, self, message)
+        self._runner.process.call_later(_HOP, self._runner.handle, self, {"op": op, **fields})
 
     async def ask(self, op: str, **fields: Any) -> Note:
-        """Directories are removed, and that is all."""
-        return {"op": "done"}
+        """Send a request and wait for its answer, which may never come: the runner may be paused."""
+        number = next(self._numbers)
+        self._requests[number] = self._process.create_future()
+        try:
+            self.tell(op, req=number, **fields)
+            note = await asyncio.wait_for(self._requests[number], _ANSWER_TIME)
+        finally:
+            del self._requests[number]
+        if note["op"] == "error":
+            raise RunnerError(note["code"], note["message"])
+        return note
 
     async def close(self) -> None:
         """Nothing is heard any more."""
-        self._ended.set()
+        self._end()
+        self._runner.process.call_later(_HOP, self._runner.gone, self)
 
-    def hang_up(self) -> None:
-        """The runner is gone, or a newer agent has this one's place."""
-        self._process.call_later(_HOP, self._ended.set)
+    def cut(self) -> None:
+        """The runner has ended, or another agent has this one's place: its machine closes the connection."""
+        self._process.call_later(_HOP, self._end)
 
     def deliver(self, note: Note) -> None:
         """From the runner's process into this one."""
         self._process.call_later(_HOP, self._hear, note)
 
+    def _end(self) -> None:
+        self._ended.set()
+        for waiting in self._requests.values():
+            if not waiting.done():
+                waiting.set_exception(RunnerGoneError("the runner is gone"))
+
     def _hear(self, note: Note) -> None:
         if self._ended.is_set():
             return
-        if self._on_note is None:
+        asked = self._requests.get(note.get("req", 0))
+        if asked is not None and not asked.done():
+            asked.set_result(note)
+        elif self._on_note is None:
             self._early.append(note)
         else:
             self._on_note(note)
-
-
-def _started(one: str, run: _Run) -> Note:
-    return {"op": "started", "id": one, "label": run.label, "pid": 1, "startedAt": run.started_at}
