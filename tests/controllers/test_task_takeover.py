@@ -1,6 +1,7 @@
 """After an election: what may be running waits, what runs is adopted, of two runs one is ended, what was persisted stays."""
 
 import asyncio
+from datetime import timedelta
 
 from tests.controllers.task_stage import NS, Agent, Stage, played, run_of
 
@@ -55,14 +56,15 @@ async def test_a_task_made_after_the_election_does_not_wait_for_silent_nodes(sta
 
 
 @played
-async def test_a_task_of_before_that_the_cache_shows_late_waits_too(stage: Stage) -> None:
+async def test_what_came_before_the_election_is_told_by_the_barrier_and_by_no_clock(stage: Stage) -> None:
     first, _ = _two_nodes(stage)
-    stage.stale = True
-    stage.task()
+    later = stage.clock.now() + timedelta(hours=1)  # the API server's clock is ahead of ours
+    stage.put(
+        builders.task("primes.work", metadata=builders.meta("primes.work", kind="Task", creation_timestamp=later))
+    )
     await stage.lead(2)
     first.connect()
     first.tell()
-    stage.stale = False
     await stage.settle()
     assert first.runs == []
 

@@ -88,7 +88,7 @@ class RunLedgerOfLeader:
         for session in self._hub.sessions():
             if session.report is not None:
                 self._inventories.node_reported(session.node, session.report)
-        self._takeover.begin(self._clock.now().timestamp())
+        self._takeover.begin()
         self._takeover.ask_for_silent()
         loop = asyncio.get_running_loop()
         self._watching = [

@@ -8,7 +8,7 @@ for it. A node that was lost together with the former leader keeps all tasks of 
 from batchpools.api import names
 from batchpools.api.states import TaskState
 from batchpools.controllers.task.book import RunBook, is_terminal
-from batchpools.controllers.task.entry import Entry, PoolKey, created_at
+from batchpools.controllers.task.entry import Entry, PoolKey
 from batchpools.controllers.task.intake import Intake
 from batchpools.controllers.task.live import Live
 from batchpools.controllers.task.settler import Settler
@@ -29,16 +29,19 @@ class Takeover:
         self._settler = settler
         self._live = live
         self._hub = hub
-        self._elected_at = 0.0
+        self._before: set[str] = set()  # uids of the tasks that may be running without our knowing
         self._silent: dict[PoolKey, dict[str, str]] = {}  # pool -> pod uid -> node
         self._absent: dict[str, _Node] = {}  # pod uid -> node that was disconnected before we led
         self._recorded: dict[_Node, set[str]] = {}  # node -> uids of held tasks that are said to run there
         intake.must_hold = self.must_hold
 
-    def begin(self, elected_at: float) -> None:
-        """We lead since elected_at (Unix seconds): every node with a pod may run anything of its pool."""
-        self._elected_at = elected_at
+    def begin(self) -> None:
+        """We lead, behind the barrier: every node with a pod may run any task of its pool that the cache has now.
+
+        What the cache shows later was made later, whatever anybody's clock says.
+        """
         self.end()
+        self._before = {view.metadata.uid for view in self._book.cache.tasks}
         for node in self._book.cache.nodes:
             if node.status.pod_uid and is_set_aside(node.status):
                 self._absent[node.status.pod_uid] = (node.metadata.namespace, node.metadata.name)
@@ -53,12 +56,12 @@ class Takeover:
 
     def end(self) -> None:
         """We lead no longer."""
-        for held in (self._silent, self._absent, self._recorded):
+        for held in (self._before, self._silent, self._absent, self._recorded):
             held.clear()
 
     def must_hold(self, view: TaskView) -> bool:
         """Whether a task that nobody runs, as far as we know, may be running on a node that has not spoken."""
-        return created_at(view) <= self._elected_at and bool(self._silent_for(view))
+        return view.metadata.uid in self._before and bool(self._silent_for(view))
 
     def is_unknown(self, pod_uid: str) -> bool:
         """Whether this pod may run what is recorded nowhere."""
