@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batchpools.api import names
+from batchpools.controllers.janitor import Janitor
 from batchpools.controllers.job import JobController
 from batchpools.controllers.node import NodeController
 from batchpools.controllers.pool import PoolController
@@ -71,6 +72,7 @@ class Replica:
         applier = Applier(api, clock, lambda: self.elector.epoch, self.ledger)
         self.ledger.connect(self.hub, applier, api)
         self.nodes = NodeController(self.cache, api, applier, self.ledger, self.hub, clock)
+        self._janitor = Janitor(self.cache, api, applier, self.ledger)
         self._wire(applier)
         self._barrier = Barrier(api, self.informers, ports.namespace, clock)
         self._watch_epochs()
@@ -105,6 +107,7 @@ class Replica:
         self.ledger.lead(epoch)
         self.hub.lead(epoch, self.elector.deadline)
         self.queue.start()
+        self._begin(self._janitor.run(), "janitor")
         for kind, store in (("Pool", self.cache.pools), ("PoolNode", self.cache.nodes), ("Job", self.cache.jobs)):
             for view in store:
                 self.queue.add(Key(kind, view.metadata.namespace, view.metadata.name))
@@ -175,7 +178,7 @@ class Replica:
     def _wire(self, applier: Applier) -> None:
         """Reconcilers, and the edges that wake them."""
         clock = self._ports.clock
-        pools = PoolController(self.cache, applier, self.ledger, clock)
+        pools = PoolController(self.cache, self._ports.api, applier, self.ledger, clock)
         jobs = JobController(self.cache, self._ports.api, applier, self.ledger, clock)
         for controller in (pools, self.nodes, jobs):
             controller.wire(self.queue.add)

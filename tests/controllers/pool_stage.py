@@ -94,7 +94,7 @@ class Replica:
         self._queue = WorkQueue(clock)
         nodes = NodeController(cache, kube, applier, self.ledger, MemoryHub(), clock)
         nodes.use(NodePodSettings("image", "hub", 1, "CA"))
-        pools = PoolController(cache, applier, self.ledger, clock)
+        pools = PoolController(cache, kube, applier, self.ledger, clock)
         jobs = JobController(cache, kube, applier, self.ledger, clock)
         for kind, controller in (("Pool", pools), ("PoolNode", nodes), ("Job", jobs)):
             controller.wire(self._queue.add)

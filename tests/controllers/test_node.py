@@ -210,6 +210,38 @@ def test_in_a_namespace_that_is_being_deleted_a_node_goes_without_another_pod() 
     play(story)
 
 
+def test_with_its_namespace_a_node_goes_at_once_and_nobody_is_drained_or_waited_for() -> None:
+    """S7.1: the operator itself may be about to go, and then finalizers would hold the namespace for ever."""
+
+    async def story(stage: Stage) -> None:
+        await standing(stage)
+        stage.kube.close_namespace(NS)
+        held = stage.kube.object(PODS, NS, FIRST)
+        assert held is not None
+        await stage.kube.delete(PODS, NS, FIRST, uid=held["metadata"]["uid"], grace_seconds=0)
+        await ask_to_leave(stage)
+        stage.show()
+        await stage.look()
+        assert stage.kube.object(POOL_NODES, NS, NODE) is None
+        assert stage.pods() == {}, "nobody has said that it is dead"
+        assert stage.ledger.drained == set()
+
+    play(story)
+
+
+def test_a_namespace_that_nobody_lets_us_look_at_goes_the_slower_way() -> None:
+    async def story(stage: Stage) -> None:
+        uid = await standing(stage)
+        stage.kube.close_namespace(NS)
+        stage.kube.faults.fail("get", ForbiddenError("no", 403), kind="Namespace")
+        await ask_to_leave(stage)
+        stage.show()
+        await stage.look()
+        assert (stage.ledger.drained, stage.pods()) == ({uid}, {FIRST: False})
+
+    play(story)
+
+
 def test_a_pool_that_changes_wakes_its_nodes_and_one_whose_status_changes_does_not() -> None:
     async def story(stage: Stage) -> None:
         await standing(stage)

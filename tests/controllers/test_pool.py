@@ -109,13 +109,54 @@ def test_a_deleted_pool_in_a_namespace_that_is_being_deleted_leaves_nothing() ->
     play(story)
 
 
+def test_with_its_namespace_a_pool_goes_at_once() -> None:
+    """S7.1."""
+
+    async def story(kube: FakeKube, replica: Replica) -> None:
+        seed_pool(kube, 2)
+        await pass_time()
+        kube.close_namespace(NS)
+        await delete(kube, POOLS, "demo")
+        await pass_time(2)
+        assert live(kube, POOLS) == []
+        assert replica.ledger.drained == set()
+        assert live(kube, POOL_NODES) == ["demo-0000", "demo-0001"], "the namespace's own controller takes those"
+
+    play(story)
+
+
+def test_a_pool_does_not_go_while_the_api_server_has_a_node_that_the_cache_does_not_show() -> None:
+    """S2.2: that a cache does not show something is no reason to let its owner go."""
+
+    async def main(clock: VirtualClock) -> None:
+        kube, cache = FakeKube(clock), Cache()
+        ledger = QuietLedger(cache)
+        controller = PoolController(cache, kube, Applier(kube, clock, lambda: 1, ledger), ledger, clock)
+        finalizers = ("batchpools.dev/drain",)
+        meta = builders.meta("demo", kind="Pool", finalizers=finalizers, deletion_timestamp=clock.now())
+        pool = builders.pool("demo", metadata=meta)
+        manifest = builders.manifest(pool)
+        manifest["metadata"]["deletionGracePeriodSeconds"] = 0
+        kube.seed(manifest)
+        cache.pools.put(pool)
+        unseen = builders.meta("demo-0000", kind="PoolNode", labels={"batchpools.dev/pool": "demo"}, owner=pool)
+        kube.seed(builders.manifest(builders.node("demo-0000", metadata=unseen)))
+        key = Key("Pool", NS, "demo")
+        await controller.reconcile(key)
+        assert (live(kube, POOLS), live(kube, POOL_NODES)) == (["demo"], [])
+        await controller.reconcile(key)
+        assert live(kube, POOLS) == []
+
+    run_virtual(main)
+
+
 def test_a_node_that_has_changed_since_it_was_chosen_is_chosen_anew() -> None:
     """S5.1: it was idle when the cache saw it; that it was not deleted must not count as its leaving either."""
 
     async def main(clock: VirtualClock) -> None:
         kube, cache = FakeKube(clock), Cache()
         ledger = QuietLedger(cache)
-        controller = PoolController(cache, Applier(kube, clock, lambda: 1, ledger), ledger, clock)
+        controller = PoolController(cache, kube, Applier(kube, clock, lambda: 1, ledger), ledger, clock)
         meta = builders.meta("demo", kind="Pool", finalizers=("batchpools.dev/drain",))
         cache.pools.put(builders.pool("demo", metadata=meta, target_dedicated_nodes=0))
         kube.seed(builders.manifest(builders.pool("demo", metadata=meta, target_dedicated_nodes=0)))
@@ -135,7 +176,7 @@ def test_a_node_is_not_deleted_twice_over_because_the_cache_is_late() -> None:
     async def main(clock: VirtualClock) -> None:
         kube, cache = FakeKube(clock), Cache()
         ledger = QuietLedger(cache)
-        controller = PoolController(cache, Applier(kube, clock, lambda: 1, ledger), ledger, clock)
+        controller = PoolController(cache, kube, Applier(kube, clock, lambda: 1, ledger), ledger, clock)
         meta = builders.meta("demo", kind="Pool", finalizers=("batchpools.dev/drain",))
         cache.pools.put(builders.pool("demo", metadata=meta, target_dedicated_nodes=1))
         kube.seed(builders.manifest(builders.pool("demo", metadata=meta, target_dedicated_nodes=1)))

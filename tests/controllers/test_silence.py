@@ -4,8 +4,18 @@ import asyncio
 
 from tests.controllers.task_stage import Stage, played, ready_node, run_of
 
+from batchpools.api import names
 from batchpools.core.ledger import Contact
-from batchpools.core.views import PoolNodeStatus, TaskConstraints, TaskStatus
+from batchpools.core.views import (
+    ContainerState,
+    ContainerStatus,
+    PodSpec,
+    PodStatus,
+    PodView,
+    PoolNodeStatus,
+    TaskConstraints,
+    TaskStatus,
+)
 from batchpools.link.words import Cause
 from batchpools.testing import builders
 
@@ -182,6 +192,32 @@ async def test_of_a_node_that_was_lost_with_the_former_leader_all_tasks_wait_and
     await stage.settle()
     assert stage.ledger.contact(lost.uid) is Contact.GIVEN_UP
     assert len(other.runs) == 1
+
+
+@played
+async def test_tasks_of_before_wait_for_a_pod_whose_node_somebody_took_away_until_its_own_time_is_over(
+    stage: Stage,
+) -> None:
+    """S7.1, S4.1: no PoolNode tells of it any more, its runs may go on, and its pod says for how long."""
+    stage.pool()
+    stage.task()
+    labels = {names.LABEL_POOL: "demo", names.LABEL_NODE: "gone"}
+    annotations = {names.ANNOTATION_UNREACHABLE_TIMEOUT: "40s"}
+    owner = builders.node("gone")
+    meta = builders.meta("gone-1", kind="Pod", labels=labels, annotations=annotations, owner=owner)
+    running = ContainerStatus(name="task", state=ContainerState(running={}))
+    status = PodStatus(phase="Running", container_statuses=(running,))
+    stage.cache.pods.put(PodView(metadata=meta, spec=PodSpec(node_name="machine"), status=status))
+    await asyncio.sleep(1)
+    await stage.lead()
+    agent = await ready_node(stage)
+    await asyncio.sleep(48)
+    assert agent.runs == []
+    assert stage.ledger.contact(meta.uid) is not Contact.GIVEN_UP
+    await asyncio.sleep(4)
+    await stage.settle()
+    assert len(agent.runs) == 1
+    assert stage.ledger.contact(meta.uid) is Contact.GIVEN_UP
 
 
 @played

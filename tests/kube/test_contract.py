@@ -355,6 +355,7 @@ async def test_nothing_is_created_in_a_namespace_that_is_going_away(server: Serv
         await server.api.delete(NAMESPACES, "", server.namespace, uid=raw["metadata"]["uid"])
     with pytest.raises(ForbiddenError, match="is being terminated"):
         await create(server, TASKS)
+    assert decode(await server.api.get(NAMESPACES, "", server.namespace))["metadata"]["deletionTimestamp"]
     if close is None:
         await server.api.patch(
             CONFIG_MAPS, server.namespace, "holds", [{"op": "add", "path": "/metadata/finalizers", "value": []}]

@@ -15,6 +15,7 @@ from batchpools.core.views import JobView, PoolView, TaskView
 from batchpools.kube.applier import Applier, Outcome
 from batchpools.kube.cache import Cache
 from batchpools.kube.errors import NotFoundError
+from batchpools.kube.live import Namespaces, listed
 from batchpools.kube.port import KubeApi
 from batchpools.kube.resources import TASKS
 from batchpools.telemetry.clock import Clock
@@ -32,6 +33,7 @@ class JobController:
         self._applier = applier
         self._ledger = ledger
         self._clock = clock
+        self._namespaces = Namespaces(api, clock)
         self._counted: dict[Key, float] = {}
         self._conflicts: dict[Key, frozenset[str]] = {}
         self._gone: dict[Key, frozenset[str]] = {}
@@ -68,7 +70,10 @@ class JobController:
             for held in (self._counted, self._conflicts, self._gone, self._created_at, self._made):
                 held.pop(key, None)
             return None
-        situation = await self._confirm(key, self._situation(key, self._with_own_write(key, job)))
+        looked = self._situation(key, self._with_own_write(key, job))
+        situation = await (
+            self._confirm(key, looked) if job.metadata.deletion_timestamp is None else self._last(looked)
+        )
         if situation is None:
             return CACHE_TIME
         plan = plan_job(situation, now=self._clock.now())
@@ -112,12 +117,7 @@ class JobController:
         """Before a job ends: tasks that were made and that the cache does not show are asked for. None = look again later."""
         job = situation.job
         made = job.status.tasks_created >= len(job.spec.tasks)
-        if (
-            not (situation.settled and made and ends_by_itself(situation))
-            or job.metadata.deletion_timestamp is not None
-        ):
-            return situation
-        if job.status.state != "Active":
+        if not (situation.settled and made and ends_by_itself(situation)) or job.status.state != "Active":
             return situation
         missing = unseen(situation)
         if not missing:
@@ -133,6 +133,16 @@ class JobController:
                 taken.add(name)
         self._gone[key], self._conflicts[key] = frozenset(gone), frozenset(taken)
         return replace(situation, conflicts=frozenset(taken), confirmed_gone=frozenset(gone))
+
+    async def _last(self, situation: JobSituation) -> JobSituation:
+        """Before a job goes: no task that names it is left, also none that the cache does not show (rules S2.2, S7.1)."""
+        meta = situation.job.metadata
+        if await self._namespaces.is_closing(meta.namespace):
+            return replace(situation, closing=True)
+        if situation.tasks or not situation.runs_ended:
+            return situation
+        found = await listed(self._api, TASKS, TaskView, meta.namespace, fields=f"spec.jobName={meta.name}")
+        return replace(situation, tasks=found)
 
     async def _owner_of(self, namespace: str, name: str) -> str | None:
         """The uid of a task's controller, as the API server says now; None when there is no such task."""

@@ -1,6 +1,7 @@
 """Shell of the nodes: wakes on edges of nodes, pods and sessions, gathers a `NodeSituation`, has the plan applied."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import msgspec
@@ -19,6 +20,7 @@ from batchpools.hub.port import HubPort
 from batchpools.kube.applier import Applier, Outcome, Refusal
 from batchpools.kube.cache import Cache
 from batchpools.kube.errors import NotFoundError
+from batchpools.kube.live import Namespaces
 from batchpools.kube.port import KubeApi, Resource
 from batchpools.kube.resources import PODS, POOL_NODES
 from batchpools.link.messages import NodeReport
@@ -39,6 +41,7 @@ class NodeController:
         self._ledger = ledger
         self._hub = hub
         self._clock = clock
+        self._namespaces = Namespaces(api, clock)
         self._settings: NodePodSettings | None = None
         self._wake: Callable[[Key], None] = lambda _: None
         self._refusals: dict[Key, Refusal] = {}  # the answer to the last create
@@ -90,6 +93,8 @@ class NodeController:
         if node is None:
             return None  # it is gone: the cache will say so
         situation = self._situation(key, node, pod, self._settings)
+        if node.metadata.deletion_timestamp is not None and await self._namespaces.is_closing(key.namespace):
+            situation = replace(situation, closing=True)
         plan = plan_node(situation, now=self._clock.now())
         uid = node.status.pod_uid
         if plan.status is not None and is_set_aside(plan.status):

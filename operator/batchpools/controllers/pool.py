@@ -1,7 +1,9 @@
 """Shell of the pools: wakes on edges of pools and nodes, gathers a `PoolSituation`, has the plan applied."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
+from batchpools.api import names
 from batchpools.core.identity import Key
 from batchpools.core.ledger import RunLedger
 from batchpools.core.plan import Delete
@@ -10,14 +12,19 @@ from batchpools.core.pools.situation import PoolSituation
 from batchpools.core.views import PoolNodeView, PoolView
 from batchpools.kube.applier import Applier
 from batchpools.kube.cache import Cache
+from batchpools.kube.live import Namespaces, listed
+from batchpools.kube.port import KubeApi
+from batchpools.kube.resources import POOL_NODES
 from batchpools.telemetry.clock import Clock
 
 
 class PoolController:
     """Reconciles Pools."""
 
-    def __init__(self, cache: Cache, applier: Applier, ledger: RunLedger, clock: Clock) -> None:
+    def __init__(self, cache: Cache, api: KubeApi, applier: Applier, ledger: RunLedger, clock: Clock) -> None:
         self._cache = cache
+        self._api = api
+        self._namespaces = Namespaces(api, clock)
         self._applier = applier
         self._ledger = ledger
         self._clock = clock
@@ -49,6 +56,8 @@ class PoolController:
                 memory.pop(key, None)
             return None
         situation = self._situation(key, pool)
+        if pool.metadata.deletion_timestamp is not None:
+            situation = await self._last(situation)
         plan = plan_pool(situation, now=self._clock.now())
         refusals = await self._applier.apply(key, pool.metadata.uid, plan, current=pool.status)
         told = [one for one in refusals if not one.only_needs_time]
@@ -62,6 +71,17 @@ class PoolController:
         if plan.status is not None:
             self._counted[key] = self._clock.monotonic()
         return plan.requeue_after
+
+    async def _last(self, situation: PoolSituation) -> PoolSituation:
+        """Before a pool goes: no node of it is left, also none that the cache does not show (rules S2.2, S7.1)."""
+        meta = situation.pool.metadata
+        if await self._namespaces.is_closing(meta.namespace):
+            return replace(situation, closing=True)
+        if situation.nodes:
+            return situation
+        label = f"{names.LABEL_POOL}={meta.name}"
+        found = await listed(self._api, POOL_NODES, PoolNodeView, meta.namespace, labels=label)
+        return replace(situation, nodes=tuple(node for node in found if _is_of(node, situation.pool)))
 
     def _situation(self, key: Key, pool: PoolView) -> PoolSituation:
         found = self._cache.nodes.indexed("by_pool", (key.namespace, key.name))
@@ -79,3 +99,7 @@ class PoolController:
             leaving=frozenset(node.metadata.uid for node in nodes if node.metadata.uid in asked),
             refusal=self._refusals.get(key, ""),
         )
+
+
+def _is_of(node: PoolNodeView, pool: PoolView) -> bool:
+    return any(owner.uid == pool.metadata.uid for owner in node.metadata.owner_references)

@@ -296,6 +296,8 @@ class FakeKube:
     def close_namespace(self, namespace: str) -> None:
         """The namespace is being deleted: nothing can be created there any more."""
         self._closing.add(namespace)
+        held = {"name": namespace, "deletionTimestamp": self._now(), "finalizers": ["content"]}
+        self.seed({"kind": "Namespace", "metadata": held})
 
     def answer_reviews(self, kind: str, answer: Review) -> None:
         """How TokenReviews or SubjectAccessReviews are answered: manifest -> status."""

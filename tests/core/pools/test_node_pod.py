@@ -142,6 +142,9 @@ TOKEN = {"sources": [{"serviceAccountToken": {"audience": "batchpools", "path": 
         pytest.param(
             long(task={"volumeMounts": [{"name": "library", "mountPath": "/batchpools/bin/x"}]}), "bin", id="our runner"
         ),
+        pytest.param(long(shareProcessNamespace=True), "shareProcessNamespace", id="our process namespace"),
+        pytest.param(long(hostPID=True), "hostPID", id="the machine's processes"),
+        pytest.param(long(hostNetwork=True), "hostNetwork", id="the machine's network, where our socket would be"),
         pytest.param(long(task={"env": [{"name": "AZ_BATCH_POOL_ID", "value": "x"}]}), "AZ_BATCH_", id="our variables"),
         pytest.param(long(securityContext={"runAsUser": names.AGENT_UID}), "agent", id="the agent's user for the pod"),
         pytest.param(

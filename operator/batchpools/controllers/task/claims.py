@@ -45,6 +45,10 @@ class Claims:
         """Whether a former task of that id still uses the directory."""
         return self._leaving.get(_claim(view), view.metadata.uid) != view.metadata.uid
 
+    def is_leaving(self, namespace: str, job: str) -> bool:
+        """Whether a run of a deleted task of that job may still go on."""
+        return any(claim[:2] == (namespace, job) for claim in self._leaving)
+
     def clear(self) -> None:
         """Nothing is known."""
         self._holders.clear()

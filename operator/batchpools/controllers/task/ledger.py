@@ -179,8 +179,13 @@ class RunLedgerOfLeader:
         """Whether nothing of the job runs any more, confirmed, and nothing of it will."""
         stopped = job_is_active(Question(job, 1, self._cache.jobs.get(namespace, job), None)) is not None
         gone = self._cache.jobs.get(namespace, job) is None
-        return (stopped or gone) and all(
-            isinstance(entry.state, Waiting | Done) and not entry.losers for entry in self._of_job(namespace, job)
+        left = self._book.claims.is_leaving(namespace, job)  # its tasks may have vanished before their runs (S7.1)
+        return (
+            (stopped or gone)
+            and not left
+            and all(
+                isinstance(entry.state, Waiting | Done) and not entry.losers for entry in self._of_job(namespace, job)
+            )
         )
 
     def explain(self, namespace: str, task: str) -> Explanation | None:

@@ -8,11 +8,13 @@ dead, which is the third of the three ways in which a run counts as dead (S4.1).
 import asyncio
 from collections.abc import Callable
 
+from batchpools.api import names
 from batchpools.api.names import UNREACHABLE_MARGIN
 from batchpools.controllers.task.book import RunBook
 from batchpools.controllers.task.entry import Entry
 from batchpools.core.ledger import Contact
-from batchpools.core.pools.reach import unreachable_timeout
+from batchpools.core.orphans import nodeless
+from batchpools.core.pools.reach import timeout_of, unreachable_timeout
 from batchpools.core.tasks.lifecycle import OnNode
 from batchpools.core.tasks.status import says_running
 from batchpools.hub.port import NodeIdentity
@@ -89,6 +91,11 @@ class Silence:
                 timeout = unreachable_timeout(status)
                 who = (meta.namespace, node.spec.pool_name, meta.name, status.pod_name, status.pod_uid)
                 found[status.pod_uid] = NodeIdentity(*who, timeout)
+        for pod in nodeless(self._book.cache.pods, self._book.cache.nodes):
+            meta = pod.metadata
+            of_pool, of_node = (meta.labels.get(label, "") for label in (names.LABEL_POOL, names.LABEL_NODE))
+            known = NodeIdentity(meta.namespace, of_pool, of_node, meta.name, meta.uid, timeout_of(pod))
+            found.setdefault(meta.uid, known)
         return found
 
 

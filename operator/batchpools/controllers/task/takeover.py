@@ -12,6 +12,7 @@ from batchpools.controllers.task.entry import Entry, PoolKey
 from batchpools.controllers.task.intake import Intake
 from batchpools.controllers.task.live import Live
 from batchpools.controllers.task.settler import Settler
+from batchpools.core.orphans import nodeless
 from batchpools.core.pools.reach import is_set_aside
 from batchpools.core.tasks.lifecycle import Held, Waiting
 from batchpools.core.views import PodView, TaskView
@@ -48,6 +49,10 @@ class Takeover:
             elif node.status.pod_uid:
                 pool = (node.metadata.namespace, node.spec.pool_name)
                 self._silent.setdefault(pool, {})[node.status.pod_uid] = node.metadata.name
+        for pod in nodeless(self._book.cache.pods, self._book.cache.nodes):
+            meta = pod.metadata
+            pool = (meta.namespace, meta.labels.get(names.LABEL_POOL, ""))
+            self._silent.setdefault(pool, {})[meta.uid] = meta.labels.get(names.LABEL_NODE, "")
         for view in self._book.cache.tasks:
             entry = self._intake.admit(view)
             if entry is not None and isinstance(entry.state, Held) and view.status.state == TaskState.RUNNING:

@@ -13,6 +13,7 @@ class JobSituation:
     name the job, from the cache. conflicts: names of inline tasks whose object is not ours.
     confirmed_gone: names of made tasks that a live GET did not find. runs_ended: the ledger confirmed that nothing of
     the job runs any more (asked for by the effect EndJob). counts_due: the last write of counters is long enough ago.
+    closing: the namespace is being deleted. When the job is to go, `tasks` without any are what the API server says.
     """
 
     job: JobView
@@ -24,3 +25,4 @@ class JobSituation:
     confirmed_gone: frozenset[str] = frozenset()
     runs_ended: bool = False
     counts_due: bool = True
+    closing: bool = False

@@ -40,7 +40,8 @@ class NodeSituation:
 
     pod: the pod of the present generation, by name (None only after live GETs of node and pod); other_pods: pods of this
     node with another name. drained, released, contact: what the ledger of runs answers for the present pod. refusal,
-    refused_for: why the last try to create came to nothing, in the API server's words and in one of ours.
+    refused_for: why the last try to create came to nothing, in the API server's words and in one of ours. closing: the
+    namespace is being deleted.
     """
 
     node: PoolNodeView
@@ -56,6 +57,7 @@ class NodeSituation:
     refusal: str = ""
     refused_for: Reason = Reason.ALLOCATION_FAILED
     counts_due: bool = True
+    closing: bool = False
 
 
 def plan_node(situation: NodeSituation, *, now: datetime) -> Plan[PoolNodeStatus]:
@@ -179,6 +181,8 @@ def _leaving(situation: NodeSituation, key: Key, now: datetime) -> Plan[PoolNode
     node, pod = situation.node, situation.pod
     if names.FINALIZER_NODE not in node.metadata.finalizers:
         return Plan()
+    if situation.closing:
+        return Plan(effects=_let_all_go(situation, key))
     status = _status(situation, now)
     if pod is not None and _is_ours(pod, node):
         if not pod_facts.is_over(pod) and not situation.drained:
@@ -189,6 +193,14 @@ def _leaving(situation: NodeSituation, key: Key, now: datetime) -> Plan[PoolNode
     if waits is not None:
         return Plan(waits.effects, status, requeue_after=waits.requeue_after)
     return Plan(effects=(RemoveFinalizer(key, node.metadata.uid, names.FINALIZER_NODE),))
+
+
+def _let_all_go(situation: NodeSituation, key: Key) -> tuple[Effect, ...]:
+    """With its namespace everything goes: nobody is drained, nobody's death is waited for (safety rule S7.1)."""
+    node = situation.node
+    pods = [pod for pod in (situation.pod, *situation.other_pods) if pod is not None and _is_ours(pod, node)]
+    held = [RemoveFinalizer(_pod_key(pod), pod.metadata.uid, names.FINALIZER_POD) for pod in pods]
+    return (*held, RemoveFinalizer(key, node.metadata.uid, names.FINALIZER_NODE))
 
 
 def _refused(situation: NodeSituation, sentence: str) -> NodeSituation:

@@ -46,10 +46,12 @@ def _again(situation: PoolSituation, effects: tuple[Effect, ...]) -> float | Non
 
 
 def _deletion(situation: PoolSituation, key: Key, now: datetime) -> Plan[PoolStatus]:
-    """All nodes leave, then the pool does."""
+    """All nodes leave, then the pool does. With its namespace it goes at once (safety rule S7.1)."""
     meta = situation.pool.metadata
     if names.FINALIZER_POOL not in meta.finalizers:
         return Plan()
+    if situation.closing:
+        return Plan(effects=(RemoveFinalizer(key, meta.uid, names.FINALIZER_POOL),))
     if situation.nodes:
         return Plan(effects=_leave(situation.nodes), status=status_of(situation, now), requeue_after=LOOK_AGAIN)
     return Plan(effects=(RemoveFinalizer(key, meta.uid, names.FINALIZER_POOL),))

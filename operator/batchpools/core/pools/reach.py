@@ -2,10 +2,11 @@
 
 from functools import lru_cache
 
+from batchpools.api import names
 from batchpools.api.durations import parse_duration
 from batchpools.api.names import DEFAULT_UNREACHABLE_TIMEOUT
 from batchpools.api.states import NodeState
-from batchpools.core.views import PoolNodeStatus
+from batchpools.core.views import PodView, PoolNodeStatus
 
 # A node whose persisted state is one of these was sent nothing but what the status of its tasks tells.
 _SET_ASIDE = frozenset({NodeState.DISCONNECTED, NodeState.UNKNOWN})
@@ -19,6 +20,11 @@ def is_set_aside(status: PoolNodeStatus) -> bool:
 def unreachable_timeout(status: PoolNodeStatus) -> float:
     """T of the node's present pod, in seconds: fixed when the pod was made, so that leaders never disagree about it."""
     return _seconds(status.node_unreachable_timeout)
+
+
+def timeout_of(pod: PodView) -> float:
+    """The same, as the pod itself tells it: for one whose PoolNode is gone."""
+    return _seconds(pod.metadata.annotations.get(names.ANNOTATION_UNREACHABLE_TIMEOUT, ""))
 
 
 @lru_cache(maxsize=64)

@@ -12,7 +12,8 @@ class PoolSituation:
 
     used_slots: by node name; slots: (total, used) of ready nodes; counts_due: the last write of counters is long enough ago.
     leaving: uids of nodes whose deletion was asked for, which the cache may not show yet. refusal: the API server's
-    sentence for the last node that it did not make.
+    sentence for the last node that it did not make. closing: the namespace is being deleted. When the pool is to go,
+    `nodes` without any are what the API server says.
     """
 
     pool: PoolView
@@ -22,6 +23,7 @@ class PoolSituation:
     counts_due: bool = True
     leaving: frozenset[str] = frozenset()
     refusal: str = ""
+    closing: bool = False
 
     def is_leaving(self, node: PoolNodeView) -> bool:
         """Whether a node is on its way out: it counts no more, but keeps its name until it is gone."""

@@ -11,6 +11,8 @@ from batchpools.core.views import PoolSpec
 
 Json = dict[str, Any]
 
+_SHARED = ("shareProcessNamespace", "hostPID", "hostIPC", "hostNetwork")
+
 
 @dataclass(frozen=True, slots=True)
 class Template:
@@ -22,6 +24,7 @@ class Template:
     volumes: list[Json]
     scheduling: Json  # nodeSelector, tolerations
     security: Json  # pod level
+    shared: tuple[str, ...] = ()  # namespaces that the pod was to share: never taken over, so no part of the hash
 
     @property
     def image(self) -> str:
@@ -51,6 +54,7 @@ def read_template(spec: PoolSpec) -> Template:
         volumes=list(pod.get("volumes", [])),
         scheduling={key: pod[key] for key in ("nodeSelector", "tolerations") if key in pod},
         security=dict(pod.get("securityContext", {})),
+        shared=tuple(key for key in _SHARED if pod.get(key)),
     )
 
 
@@ -89,6 +93,13 @@ def _our_places(template: Template) -> str:
     return ""
 
 
+def _our_namespaces(template: Template) -> str:
+    """The runner is PID 1 of its container, so that its end is the end of its tasks; nobody else reaches it (S3.1)."""
+    if not template.shared:
+        return ""
+    return f"{template.shared[0]} may not be set: the runner must be the first process of its container, and alone with its tasks."
+
+
 def _our_environment(template: Template) -> str:
     for name in _names_of(template.container.get("env", [])):
         if name.startswith(names.RESERVED_ENV_PREFIXES):
@@ -103,7 +114,7 @@ def _our_user(template: Template) -> str:
     return ""
 
 
-_RULES = (_no_image, _our_volumes, _our_audience, _our_places, _our_environment, _our_user)
+_RULES = (_no_image, _our_volumes, _our_audience, _our_places, _our_namespaces, _our_environment, _our_user)
 
 
 def _names_of(items: Iterable[Json]) -> list[str]:

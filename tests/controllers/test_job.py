@@ -1,0 +1,127 @@
+"""A job that goes: what its cache does not show, its namespace, tasks that vanish before their runs (rules S2.2, S7.1)."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from tests.controllers.pool_stage import NS, QuietLedger, live
+from tests.controllers.task_stage import Stage, played, ready_node
+
+from batchpools.api import names
+from batchpools.controllers.job import JobController
+from batchpools.core.identity import Key
+from batchpools.core.views import InlineTask, JobStatus, JobView, TaskView
+from batchpools.kube.applier import Applier
+from batchpools.kube.cache import Cache
+from batchpools.kube.resources import JOBS, TASKS
+from batchpools.testing import builders
+from batchpools.testing.fake_kube import FakeKube
+from batchpools.testing.virtual_time import VirtualClock, run_virtual
+
+KEY = Key("Job", NS, "words")
+
+
+class Scene:
+    """Job `words`, whose cache shows only what a test puts there."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.kube, self.cache, self.clock = FakeKube(clock), Cache(), clock
+        self.ledger = QuietLedger(self.cache)
+        applier = Applier(self.kube, clock, lambda: 1, self.ledger)
+        self.controller = JobController(self.cache, self.kube, applier, self.ledger, clock)
+
+    def job(self, *, deleted: bool = False, status: JobStatus | None = None, **spec: Any) -> None:
+        """The job, in API server and cache alike."""
+        doomed = self.clock.now() if deleted else None
+        meta = builders.meta("words", kind="Job", finalizers=(names.FINALIZER_JOB,), deletion_timestamp=doomed)
+        manifest = builders.manifest(builders.job("words", metadata=meta, status=status, **spec))
+        if deleted:
+            manifest["metadata"]["deletionGracePeriodSeconds"] = 0
+        self.cache.jobs.put(msgspec.convert(self.kube.seed(manifest), JobView))
+
+    def state(self) -> str:
+        """As the API server has it."""
+        held = self.kube.object(JOBS, NS, "words")
+        assert held is not None
+        return str(held["status"]["state"])
+
+
+def play(story: Any) -> None:
+    async def main(clock: VirtualClock) -> None:
+        await story(Scene(clock))
+
+    run_virtual(main)
+
+
+def test_a_job_does_not_go_while_the_api_server_has_a_task_that_the_cache_does_not_show() -> None:
+    """S7.1: hand-made tasks are found by the field selector, whatever owner and cache say."""
+
+    async def story(scene: Scene) -> None:
+        scene.job(deleted=True)
+        scene.ledger.ended = {"words"}
+        scene.kube.seed(builders.manifest(builders.task("hand-made", job_name="words")))
+        scene.kube.seed(builders.manifest(builders.task("another", job_name="other")))
+        await scene.controller.reconcile(KEY)
+        assert (live(scene.kube, JOBS), live(scene.kube, TASKS)) == (["words"], ["another"])
+        await scene.controller.reconcile(KEY)
+        assert live(scene.kube, JOBS) == []
+
+    play(story)
+
+
+def test_with_its_namespace_a_job_goes_at_once() -> None:
+    async def story(scene: Scene) -> None:
+        scene.job(deleted=True)
+        scene.kube.close_namespace(NS)
+        await scene.controller.reconcile(KEY)
+        assert (live(scene.kube, JOBS), scene.ledger.ended) == ([], set())
+
+    play(story)
+
+
+def test_a_job_does_not_end_while_a_task_that_it_made_is_not_in_the_cache() -> None:
+    """S2.2, S5.3: it is asked for; one that is really gone counts no more."""
+
+    async def story(scene: Scene) -> None:
+        scene.job(
+            status=JobStatus(tasks_created=2),
+            tasks=tuple(InlineTask(id=one, command=("true",)) for one in ("a", "b")),
+        )
+        job = scene.cache.jobs.get(NS, "words")
+        for one in ("a", "b"):
+            meta = builders.meta(f"words.{one}", kind="Task", owner=job)
+            task = builders.task(f"words.{one}", metadata=meta, job_name="words", id=one)
+            scene.kube.seed(builders.manifest(task))
+            scene.kube.set_status(TASKS, NS, f"words.{one}", state="Completed", result="Success")
+        scene.cache.tasks.put(msgspec.convert(scene.kube.object(TASKS, NS, "words.a"), TaskView))
+        for _ in range(3):
+            await scene.controller.reconcile(KEY)
+            await asyncio.sleep(6)
+        assert scene.state() == "Active"
+        scene.kube.remove(TASKS, NS, "words.b")
+        await scene.controller.reconcile(KEY)
+        assert scene.state() == "Completed"
+
+    play(story)
+
+
+@played
+async def test_a_job_whose_tasks_vanished_is_not_quiet_before_their_runs_have_ended(stage: Stage) -> None:
+    """S7.1: foreground deletion removes the tasks at once, although the job has a finalizer of ours."""
+    stage.pool()
+    await stage.lead()
+    agent = await ready_node(stage)
+    stage.task()
+    await stage.settle()
+    (run,) = agent.runs
+    agent.start(run)
+    stage.kube.remove(TASKS, NS, "primes.work")
+    held = stage.kube.object(JOBS, NS, "primes")
+    assert held is not None
+    stage.kube.remove(JOBS, NS, "primes")
+    await stage.settle()
+    assert stage.hub.kills == [(agent.uid, run.execution_id)]
+    assert not stage.ledger.is_job_quiet(NS, "primes")
+    agent.finish(run, None, cause="killed")
+    await stage.settle()
+    assert stage.ledger.is_job_quiet(NS, "primes")
