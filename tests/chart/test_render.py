@@ -66,6 +66,25 @@ def test_a_wrong_value_is_refused(wrong: str) -> None:
     assert helm("template", "x", str(CHART), "--set", wrong).returncode != 0
 
 
+def test_the_operator_lives_through_short_standstills_and_leads_by_known_times(rendered: list[Manifest]) -> None:
+    """Safety rule S2.1: a lost Lease is no reason for a restart, and a loop that stands still is one only after a minute."""
+    (container,) = only(rendered, "Deployment", "batchpools")["spec"]["template"]["spec"]["containers"]
+    probe = container["livenessProbe"]
+    assert probe["httpGet"]["path"] == "/healthz"
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 60
+    told = {one["name"]: one.get("value") for one in container["env"]}
+    times = [told[f"BATCHPOOLS_{name}"] for name in ("LEASE_DURATION", "RENEW_DEADLINE", "RETRY_PERIOD")]
+    assert [float(one) for one in times] == [15, 10, 2]
+
+
+def test_what_the_operator_made_for_itself_goes_before_its_rights(rendered: list[Manifest]) -> None:
+    """Safety rule S2.2."""
+    hook = only(rendered, "Job", "batchpools-uninstall")
+    assert hook["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete"
+    (container,) = hook["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == ["uninstall"]
+
+
 def test_crds_are_kept_on_uninstall_and_can_be_left_out(rendered: list[Manifest]) -> None:
     kept = [one for one in rendered if one["kind"] == "CustomResourceDefinition"]
     assert len(kept) == 4

@@ -4,6 +4,7 @@ import asyncio
 
 from tests.controllers.task_stage import Stage, played, ready_node, run_of
 
+from batchpools.api.reasons import RequeueReason
 from batchpools.core.views import EnvVar, JobConstraints, TaskConstraints
 from batchpools.kube.resources import POOL_NODES
 from batchpools.link.words import Cause, NodePhase
@@ -25,6 +26,7 @@ async def test_a_short_task_costs_exactly_one_status_write(stage: Stage) -> None
     await asyncio.sleep(60.0)
     await stage.settle()
     assert stage.writes() == 1
+    assert stage.kube.count("create") == 0, "and no Event"
     status = stage.status()
     assert (status.state, status.result, status.exit_code, status.attempt) == ("Completed", "Success", 0, 1)
     assert (status.pool_node_name, status.execution_id, status.epoch) == ("n1", run.execution_id, 1)
@@ -239,6 +241,47 @@ async def test_a_run_lost_with_its_boot_is_requeued_without_a_retry(stage: Stage
     assert (status.state, status.retry_count, status.requeue_count) == ("Active", 0, 1)
     assert status.requeue_reasons == {"NodeLost": 1}
     assert [(run.execution_id, run.fresh) for run in agent.runs][1:] == [(run_of(1, 2), True)]
+
+
+@played
+async def test_a_requeue_is_not_sent_before_its_count_is_persisted(stage: Stage) -> None:
+    """S1.1: else a leader that dies in between forgets that it happened."""
+    stage.pool()
+    await stage.lead()
+    agent = await ready_node(stage)
+    other = await ready_node(stage, "n2")
+    stage.task()
+    await stage.settle()
+    busy, idle = (agent, other) if agent.runs else (other, agent)
+    gate = stage.kube.faults.hold("patch")
+    busy.finish(busy.runs[0], None, cause=Cause.BOOT_LOST)
+    await stage.settle()
+    assert (len(busy.runs), len(idle.runs)) == (1, 0)
+    gate.set()
+    await stage.settle()
+    assert len(busy.runs) + len(idle.runs) == 2
+
+
+@played
+async def test_the_session_of_a_replaced_pod_may_report_and_be_told_to_end_and_gets_no_more(stage: Stage) -> None:
+    """S1.2: its node names another pod; what it ran is still its own to tell of."""
+    stage.pool(slots=2)
+    await stage.lead()
+    agent = await ready_node(stage, slots=2)
+    stage.task()
+    await stage.settle()
+    (run,) = agent.runs
+    agent.start(run)
+    stage.kube.set_status(POOL_NODES, "default", "n1", podUID="uid-of-another-pod")
+    stage.task("primes.second")
+    await stage.settle()
+    assert len(agent.runs) == 1
+    stage.ledger.drain_node(agent.uid, RequeueReason.POOL_RESIZED)
+    assert stage.hub.kills == [(agent.uid, run.execution_id)]
+    agent.finish(run)
+    await stage.settle()
+    assert stage.status().result == "Success"
+    assert stage.hub.acks == [(agent.uid, run.execution_id)]
 
 
 @played

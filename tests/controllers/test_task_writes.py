@@ -2,9 +2,10 @@
 
 import asyncio
 
+import msgspec
 from tests.controllers.task_stage import NS, Agent, Stage, played, ready_node, run_of
 
-from batchpools.core.views import TaskConstraints, TaskStatus
+from batchpools.core.views import TaskConstraints, TaskStatus, TaskView
 from batchpools.kube.errors import InvalidError, ServerError
 from batchpools.kube.resources import TASKS
 from batchpools.testing import builders
@@ -115,6 +116,26 @@ async def test_a_task_whose_end_was_written_is_not_begun_anew_by_a_late_event(st
     stage.stale = False
     await stage.settle()
     assert stage.ledger.explain(NS, "primes.work") is not None
+    assert stage.ledger.job_counts(NS, "primes").succeeded == 1
+
+
+@played
+async def test_a_task_that_the_cache_shows_only_after_its_end_is_not_begun_anew(stage: Stage) -> None:
+    """S5.1: a run of a former leader, of a task that our watch has not brought yet; it brings the beginning first."""
+    stage.pool()
+    await stage.lead()
+    agent = await ready_node(stage)
+    stage.stale = True
+    stage.task()
+    old = stage.kube.object(TASKS, NS, "primes.work")
+    agent.finish(run_of(0, 1), task_name="primes.work")
+    await stage.settle()
+    assert stage.status().state == "Completed"
+    stage.cache.tasks.put(msgspec.convert(old, TaskView))
+    await stage.settle()
+    assert agent.runs == []
+    stage.stale = False
+    await stage.settle()
     assert stage.ledger.job_counts(NS, "primes").succeeded == 1
 
 

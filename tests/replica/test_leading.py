@@ -94,6 +94,21 @@ async def test_a_replica_that_loses_its_lease_stays_up_writes_nothing_and_leads_
 
 
 @played
+async def test_a_standby_has_the_same_cache_and_writes_nothing(stage: Stage) -> None:
+    """S2.4: it takes over from memory."""
+    leader = stage.replica("a")
+    await stage.until_leads(leader)
+    standby = stage.replica("b")
+    stage.kube.seed(builders.manifest(builders.pool("demo", target_dedicated_nodes=1)))
+    await asyncio.sleep(5)
+    assert not standby.leads
+    assert len(standby.cache.nodes) == len(standby.cache.pods) == 1
+    assert (standby.queue.depth, stage.kube.count("create", "Pod")) == (0, 1)
+    await stage.stop(leader)
+    assert await stage.until_leads(standby) == 2
+
+
+@played
 async def test_a_barriers_object_is_not_taken_for_a_task(stage: Stage) -> None:
     replica = stage.replica()
     await stage.until_leads(replica)

@@ -104,9 +104,12 @@ class Settler:
             self._write_running(entry, state, begun or self._clock.now().timestamp())
 
     def forget_when_seen(self, entry: Entry) -> None:
-        """Drop the entry, but not before the cache shows what we know: else a late event would begin it anew."""
+        """Drop the entry, but not before the cache shows what we know: else a late event would begin it anew.
+
+        A task that the cache has never shown (it was heard of from its node, and asked for) may still come.
+        """
         seen = self._book.cache.tasks.by_uid(entry.uid)
-        if seen is None or is_terminal(seen):
+        if (seen is None and entry.deleted) or (seen is not None and is_terminal(seen)):
             self._book.drop(entry)
 
     # ---------------------------------------------------------------- inside
