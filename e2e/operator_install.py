@@ -15,17 +15,19 @@ from e2e.stories import until
 
 NAMESPACE = "batchpools-system"
 _FAST = {
-    "leaseDuration": 6,
-    "renewDeadline": 4,
-    "retryPeriod": 1,
-}  # failover in seconds; the chart's default is 15/10/2
+    "leaderElection.leaseDuration": "6",
+    "leaderElection.renewDeadline": "4",
+    "leaderElection.retryPeriod": "1",
+    "certificates.spread": "5s",
+}  # failover and a new CA in seconds; the chart's default is 15/10/2 and five minutes
 
 
 class Installation:
     """An installed operator and the cluster under it."""
 
-    def __init__(self, cluster: choose.Cluster, *, fast: bool = True) -> None:
+    def __init__(self, cluster: choose.Cluster, *, fast: bool = True, namespace: str = NAMESPACE) -> None:
         self.cluster = cluster
+        self.namespace = namespace
         self._fast = fast
 
     @property
@@ -38,24 +40,51 @@ class Installation:
         """Ours where we built one."""
         return self._program("kubectl")
 
-    def install(self) -> None:
-        """Bring the cluster up, load images, install or upgrade the chart, wait until every replica is ready."""
+    def install(self, **settings: str) -> None:
+        """Bring the cluster up, load images, install or upgrade the chart, wait until every replica is ready.
+
+        settings: values of the chart; __ stands for a dot.
+        """
         self.cluster.up()
         image, _, tag = choose.load_images(self.cluster).rpartition(":")
         values = {"image.repository": image, "image.tag": tag}
         if self._fast:
-            values |= {f"leaderElection.{key}": str(value) for key, value in _FAST.items()}
+            values |= _FAST
+        values |= {key.replace("__", "."): value for key, value in settings.items()}
         sets = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
         chart = str(ROOT / "charts/batchpools")
         flags = ["--install", "--create-namespace", "--take-ownership"]  # CRDs that were applied before are taken over
-        self._run("helm", "upgrade", "batchpools", chart, "-n", NAMESPACE, *flags, *sets)
+        self._run("helm", "upgrade", "batchpools", chart, "-n", self.namespace, *flags, *sets)
         self.kubectl("rollout", "restart", "deployment/batchpools")  # the tag stays the same when the code changes
+        self.wait_ready()
+
+    def uninstall(self) -> None:
+        """helm uninstall, with its hook."""
+        self._run("helm", "uninstall", "batchpools", "-n", self.namespace, "--wait", "--timeout=120s")
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """No replica runs in here: another installation may work in its place."""
+        self.kubectl("scale", "deployment/batchpools", "--replicas=0")
+        until(lambda: not self._pods(), "all replicas have ended")
+        try:
+            yield
+        finally:
+            self.kubectl("scale", "deployment/batchpools", "--replicas=2")
+            self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Wait until every replica is ready and one leads."""
         self.kubectl("rollout", "status", "deployment/batchpools", "--timeout=120s")
-        until(lambda: self.leader() != "", "an operator leads")
+        until(lambda: self.leader() in self._pods(), "an operator leads")
+
+    def _pods(self) -> list[str]:
+        listed = self.kubectl("get", "pods", "-l", "app.kubernetes.io/component=operator", "-o", "name")
+        return [line.partition("/")[2] for line in listed.splitlines()]
 
     def kubectl(self, *arguments: str) -> str:
         """kubectl in the operator's namespace."""
-        return self._run("kubectl", "-n", NAMESPACE, *arguments)
+        return self._run("kubectl", "-n", self.namespace, *arguments)
 
     def leader(self) -> str:
         """The pod of the replica that leads; empty when none does."""

@@ -12,7 +12,7 @@ def main() -> int:
     """Run one command; 1 with a sentence when something is missing."""
     parser = argparse.ArgumentParser(prog="python -m e2e.cluster", description=__doc__)
     parser.add_argument("command", choices=["up", "down", "status", "env", "load-image", "leftovers"])
-    parser.add_argument("--number", type=int, default=0, help="which local cluster (0-49)")
+    parser.add_argument("--number", type=int, help="which local cluster (0-49); else CLUSTER_NUMBER, else 0")
     arguments = parser.parse_args()
     try:
         return _run(arguments.command, choose.choose(arguments.number))

@@ -22,7 +22,7 @@ def programs() -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     if all((folder / name).exists() for name in pins.PROGRAMS):
         return folder
-    with _only_one(folder.parent / "lock"):
+    with only_one(folder.parent / "lock"):
         missing = [name for name in pins.PROGRAMS if not (folder / name).exists()]
         if missing:
             print(
@@ -33,7 +33,9 @@ def programs() -> Path:
 
 
 @contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
+def only_one(lock: Path) -> Iterator[None]:
+    """One process at a time in here, whichever checkout it is of."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -11,8 +11,12 @@ from e2e.cluster.others import CurrentCluster, KindCluster
 Cluster = LocalCluster | KindCluster | CurrentCluster
 
 
-def choose(number: int = 0) -> Cluster:
-    """The cluster to run on; ValueError when CLUSTER is none of current, kind, local."""
+def choose(number: int | None = None) -> Cluster:
+    """The cluster to run on; ValueError when CLUSTER is none of current, kind, local.
+
+    number: of the local cluster; CLUSTER_NUMBER unless given, so that two checkouts can have one each.
+    """
+    number = int(os.environ.get("CLUSTER_NUMBER") or 0) if number is None else number
     wanted = os.environ.get("CLUSTER", "")
     if wanted == "current":
         return CurrentCluster()

@@ -10,6 +10,7 @@ import tarfile
 from pathlib import Path
 
 from e2e.cluster import archive, pins, prerequisites
+from e2e.cluster.build import only_one
 
 ROOT = Path(__file__).parents[2]
 PROJECT_IMAGE = "batchpools.dev/batchpools:dev"
@@ -24,7 +25,8 @@ def python_image() -> archive.Image:
         f"{PYTHON_IMAGE} is a locally built Debian {pins.DEBIAN} Python here: this cluster has no registry", flush=True
     )
     config = {"Cmd": ["python3"]}
-    return archive.pack(PYTHON_IMAGE, [_base_layer()], config, pins.cache_dir() / "images" / "python.tar")
+    with only_one(pins.cache_dir() / "images.lock"):
+        return archive.pack(PYTHON_IMAGE, [_base_layer()], config, pins.cache_dir() / "images" / "python.tar")
 
 
 def project_image() -> archive.Image:
@@ -40,8 +42,16 @@ def project_image() -> archive.Image:
         ],
         "WorkingDir": "/",
     }
-    layers = [_base_layer(), _wheels_layer(), _code_layer()]
-    return archive.pack(PROJECT_IMAGE, layers, config, pins.cache_dir() / "images" / "batchpools.tar")
+    with only_one(pins.cache_dir() / "images.lock"):
+        layers = [_base_layer(), _wheels_layer(), _code_layer()]
+        return archive.pack(PROJECT_IMAGE, layers, config, _of_checkout() / "batchpools.tar")
+
+
+def _of_checkout() -> Path:
+    """What is made of the code of this checkout: others build theirs beside it."""
+    folder = pins.cache_dir() / "images" / f"checkout-{_short(str(ROOT))}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _base_layer() -> Path:
@@ -91,7 +101,7 @@ def _requirements() -> list[str]:
 
 def _code_layer() -> Path:
     """The package and the runner; keyed by their contents."""
-    folder = pins.cache_dir() / "images" / "code"
+    folder = _of_checkout() / "code"
     shutil.rmtree(folder, ignore_errors=True)
     code = folder / "code"
     shutil.copytree(_STANDARD / "batchpools", code / "batchpools", ignore=shutil.ignore_patterns("__pycache__"))

@@ -157,9 +157,9 @@ class LocalCluster:
         return done.stdout
 
     def has_image(self, name: str, digest: str) -> bool:
-        """Whether the image of that name was loaded from an archive of that digest."""
-        mark = self.at.images / "loaded" / digest
-        return mark.exists() and name in self._ctr("images", "ls", "-q").stdout.split()
+        """Whether the image of that name was last loaded from an archive of that digest."""
+        mark = self._loaded(name)
+        return mark.exists() and mark.read_text() == digest and name in self._ctr("images", "ls", "-q").stdout.split()
 
     def load_image(self, image: archive.Image) -> None:
         """Import an archive, unless it is there already."""
@@ -168,9 +168,13 @@ class LocalCluster:
         done = self._ctr("images", "import", str(image.archive))
         if done.returncode != 0:
             raise RuntimeError(f"import of {image.name}: {done.stderr}")
-        mark = self.at.images / "loaded" / image.digest
+        mark = self._loaded(image.name)
         mark.parent.mkdir(parents=True, exist_ok=True)
-        mark.touch()
+        mark.write_text(image.digest)
+
+    def _loaded(self, name: str) -> Path:
+        """Holds the digest of what that name stands for now."""
+        return self.at.images / "loaded" / name.replace("/", "_")
 
     def _ctr(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [str(self.programs / "ctr"), "-a", str(self.at.socket), "-n", "k8s.io", *arguments]

@@ -6,13 +6,17 @@ import os
 import signal
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
 
 import uvloop
 
 from batchpools.census import Census
 from batchpools.controllers.kopf_driver import KopfDriver
 from batchpools.hub.authentication import TokenReviewer
+from batchpools.hub.published_keys import PublishedKeys, by_api_server, by_files
+from batchpools.hub.server import Authenticate
 from batchpools.hub.shown import Shown
+from batchpools.hub.signed_tokens import SignedTokens
 from batchpools.kube.client import KubeClient
 from batchpools.kube.credentials import load_credentials
 from batchpools.kube.lease import Timing
@@ -21,7 +25,7 @@ from batchpools.ops.to_leader import Standing
 from batchpools.replica import Ports, Replica
 from batchpools.settings import SettingError, Settings, read_settings
 from batchpools.telemetry import logs
-from batchpools.telemetry.clock import SystemClock
+from batchpools.telemetry.clock import Clock, SystemClock
 from batchpools.telemetry.metrics import OperatorMetrics
 from batchpools.telemetry.server import serve
 from batchpools.trust import ReplicaTrust
@@ -44,8 +48,9 @@ class Operator:
                 api=self._client,
                 lease_api=self._lease_client,
                 clock=self._clock,
-                authenticate=TokenReviewer(self._client, self._clock).authenticate,
+                authenticate=_authentication(settings, self._client, self._clock),
                 namespace=settings.namespace,
+                namespaces=settings.watch_namespaces,
                 identity=f"{settings.pod_name}_{uuid.uuid4()}",
                 timing=Timing(settings.lease_duration, settings.renew_deadline, settings.retry_period),
                 ops_address=settings.ops_address,
@@ -67,7 +72,7 @@ class Operator:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        self._kopf = KopfDriver(self._replica.queue.add, loop)
+        self._kopf = KopfDriver(self._replica.queue.add, loop, self._settings.watch_namespaces)
         http = await serve(self._metrics.registry, self._census.ready, self._settings.metrics_port)
         keeper = self._trust.keeper
         await self._until_stopped(asyncio.create_task(keeper.start(), name="first certificates"))
@@ -123,6 +128,14 @@ class Operator:
         await server.start(shown, self._settings.ops_port)
         self._trust.on_change = server.show
         return server
+
+
+def _authentication(settings: Settings, client: KubeClient, clock: Clock) -> Authenticate:
+    """Who is a node: by TokenReview, or, without rights in the cluster, by the keys that it publishes (safety rule S9.2)."""
+    if not settings.watch_namespaces:
+        return TokenReviewer(client, clock).authenticate
+    fetch = by_files(Path(settings.token_keys)) if settings.token_keys else by_api_server(client.raw)
+    return SignedTokens(PublishedKeys(fetch, clock), clock).authenticate
 
 
 def main(_: Sequence[str] = ()) -> int:

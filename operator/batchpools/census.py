@@ -44,8 +44,8 @@ class Census:
             "batchpools_epoch": lambda: {(): float(self._epoch())},
             "batchpools_queue_depth": lambda: {(): float(self._queue.depth)},
             "batchpools_queue_latency_seconds": lambda: {(): self._queue.last_latency},
-            "batchpools_watch_age_seconds": lambda: {(one.resource.kind,): one.age for one in self._informers},
-            "batchpools_watch_relists": lambda: {(one.resource.kind,): float(one.relists) for one in self._informers},
+            "batchpools_watch_age_seconds": self._watch_ages,
+            "batchpools_watch_relists": self._relists,
             "batchpools_link_sessions": lambda: {(): float(len(self._hub.sessions()))},
             "batchpools_link_refusals": lambda: {(code,): float(n) for code, n in self._hub.refusals.items()},
             "batchpools_api_requests": lambda: {key: float(n) for key, n in self._client.requests.items()},
@@ -60,6 +60,19 @@ class Census:
             if informer.age > STALE_AFTER:
                 return False, f"nothing was heard of {informer.resource.plural} for {informer.age:.0f} s"
         return True, "leading" if self._epoch() else "standing by"
+
+    def _watch_ages(self) -> Samples:
+        """By kind: that of the watch which has been silent for longest."""
+        found: dict[tuple[str, ...], float] = {}
+        for one in self._informers:
+            found[one.resource.kind,] = max(one.age, found.get((one.resource.kind,), 0.0))
+        return found
+
+    def _relists(self) -> Samples:
+        found: Counter[tuple[str, ...]] = Counter()
+        for one in self._informers:
+            found[one.resource.kind,] += one.relists
+        return {key: float(number) for key, number in found.items()}
 
     def _epoch(self) -> int:
         return (self.elector.epoch or 0) if self.elector is not None else 0

@@ -38,7 +38,8 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What a replica is given. lease_api: a client of its own, for a renewal must not queue behind other requests.
+    """What a replica is given. namespaces: those that it watches, empty = all; `namespace` is its own.
+    lease_api: a client of its own, for a renewal must not queue behind other requests.
 
     on_lead, on_follow: what else begins and ends with leading; `on_lead` may take its time. on_defect: something ended that
     never should, another replica may do better.
@@ -50,6 +51,7 @@ class Ports:
     authenticate: Authenticate
     namespace: str
     identity: str
+    namespaces: tuple[str, ...] = ()
     timing: Timing = field(default_factory=Timing)
     ops_address: str = ""
     on_lead: Callable[[], Awaitable[None]] | None = None
@@ -139,13 +141,16 @@ class Replica:
     def _make_informers(self) -> list[Informer[Any]]:
         ours = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
         api, clock, cache = self._ports.api, self._ports.clock, self.cache
-        return [
-            Informer(api, POOLS, cache.pools, PoolView, clock),
-            Informer(api, JOBS, cache.jobs, JobView, clock),
-            Informer(api, TASKS, cache.tasks, TaskView, clock),
-            Informer(api, PODS, cache.pods, PodView, clock, label_selector=ours),
-            Informer(api, POOL_NODES, cache.nodes, PoolNodeView, clock),
-        ]
+        made: list[Informer[Any]] = []
+        for where in self._ports.namespaces or ("",):
+            made += [
+                Informer(api, POOLS, cache.pools, PoolView, clock, namespace=where),
+                Informer(api, JOBS, cache.jobs, JobView, clock, namespace=where),
+                Informer(api, TASKS, cache.tasks, TaskView, clock, namespace=where),
+                Informer(api, PODS, cache.pods, PodView, clock, namespace=where, label_selector=ours),
+                Informer(api, POOL_NODES, cache.nodes, PoolNodeView, clock, namespace=where),
+            ]
+        return made
 
     def _watch_epochs(self) -> None:
         """An epoch above ours in the caches (the Lease was deleted, or etcd restored): we lead above it, or not at all (S2.1)."""

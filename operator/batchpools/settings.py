@@ -32,6 +32,8 @@ class Settings:
     ca_life: float = 3650 * _DAY
     certificate_life: float = 90 * _DAY
     ca_spread: float = 300.0  # after which everybody acts on the CAs that they were told of
+    watch_namespaces: tuple[str, ...] = ()  # empty: all; else no right beyond these is needed (namespaced mode)
+    token_keys: str = ""  # a folder with `issuer` and `jwks.json`; empty: asked of the API server. Namespaced mode only
     log_level: str = "INFO"
 
     @property
@@ -64,6 +66,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         renew_deadline=_seconds(environment, "BATCHPOOLS_RENEW_DEADLINE", 10.0),
         retry_period=_seconds(environment, "BATCHPOOLS_RETRY_PERIOD", 2.0),
         aggregated_api=environment.get("BATCHPOOLS_AGGREGATED_API", "true").lower() != "false",
+        watch_namespaces=_list(environment, "BATCHPOOLS_WATCH_NAMESPACES"),
+        token_keys=environment.get("BATCHPOOLS_TOKEN_KEYS", ""),
         certificate_secret=environment.get("BATCHPOOLS_CERTIFICATE_SECRET", ""),
         ca_life=_duration(environment, "BATCHPOOLS_CA_LIFE", 3650 * _DAY),
         certificate_life=_duration(environment, "BATCHPOOLS_CERTIFICATE_LIFE", 90 * _DAY),
@@ -74,6 +78,10 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         raise SettingError(
             "BATCHPOOLS_RETRY_PERIOD < BATCHPOOLS_RENEW_DEADLINE < BATCHPOOLS_LEASE_DURATION must hold, but they are "
             f"{settings.retry_period}, {settings.renew_deadline} and {settings.lease_duration} seconds"
+        )
+    if settings.watch_namespaces and settings.aggregated_api:
+        raise SettingError(
+            "BATCHPOOLS_WATCH_NAMESPACES needs BATCHPOOLS_AGGREGATED_API=false: an APIService belongs to the whole cluster"
         )
     if settings.ca_life < 9 * settings.ca_spread:
         raise SettingError(
@@ -88,6 +96,12 @@ def _text(environment: Mapping[str, str], name: str) -> str:
     if not value:
         raise SettingError(f"{name} is not set")
     return value
+
+
+def _list(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Names between commas, each once."""
+    named = (one.strip() for one in environment.get(name, "").split(","))
+    return tuple(dict.fromkeys(one for one in named if one))
 
 
 def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:

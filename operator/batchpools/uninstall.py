@@ -15,7 +15,7 @@ def main(_: Sequence[str] = ()) -> int:
     """Remove the barrier's objects; 1 with a sentence when the API server refuses, 2 when a setting is wrong."""
     try:
         settings = read_settings(os.environ)
-        asyncio.run(_remove(settings.namespace))
+        asyncio.run(_remove(settings.watch_namespaces or (settings.namespace,)))
     except SettingError as error:
         print(f"batchpools uninstall: {error}")
         return 2
@@ -25,9 +25,10 @@ def main(_: Sequence[str] = ()) -> int:
     return 0
 
 
-async def _remove(namespace: str) -> None:
+async def _remove(namespaces: Sequence[str]) -> None:
     client = KubeClient(load_credentials())
     try:
-        await remove_barrier(client, namespace)
+        for namespace in namespaces:
+            await remove_barrier(client, namespace)
     finally:
         await client.close()

@@ -42,6 +42,18 @@ def test_the_cluster_is_what_is_named_else_kind_else_local(
     assert isinstance(choose.choose(), expected)
 
 
+def test_the_number_of_the_local_cluster_is_given_or_told_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLUSTER", "local")
+    monkeypatch.delenv("CLUSTER_NUMBER", raising=False)
+    numbers = []
+    for told, given in (("", None), ("3", None), ("3", 4)):
+        monkeypatch.setenv("CLUSTER_NUMBER", told)
+        chosen = choose.choose(given)
+        assert isinstance(chosen, LocalCluster)
+        numbers.append(chosen.at.number)
+    assert numbers == [0, 3, 4]
+
+
 def test_a_name_that_means_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLUSTER", "moon")
     with pytest.raises(ValueError, match="none of current, kind, local"):

@@ -187,3 +187,31 @@ async def test_uninstalling_takes_them_away_twice_is_once(scene: Scene) -> None:
     for resource in KINDS:
         with pytest.raises(NotFoundError):
             await scene.kube.get(resource, HOME, NAME)
+
+
+def test_in_namespaced_mode_each_watched_namespace_has_its_own_and_all_are_waited_for() -> None:
+    async def main(clock: VirtualClock) -> None:
+        kube, cache = FakeKube(clock), Cache()
+        informers = [
+            Informer(kube, resource, store, view, clock, namespace=where)
+            for where in ("one", "two")
+            for resource, store, view in ((JOBS, cache.jobs, JobView), (TASKS, cache.tasks, TaskView))
+        ]
+        barrier = Barrier(kube, informers, HOME, clock)
+        running = [asyncio.create_task(informer.run()) for informer in informers]
+        await asyncio.gather(*(informer.synced.wait() for informer in informers))
+        await barrier.passed(1)
+        assert [kube.object(JOBS, where, NAME) is not None for where in ("one", "two", HOME)] == [True, True, False]
+        gate = kube.faults.hold("watch", kind="Task")  # of either namespace
+        kube.end_watches()
+        await settle()
+        passing = asyncio.create_task(barrier.passed(2))
+        await asyncio.sleep(60)
+        assert not passing.done()
+        gate.set()
+        await passing
+        for one in running:
+            one.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    run_virtual(main)

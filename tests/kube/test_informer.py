@@ -230,3 +230,30 @@ def test_it_is_stale_after_90_seconds_without_a_word() -> None:
             assert scene.informer.stale
 
     play(story)
+
+
+def test_of_two_informers_of_a_kind_each_keeps_its_own_namespace() -> None:
+    """Namespaced mode: a list of one namespace says nothing of the other."""
+
+    async def main(clock: VirtualClock) -> None:
+        server, cache = FakeKube(clock), Cache()
+        for where in ("one", "two", "neither"):
+            made = manifest(task("j.a"))
+            server.seed({**made, "metadata": {**made["metadata"], "namespace": where, "uid": f"uid-{where}"}})
+        informers = [Informer(server, TASKS, cache.tasks, TaskView, clock, namespace=one) for one in ("one", "two")]
+        running = [asyncio.create_task(one.run()) for one in informers]
+        await asyncio.gather(*(one.synced.wait() for one in informers))
+        assert {view.metadata.namespace for view in cache.tasks} == {"one", "two"}
+        server.compact()
+        server.end_watches(gone=True)
+        await asyncio.sleep(30)
+        assert all(one.relists > 1 for one in informers)
+        assert {view.metadata.namespace for view in cache.tasks} == {"one", "two"}
+        server.remove(TASKS, "two", "j.a")
+        await settle()
+        assert {view.metadata.namespace for view in cache.tasks} == {"one"}
+        for one in running:
+            one.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    run_virtual(main)

@@ -22,6 +22,16 @@ def test_where_other_replicas_find_this_one(ip: str, address: str) -> None:
     assert read(POD_IP=ip, AGGREGATED_API="false").ops_address == ""
 
 
+@pytest.mark.parametrize(("text", "names"), [("", ()), ("one", ("one",)), ("one, two,,one", ("one", "two"))])
+def test_namespaces_stand_between_commas(text: str, names: tuple[str, ...]) -> None:
+    assert read(WATCH_NAMESPACES=text, AGGREGATED_API="false").watch_namespaces == names
+
+
+def test_an_aggregated_api_belongs_to_the_whole_cluster() -> None:
+    with pytest.raises(SettingError, match="belongs to the whole cluster"):
+        read(WATCH_NAMESPACES="one")
+
+
 @pytest.mark.parametrize("name", sorted(NEEDED))
 def test_what_is_needed_is_named(name: str) -> None:
     with pytest.raises(SettingError, match=f"{name} is not set"):

@@ -7,7 +7,7 @@ annotations, no finalizers of its own), so that a standby which takes over finds
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import kopf
@@ -39,9 +39,10 @@ class _NoDiffBase(kopf.DiffBaseStorage):
 
 
 class KopfDriver:
-    """Starts and stops kopf. `wake` is called on `loop`, for each event of a Pool or a Job."""
+    """Starts and stops kopf. `wake` is called on `loop`, for each event of a Pool or a Job. namespaces: empty = all."""
 
-    def __init__(self, wake: Wake, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, wake: Wake, loop: asyncio.AbstractEventLoop, namespaces: Sequence[str] = ()) -> None:
+        self._namespaces = namespaces
         self._wake = wake
         self._loop = loop
         self._stop = threading.Event()
@@ -73,7 +74,8 @@ class KopfDriver:
                 settings=_settings(),
                 identity=Identity("batchpools"),  # else it looks for a user name, and a container has none
                 standalone=True,
-                clusterwide=True,
+                clusterwide=not self._namespaces,
+                namespaces=self._namespaces,
                 stop_flag=stop,
             )
         )

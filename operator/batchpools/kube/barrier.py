@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -55,83 +55,96 @@ async def remove_barrier(api: KubeApi, namespace: str) -> None:
             continue
 
 
+class _Place(NamedTuple):
+    """Where one mark goes."""
+
+    resource: Resource
+    namespace: str
+
+    def __str__(self) -> str:
+        return f"{self.resource.plural} of namespace {self.namespace}"
+
+
 class Barrier:
-    """The reserved objects of one namespace, and what the informers have shown of them.
+    """The reserved objects, and what the informers have shown of them: one set in `namespace` where the informers watch all
+    namespaces, one set in each namespace that informers of their own watch.
 
     `on_epoch(epoch)` is told of each mark: every leader leaves one, so that they outlive a Lease that somebody deletes (S2.1).
     """
 
     def __init__(self, api: KubeApi, informers: Sequence[Informer[Any]], namespace: str, clock: Clock) -> None:
         self._api = api
-        self._namespace = namespace
         self._clock = clock
         self._marks = itertools.count(1)
-        self._seen: dict[Resource, str] = {}
+        self._seen: dict[_Place, str] = {}
         self._news = asyncio.Event()
         self.on_epoch: Callable[[int], None] = lambda _: None
+        self._places: list[_Place] = []
         for informer in informers:
             if informer.resource in _SPECS:
-                informer.on_mark = self._on_mark(informer.resource)
+                place = _Place(informer.resource, informer.namespace or namespace)
+                self._places.append(place)
+                informer.on_mark = self._on_mark(place)
 
     async def passed(self, epoch: int) -> None:
         """Return when everything that was written before this call is in the cache. It waits for as long as that takes."""
         began = self._clock.monotonic()
-        await asyncio.gather(*(self._pass(resource, epoch) for resource in _SPECS))
+        await asyncio.gather(*(self._pass(place, epoch) for place in self._places))
         bound(_log, epoch=epoch).info("the caches are up to date after %.2f s", self._clock.monotonic() - began)
 
     # ---------------------------------------------------------------- inside
 
-    async def _pass(self, resource: Resource, epoch: int) -> None:
+    async def _pass(self, place: _Place, epoch: int) -> None:
         """Mark, and wait for the mark; a mark that is not seen for a while is made anew."""
         written: set[str] = set()
         while True:
             mark = f"{epoch}.{next(self._marks)}"
             try:
-                await self._mark(resource, mark)
+                await self._mark(place, mark)
                 written.add(mark)
                 async with asyncio.timeout(AGAIN_AFTER):
-                    await self._until_seen(resource, written)
+                    await self._until_seen(place, written)
             except TimeoutError:
-                bound(_log, epoch=epoch).warning("the watch of %s has not shown our mark yet", resource.plural)
+                bound(_log, epoch=epoch).warning("the watch of %s has not shown our mark yet", place)
             except KubeError as error:
-                bound(_log, epoch=epoch).warning("%s could not be marked: %s", resource.plural, error.sentence)
+                bound(_log, epoch=epoch).warning("%s could not be marked: %s", place, error.sentence)
                 await asyncio.sleep(_PAUSE)
             else:
                 return
 
-    async def _until_seen(self, resource: Resource, written: set[str]) -> None:
-        while self._seen.get(resource) not in written:
+    async def _until_seen(self, place: _Place, written: set[str]) -> None:
+        while self._seen.get(place) not in written:
             self._news.clear()
             await self._news.wait()
 
-    async def _mark(self, resource: Resource, mark: str) -> None:
+    async def _mark(self, place: _Place, mark: str) -> None:
         annotations = {names.ANNOTATION_EPOCH: mark}
         operations = [{"op": "add", "path": "/metadata/annotations", "value": annotations}]
         try:
-            await self._api.patch(resource, self._namespace, NAME, operations)
+            await self._api.patch(*place, NAME, operations)
         except NotFoundError:
-            await self._make(resource)
-            await self._api.patch(resource, self._namespace, NAME, operations)
+            await self._make(*place)
+            await self._api.patch(*place, NAME, operations)
 
-    async def _make(self, resource: Resource) -> None:
+    async def _make(self, resource: Resource, namespace: str) -> None:
         manifest = {
             "apiVersion": api_version(resource),
             "kind": resource.kind,
-            "metadata": {"name": NAME, "namespace": self._namespace, "labels": {names.LABEL_INTERNAL: "barrier"}},
+            "metadata": {"name": NAME, "namespace": namespace, "labels": {names.LABEL_INTERNAL: "barrier"}},
             "spec": dict(_SPECS[resource]),
         }
         try:
-            await self._api.create(resource, self._namespace, manifest)
+            await self._api.create(resource, namespace, manifest)
         except AlreadyExistsError:
             return
         if resource in _ENDED:
             ended = [{"op": "add", "path": f"/status/{key}", "value": value} for key, value in _ENDED[resource].items()]
-            await self._api.patch(resource, self._namespace, NAME, ended, subresource="status")
+            await self._api.patch(resource, namespace, NAME, ended, subresource="status")
 
-    def _on_mark(self, resource: Resource) -> Any:
+    def _on_mark(self, place: _Place) -> Any:
         def seen(namespace: str, name: str, mark: str) -> None:
-            if (namespace, name) == (self._namespace, NAME):
-                self._seen[resource] = mark
+            if (namespace, name) == (place.namespace, NAME):
+                self._seen[place] = mark
                 self._news.set()
                 epoch = mark.partition(".")[0]
                 if epoch.isdecimal():

@@ -41,7 +41,7 @@ _NAMED = msgspec.json.Decoder(_Named)
 
 
 class Informer(Generic[ViewT]):
-    """One kind. `synced` is set after the first list; `relists` counts lists.
+    """One kind, in one namespace or (empty) in all. `synced` is set after the first list; `relists` counts lists.
 
     The barrier's objects never reach the store: `on_mark(namespace, name, mark)` is told of them, once everything that a
     list or the watch holds before them is in the store.
@@ -55,6 +55,7 @@ class Informer(Generic[ViewT]):
         view: type[ViewT],
         clock: Clock,
         *,
+        namespace: str = "",
         label_selector: str = "",
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -63,6 +64,7 @@ class Informer(Generic[ViewT]):
         self._store = store
         self._decoder = msgspec.json.Decoder(view)
         self._clock = clock
+        self.namespace = namespace
         self._selector = label_selector
         self._pause = pause
         self._unreadable: set[tuple[str, str]] = set()
@@ -103,7 +105,7 @@ class Informer(Generic[ViewT]):
         if not self._version:
             self._version = await self._relist()
         async for event in self._api.watch(
-            self.resource, resource_version=self._version, label_selector=self._selector
+            self.resource, self.namespace, resource_version=self._version, label_selector=self._selector
         ):
             self._barren = 0
             self._last_heard = self._clock.monotonic()
@@ -115,7 +117,7 @@ class Informer(Generic[ViewT]):
         marks: list[_Name] = []
         page = ""
         while True:
-            found = await self._api.list(self.resource, label_selector=self._selector, page=page)
+            found = await self._api.list(self.resource, self.namespace, label_selector=self._selector, page=page)
             for raw in found.items:
                 named = _name_of(raw)
                 if named is not None and _is_barrier(named):
@@ -128,7 +130,7 @@ class Informer(Generic[ViewT]):
                 break
         for view in self._store:
             place = (view.metadata.namespace, view.metadata.name)
-            if place not in seen:
+            if place not in seen and self.namespace in {"", place[0]}:
                 self._store.remove(*place)
         self._last_heard = self._clock.monotonic()
         self.relists += 1

@@ -1,0 +1,68 @@
+{{- /* What the operator may do in a namespace that it watches: by a ClusterRole in all, in namespaced mode by Roles. */ -}}
+{{- define "batchpools.operatorRules" -}}
+- apiGroups: [batchpools.dev]
+  resources: [pools, jobs]
+  verbs: [get, list, watch, patch]
+- apiGroups: [batchpools.dev]
+  resources: [poolnodes]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [batchpools.dev]
+  resources: [tasks]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: [batchpools.dev]
+  resources: [pools/status, poolnodes/status, jobs/status, tasks/status]
+  verbs: [patch]
+# Owner references with blockOwnerDeletion need this where OwnerReferencesPermissionEnforcement is on.
+- apiGroups: [batchpools.dev]
+  resources: [pools/finalizers, poolnodes/finalizers, jobs/finalizers]
+  verbs: [update]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create]
+# Whether a namespace is being deleted: then nothing in it is waited for. A Role may allow it for its own namespace.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
+{{- end }}
+
+{{- /* The barrier's objects: a new leader waits until its caches show what it wrote into them. The rest the rules above allow. */ -}}
+{{- define "batchpools.barrierRules" -}}
+- apiGroups: [batchpools.dev]
+  resources: [pools, jobs]
+  verbs: [create]
+- apiGroups: [batchpools.dev]
+  resources: [pools, jobs]
+  resourceNames: [batchpools-barrier]
+  verbs: [delete]
+- apiGroups: [batchpools.dev]
+  resources: [tasks]
+  resourceNames: [batchpools-barrier]
+  verbs: [patch]
+{{- end }}
+
+{{- define "batchpools.viewRules" -}}
+- apiGroups: [batchpools.dev]
+  resources: [pools, poolnodes, jobs, tasks]
+  verbs: [get, list, watch]
+{{- end }}
+
+{{- define "batchpools.editRules" -}}
+- apiGroups: [batchpools.dev]
+  resources: [pools, jobs, tasks]
+  verbs: [create, update, patch, delete, deletecollection]
+- apiGroups: [batchpools.dev]
+  resources: [pools/scale]
+  verbs: [get, update, patch]
+- apiGroups: [batchpools.dev]
+  resources: [poolnodes]
+  verbs: [delete, deletecollection]
+{{- end }}
+
+{{- /* The one subject of every binding. */ -}}
+{{- define "batchpools.subjects" -}}
+subjects:
+- {kind: ServiceAccount, name: batchpools, namespace: {{ .Release.Namespace }}}
+{{- end }}
