@@ -1,9 +1,11 @@
 """Who is not an agent of ours, over real TLS: refused or cut at once, counted, and nobody else is disturbed."""
 
 import asyncio
+import contextlib
 import dataclasses
 import socket
 import ssl
+from pathlib import Path
 
 import pytest
 from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
@@ -129,3 +131,30 @@ async def test_an_agent_whose_token_is_not_there_yet_comes_when_it_is(house: Hou
     await asyncio.sleep(0)
     house.places.token_file.write_text(GOOD_TOKEN)
     await until(lambda: house.replica.hub.session(POD) is not None)
+
+
+async def test_an_agent_listens_nowhere(house: House) -> None:
+    """S9.1: it opens connections and takes none, so nothing of the cluster's network reaches it."""
+    await house.replica.start()
+    await house.runner.start()
+    agent = await house.start_agent_process()
+    await until(lambda: house.replica.hub.session(POD) is not None)
+    sockets, listening = _sockets_of(agent.pid), _listening_beside(agent.pid)
+    assert sockets, "it has its session"
+    assert listening, "the hub's own is in the same table"
+    assert not sockets & listening
+
+
+def _sockets_of(process: int) -> set[str]:
+    found = set()
+    for one in Path(f"/proc/{process}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            found.add(str(one.readlink()))
+    return {one for one in found if one.startswith("socket:")}
+
+
+def _listening_beside(process: int) -> set[str]:
+    """All sockets of its network namespace that take TCP connections."""
+    tables = (Path(f"/proc/{process}/net/{table}").read_text() for table in ("tcp", "tcp6"))
+    rows = [line.split() for table in tables for line in table.splitlines()[1:]]
+    return {f"socket:[{row[9]}]" for row in rows if row[3] == "0A"}

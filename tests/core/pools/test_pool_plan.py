@@ -138,6 +138,21 @@ def test_a_pool_that_did_not_reach_its_target_is_not_ready_although_a_node_is_us
     assert (ready.status, ready.reason, ready.message) == ("False", "AllocationFailed", "no room")
 
 
+def test_slots_alone_wait_for_their_turn_to_be_written() -> None:
+    """S5.4: counters every 5 s, everything else at once."""
+    nodes = (node(0, state="Idle"),)
+    told = pool(1, status=status_of(PoolSituation(pool(1), nodes, slots=(4, 0))))
+    early = plan_pool(PoolSituation(told, nodes, slots=(4, 1), used_slots={"p-0000": 1}, counts_due=False), now=NOW)
+    assert (early.status, early.requeue_after) == (None, 5.0)
+    due = plan_pool(PoolSituation(told, nodes, slots=(4, 1), used_slots={"p-0000": 1}), now=NOW)
+    assert due.status is not None
+    assert (due.status.task_slots.used, due.urgent) == (1, False)
+    worse = (node(0, state="Unusable"),)
+    at_once = plan_pool(PoolSituation(told, worse, slots=(4, 0), counts_due=False), now=NOW)
+    assert at_once.status is not None
+    assert (at_once.status.node_counts, at_once.urgent) == ({"unusable": 1}, True)
+
+
 def test_a_large_pool_grows_in_steps() -> None:
     plan = plan_pool(PoolSituation(pool(120)), now=NOW)
     assert len(plan.effects) == 50
