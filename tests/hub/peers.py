@@ -90,10 +90,10 @@ class House:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.listener = Listener()
-        self.epochs: list[int] = []
+        self.epochs: list[tuple[int, str]] = []
         self.unknown: set[str] = set()
         self.reviewing: asyncio.Event | None = None  # set it to hold back answers
-        self.hub = Hub(self.clock, "replica", self.authenticate, self.identify, self.listener, self.epochs.append)
+        self.hub = Hub(self.clock, "replica", self.authenticate, self.identify, self.listener, self._seen)
 
     async def authenticate(self, token: str) -> BoundPod | None:
         """The pod that a token names."""
@@ -102,6 +102,9 @@ class House:
         if token == UNAVAILABLE:
             raise KubeError("connection refused")
         return BoundPod("ns", token, f"uid-{token}") if token.startswith("pod-") else None
+
+    def _seen(self, epoch: int, pod_uid: str) -> None:
+        self.epochs.append((epoch, pod_uid))
 
     def identify(self, pod: BoundPod) -> NodeIdentity | None:
         """The node of a pod."""

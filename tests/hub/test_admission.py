@@ -22,7 +22,7 @@ async def test_an_agent_with_a_nodes_token_is_welcome() -> None:
     await peer.hello("pod-1", max_epoch=7)
     assert peer.received == [link.Welcome(link.PROTOCOL_VERSION, "replica", "node-pod-1", "pool", "ns", 0)]
     assert [info.node.pod_uid for info in house.hub.sessions()] == ["uid-pod-1"]
-    assert house.epochs == [7]
+    assert house.epochs == [(7, "uid-pod-1")]
 
 
 @pytest.mark.parametrize(

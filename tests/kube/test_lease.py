@@ -344,3 +344,39 @@ def test_an_epoch_that_is_made_up_is_not_believed() -> None:
         assert a.told == [1]
 
     play(story)
+
+
+def test_one_node_cannot_have_its_leader_elected_anew_all_the_time() -> None:
+    """S2.1: an agent says the truth once; whoever says it again and again lies, and is believed by nobody for an hour."""
+
+    async def story(scene: Scene) -> None:
+        a = scene.candidate("a")
+        await scene.until_leader(a)
+        a.elector.raise_above(5, "uid-liar")
+        await scene.until_leader(a)
+        assert a.told == [1, None, 6]
+        a.elector.raise_above(9, "uid-liar")
+        assert scene.leaders == ["a"]
+        a.elector.raise_above(9, "uid-another")
+        await scene.until_leader(a)
+        assert a.told == [1, None, 6, None, 10]
+        await scene.pass_time(3700)
+        a.elector.raise_above(20, "uid-liar")
+        assert scene.leaders == []
+
+    play(story)
+
+
+def test_a_standby_believes_every_witness() -> None:
+    """It costs nobody anything, and it may be cut off from the API server while others lead."""
+
+    async def story(scene: Scene) -> None:
+        gate = scene.server.faults.hold("get", kind="Lease")
+        a = scene.candidate("a")
+        for epoch in (5, 7, 9):
+            a.elector.raise_above(epoch, "uid-agent")
+        gate.set()
+        await scene.until_leader(a)
+        assert a.told == [10]
+
+    play(story)

@@ -33,7 +33,7 @@ _ASK_AGAIN = 0.5
 
 
 class Hub:
-    """One replica's end of the link. `refusals` counts by code; `on_epoch` is told of epochs that agents have seen."""
+    """One replica's end of the link. `refusals` counts by code; `on_epoch(epoch, pod uid)`: an agent has seen it."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Hub:
         authenticate: Authenticate,
         identify: Identify,
         listener: HubListener,
-        on_epoch: Callable[[int], None] = lambda _: None,
+        on_epoch: Callable[[int, str], None] = lambda *_: None,
     ) -> None:
         self._clock = clock
         self._replica = replica
@@ -193,7 +193,7 @@ class Hub:
         session.send(
             link.Welcome(link.PROTOCOL_VERSION, self._replica, node.node, node.pool, node.namespace, self._epoch)
         )
-        self._on_epoch(hello.max_epoch)
+        self._on_epoch(hello.max_epoch, node.pod_uid)
 
     def received(self, session: Session, message: link.FromAgent) -> None:
         """Hand a message on to the one it is for."""

@@ -18,9 +18,11 @@ from batchpools.kube.port import KubeApi
 from batchpools.kube.resources import LEASES, api_version
 from batchpools.telemetry.clock import Clock
 from batchpools.telemetry.logs import bound
+from batchpools.telemetry.seldom import Seldom
 
 _log = logging.getLogger(__name__)
 
+_BELIEVED_AGAIN = 3600.0
 _LARGEST_LEAP = 100_000  # leaseTransitions has 31 bits: whoever makes an epoch up must not use them up
 
 
@@ -98,6 +100,7 @@ class LeaderElector:
         self._deadline = 0.0
         self._epoch: int | None = None
         self._leader_address = ""
+        self._witnesses = Seldom(clock, _BELIEVED_AGAIN)
         self._floor = 0  # the highest epoch that we know to have been used
 
     @property
@@ -114,13 +117,18 @@ class LeaderElector:
         """`host:port` where the holder of the Lease answers for others, as last read; empty when nobody holds it."""
         return self._leader_address
 
-    def raise_above(self, epoch: int) -> None:
+    def raise_above(self, epoch: int, witness: str = "") -> None:
         """An agent or an object has seen this epoch: the next acquisition goes above it, and it comes at once.
 
-        One that no history of elections explains is made up, and not believed: the Lease could soon be raised no more.
+        One that no history of elections explains is made up, and not believed: the Lease could soon be raised no more. A
+        witness (the uid of an agent's pod) is believed once an hour against a leader: else a single node that lies would
+        have it elected anew all the time.
         """
         if epoch > self._floor + _LARGEST_LEAP:
             _log.error("an epoch of %d is not believed: %d is the highest that is known", epoch, self._floor)
+            return
+        if witness and self._epoch is not None and epoch > self._epoch and not self._witnesses.is_worth_saying(witness):
+            bound(_log, epoch=self._epoch).error("pod %s speaks of epoch %d once more: not believed", witness, epoch)
             return
         self._floor = max(self._floor, epoch)
         if self._epoch is not None and epoch > self._epoch:
