@@ -15,7 +15,7 @@ const cookieName = "BATCHPOOLS_COOKIE="
 
 // killMarked kills every process whose initial environment carries the cookie, until none is left: what called setsid
 // or forked twice. It does not give up: a run is not over while something of it lives. A process that cleaned its
-// environment is not found; it ends with the container.
+// environment is not found here (see strays.go).
 func killMarked(cookie string) {
 	mark := []byte(cookieName + cookie)
 	pause, began, told := 5*time.Millisecond, time.Now(), false

@@ -21,6 +21,8 @@ import (
 
 func TestMain(m *testing.M) {
 	switch {
+	case os.Getenv("RUNNER_TEST_GROW") != "":
+		grow(os.Getenv("RUNNER_TEST_GROW"))
 	case os.Getenv("RUNNER_TEST_FORGE") == "1":
 		os.Exit(forgeSignals())
 	case os.Getenv("RUNNER_UNDER_TEST") == "1":

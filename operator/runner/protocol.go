@@ -9,7 +9,7 @@ package main
 // nothing; unknown answers a kill, or such a run, of an id that does not run here and will not. Times are Unix seconds, durations seconds.
 //
 // agent -> runner    hello, deadline, run, kill, ack, read, list, remove, exit
-// runner -> agent    known, hello, refused, started, finished, unknown, data, entries, done, error, bye, stopping
+// runner -> agent    known, hello, refused, started, finished, unknown, memory, data, entries, done, error, bye, stopping
 
 const (
 	protocolVersion = 2
@@ -90,7 +90,9 @@ const (
 	causeStopping     = "stopping"
 	causeLaunchFailed = "launchFailed"
 	causeOutputLimit  = "outputLimit"
-	causeExpired      = "expired" // the deadline passed, or there was none when the run was asked for
+	causeOutOfMemory  = "outOfMemory" // the container's memory was nearly full, and this run had the most of it
+	causeDiskFull     = "diskFull"    // the node's disk was nearly full, and this run's directory held the most of it
+	causeExpired      = "expired"     // the deadline passed, or there was none when the run was asked for
 )
 
 type finished struct {
@@ -105,8 +107,17 @@ type finished struct {
 	UserCPU   float64 `json:"userCpu"`
 	KernelCPU float64 `json:"kernelCpu"`
 	MaxRSS    int64   `json:"maxRss"` // bytes
-	Code      string  `json:"code"`   // CommandProgramNotFound, CommandLaunchFailed, ResourceDirectoryCreateFailed, DiskFull, TaskEnded
+	Code      string  `json:"code"`   // CommandProgramNotFound, CommandLaunchFailed, ResourceDirectoryCreateFailed, DiskFull, OutOfMemory, TaskEnded
 	Message   string  `json:"message"`
+}
+
+// memory is told while more than half of the container's memory is in use: the largest run. An empty id: there is enough again.
+type memory struct {
+	Op    string `json:"op"`
+	ID    string `json:"id"`
+	Bytes int64  `json:"bytes"` // the run's
+	Used  int64  `json:"used"`  // the container's, without what the kernel can take back
+	Limit int64  `json:"limit"`
 }
 
 // note is any small answer: refused, unknown, done, error, bye, stopping.

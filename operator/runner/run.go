@@ -86,6 +86,8 @@ func (s *server) fork(r *run, files *outputs) (string, error) {
 	if err != nil {
 		return "CommandProgramNotFound", err
 	}
+	s.forks.RLock()
+	defer s.forks.RUnlock()
 	if r.askedToEnd() {
 		return "", errors.New("ended before it started")
 	}
@@ -112,6 +114,7 @@ func (s *server) wait(r *run) finished {
 	_ = syscall.Kill(-r.pid, syscall.SIGKILL)
 	status, usage := s.children.reap(r.pid)
 	killMarked(r.cookie)
+	s.clear(r)
 	return result(r.startedAt, at, status, usage)
 }
 

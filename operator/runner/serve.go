@@ -18,6 +18,7 @@ type options struct {
 	socket, root, mode string
 	agentUID           int
 	stopTimeout        time.Duration
+	diskLimit          int64
 }
 
 func parse(arguments []string) (options, error) {
@@ -28,6 +29,7 @@ func parse(arguments []string) (options, error) {
 	flags.StringVar(&o.mode, "mode", modeServe, "serve, or start-task: may be told to exit")
 	flags.IntVar(&o.agentUID, "agent-uid", -1, "the only user that is served; -1 serves any")
 	flags.DurationVar(&o.stopTimeout, "stop-timeout", 30*time.Second, "how long to wait for the agent after SIGTERM")
+	flags.Int64Var(&o.diskLimit, "disk-limit", 0, "bytes that the root directory may hold; 0: its file system's size")
 	_ = flags.Parse(arguments) // ends the process on an error
 	switch {
 	case o.socket == "" || o.root == "":
@@ -65,6 +67,8 @@ func serve(arguments []string) int {
 	}()
 	go server.emptyTrash()
 	go server.watchDeadline()
+	go server.watchMemory()
+	go server.watchDisk()
 	go server.children.reapOrphansForEver()
 	go server.accept(listener)
 	return <-server.exit

@@ -20,6 +20,7 @@ type server struct {
 	bootID   string
 	env      []string // the container's, without BATCHPOOLS_*
 	children children
+	forks    sync.RWMutex // held for reading while a run is forked
 
 	mu       sync.Mutex
 	runs     map[string]*run
@@ -181,6 +182,27 @@ func (s *server) kill(agent *connection, message request) {
 	default:
 		agent.send(note{Op: "unknown", ID: message.ID})
 	}
+}
+
+// allLive lists the runs that have not ended.
+func (s *server) allLive() []*run {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.live()
+}
+
+// isLive says whether a run has not been told to be over.
+func (s *server) isLive(r *run) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.runs[r.request.ID] == r
+}
+
+// tellNow is tell without s.mu held.
+func (s *server) tellNow(message any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tell(message)
 }
 
 // tell sends to the agent, if there is one; what matters is kept and sent again after its next hello.

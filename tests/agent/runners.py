@@ -93,11 +93,17 @@ class RealRunner:
         self.root.mkdir()
         self.socket = str(self.folder / "s")
         self.process: asyncio.subprocess.Process | None = None
+        self.cgroup: Path | None = None  # where it is to live
+        self.disk_limit = 0  # of its directory, 0 = none
 
     async def start(self, mode: str = "serve") -> None:
         _free(self.socket)
+        enter = f"echo $$ > {self.cgroup}/cgroup.procs && " if self.cgroup else ""
+        options = (
+            f"--mode {mode} --socket {self.socket} --root {self.root} --stop-timeout 5s --disk-limit {self.disk_limit}"
+        )
         self.process = await asyncio.create_subprocess_exec(
-            self._binary, "serve", "--mode", mode, "--socket", self.socket, "--root", self.root, "--stop-timeout", "5s"
+            "sh", "-c", f'{enter}exec "$0" serve "$@"', self._binary, *options.split()
         )
 
     async def stop(self) -> None:

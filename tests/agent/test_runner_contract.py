@@ -46,10 +46,13 @@ class Talk:
 
     async def next(self, op: str) -> Any:
         """The next note of a kind."""
-        while True:
-            note = await self._notes.get()
-            if note["op"] == op:
-                return note
+        while (note := await self.any())["op"] != op:
+            pass
+        return note
+
+    async def any(self) -> Any:
+        """The next note."""
+        return await self._notes.get()
 
 
 class Open(Protocol):

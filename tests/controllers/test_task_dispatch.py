@@ -239,7 +239,7 @@ async def test_a_run_lost_with_its_boot_is_requeued_without_a_retry(stage: Stage
     await stage.settle()
     status = stage.status()
     assert (status.state, status.retry_count, status.requeue_count) == ("Active", 0, 1)
-    assert status.requeue_reasons == {"NodeLost": 1}
+    assert status.requeue_reasons == {"ContainerLost": 1}
     assert [(run.execution_id, run.fresh) for run in agent.runs][1:] == [(run_of(1, 2), True)]
 
 

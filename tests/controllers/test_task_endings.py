@@ -51,6 +51,28 @@ async def test_a_new_task_of_the_same_id_waits_until_the_former_one_has_left_the
 
 
 @played
+async def test_a_task_that_takes_its_container_along_for_the_third_time_fails_and_its_neighbours_do_not(
+    stage: Stage,
+) -> None:
+    """S8.5: it is requeued twice without a retry; what the status counts decides, so a new leader goes on counting."""
+    agent = await _running(stage)
+    for times in (1, 2):
+        agent.finish(agent.runs[-1], None, cause=Cause.BOOT_LOST, code="OutOfMemory", message="it was lost")
+        await stage.settle()
+        status = stage.status()
+        assert (status.state, status.retry_count, status.requeue_reasons["OutOfMemory"]) == ("Active", 0, times)
+        agent.finish(agent.runs[-1], None, cause=Cause.BOOT_LOST)  # another one was the largest
+        await stage.settle()
+        assert stage.status().requeue_reasons == {"OutOfMemory": times, "ContainerLost": times}
+    agent.finish(agent.runs[-1], None, cause=Cause.BOOT_LOST, code="OutOfMemory", message="it was lost")
+    await stage.settle()
+    status = stage.status()
+    assert status.failure_info is not None
+    assert (status.state, status.result, status.failure_info.code) == ("Completed", "Failure", "OutOfMemory")
+    assert status.failure_info.message == "It happened 3 times that it was lost."
+
+
+@played
 async def test_a_task_deleted_while_its_result_is_written_is_acknowledged_and_forgotten(stage: Stage) -> None:
     agent = await _running(stage)
     gate = stage.kube.faults.hold("patch")

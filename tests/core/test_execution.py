@@ -32,7 +32,7 @@ from batchpools.core.execution_events import (
 )
 
 OK = Ended("exit", 0, 10.0, 11.0)
-LOST = Ended("bootLost", message="the task container was restarted")
+LOST = Ended("bootLost", message="the task container was lost")
 UP = RunnerUp("boot", (), ())
 RUN = RunAsked("a", 2, "task-a", "how")
 KILL = KillAsked("a", 2, 5.0)

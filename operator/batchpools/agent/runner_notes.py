@@ -3,6 +3,7 @@
 from batchpools.agent.runner_client import Note
 from batchpools.core import execution_events as events
 from batchpools.core.ended import Ended
+from batchpools.core.lost_container import MemoryScarce
 
 
 def event_of_hello(hello: Note) -> events.RunnerUp:
@@ -24,6 +25,8 @@ def event_of_note(note: Note) -> events.Event | None:
             return events.RunFinished(note["id"], note["label"], outcome_of(note))
         case "unknown":
             return events.RunUnknown(note["id"])
+        case "memory":
+            return MemoryScarce(note["id"], note["bytes"], note["used"], note["limit"])
         case "stopping":
             return events.Stopping()
     return None

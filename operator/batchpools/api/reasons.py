@@ -79,6 +79,7 @@ class FailureCode(StrEnum):
     COMMAND_LAUNCH_FAILED = "CommandLaunchFailed"
     RESOURCE_DIRECTORY_CREATE_FAILED = "ResourceDirectoryCreateFailed"
     DISK_FULL = "DiskFull"
+    OUT_OF_MEMORY = "OutOfMemory"
     JOB_COMPLETED = "JobCompleted"
     TASK_EXISTS = "TaskExists"
     STATUS_REJECTED = "StatusRejected"
@@ -88,8 +89,10 @@ class FailureCode(StrEnum):
 class RequeueReason(StrEnum):
     """Why a task went back to the queue through no fault of its own; the keys of status.requeueReasons."""
 
+    CONTAINER_LOST = "ContainerLost"
     NODE_LOST = "NodeLost"
     NODE_STOPPED = "NodeStopped"
     NODE_UNREACHABLE = "NodeUnreachable"
+    OUT_OF_MEMORY = "OutOfMemory"  # its container was lost, and it had the most memory: the third time it fails
     POOL_RESIZED = "PoolResized"
     START_REFUSED = "StartRefused"

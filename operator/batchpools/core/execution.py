@@ -36,6 +36,7 @@ from batchpools.core.execution_events import (
     TellStarted,
     TellUnknown,
 )
+from batchpools.core.lost_container import LastWord, MemoryScarce
 
 ACKNOWLEDGED_KEPT = 600.0  # seconds that an acknowledged id is remembered (safety rule S5.2)
 
@@ -102,6 +103,7 @@ class Executions:
     boot_id: str = ""
     runner_up: bool = False
     stopping: bool = False
+    _memory: LastWord = field(default_factory=LastWord)
     _runs: dict[str, _State] = field(default_factory=dict)
     _remembered: deque[tuple[float, str]] = field(default_factory=deque)  # settled and barred ids, oldest first
 
@@ -131,9 +133,8 @@ class Executions:
                 return self._acknowledged(ids, now)
             case RunnerUp():
                 return self._runner_up(event, now)
-            case RunnerDown():
-                self.runner_up = False
-                return []
+            case RunnerDown() | MemoryScarce():
+                return self._runner_wanes(event, now)
             case RunStarted(execution_id, started_at):
                 return self._started(execution_id, started_at)
             case RunFinished(execution_id, task_name, outcome):
@@ -226,6 +227,8 @@ class Executions:
         """
         told: list[Instruction] = []
         is_first = not self.boot_id
+        last_word = LastWord() if event.boot_id == self.boot_id else self._memory
+        self._memory = LastWord()
         self.runner_up = True
         self.boot_id = event.boot_id
         for one in event.acknowledged:
@@ -235,10 +238,19 @@ class Executions:
             told += self._seen_running(one, task_name, started_at)
         for one, task_name, outcome in event.finished:
             told += self._finished(one, task_name, event.boot_id, outcome)
-        told += self._lose_all_but({one for one, _, _ in event.running})
+        told += self._lose_all_but({one for one, _, _ in event.running}, last_word)
         if is_first and self.max_epoch:
             return [*(one for one in told if not isinstance(one, TellFinished)), *self._account()]
         return told
+
+    def _runner_wanes(self, event: RunnerDown | MemoryScarce, now: float) -> list[Instruction]:
+        """It is gone, or says what may soon take it away."""
+        if isinstance(event, RunnerDown):
+            self.runner_up = False
+            self._memory = self._memory.when_lost(now)
+        else:
+            self._memory = LastWord(event, now) if event.execution_id else LastWord()
+        return []
 
     def _seen_running(self, one: str, task_name: str, started_at: float) -> list[Instruction]:
         known = self._runs.get(one)
@@ -251,13 +263,12 @@ class Executions:
             return []
         return []
 
-    def _lose_all_but(self, present: set[str]) -> list[Instruction]:
+    def _lose_all_but(self, present: set[str], last_word: LastWord) -> list[Instruction]:
         """Runs that the runner does not have: it was restarted under them, or it never got to hear of them."""
         told: list[Instruction] = []
         for one, run in list(self._runs.items()):
             if isinstance(run, _Live) and one not in present:
-                lost = Ended("bootLost", started_at=_started_at(run), message="the task container was restarted")
-                told += self._finished(one, run.task_name, run.boot_id, lost)
+                told += self._finished(one, run.task_name, run.boot_id, last_word.ended(one, _started_at(run)))
         return told
 
     def _started(self, one: str, started_at: float) -> list[Instruction]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from batchpools.core.ended import Ended
+from batchpools.core.lost_container import MemoryScarce
 
 # ------------------------------------------------------------------ events
 
@@ -110,6 +111,7 @@ Event = (
     | RunStarted
     | RunFinished
     | RunUnknown
+    | MemoryScarce
     | Stopping
 )
 

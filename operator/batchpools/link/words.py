@@ -14,7 +14,10 @@ class NodePhase(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why a run ended. EXIT, WALL_CLOCK, OUTPUT_LIMIT and LAUNCH_FAILED are the task's own; the others are ours."""
+    """Why a run ended. EXIT, WALL_CLOCK, OUTPUT_LIMIT, LAUNCH_FAILED, OUT_OF_MEMORY, DISK_FULL are the task's own; the others ours.
+
+    BOOT_LOST with the code OutOfMemory: its container was lost while memory was scarce, and the run had the most of it.
+    """
 
     EXIT = "exit"
     WALL_CLOCK = "wallClock"
@@ -22,6 +25,8 @@ class Cause(StrEnum):
     LAUNCH_FAILED = "launchFailed"
     KILLED = "killed"
     STOPPING = "stopping"
+    OUT_OF_MEMORY = "outOfMemory"  # the node's memory was nearly full, and the run had the most of it
+    DISK_FULL = "diskFull"  # the node's disk was nearly full, and the run's directory held the most of it
     EXPIRED = "expired"  # no leader vouched for the node in time: the dead-man timer ended it
     BOOT_LOST = "bootLost"  # the task container restarted under the run: the agent says so for the old boot id
 

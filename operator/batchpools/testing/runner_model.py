@@ -208,6 +208,21 @@ class RunnerModel:
         self.advance(at)
         self._leave_when_empty()
 
+    def tell_memory(self, one: str, size: int, used: int, limit: int) -> None:
+        """Memory is scarce: this run has the most of it, bytes; an empty id: there is enough again."""
+        self._say({"op": "memory", "id": one, "bytes": size, "used": used, "limit": limit})
+
+    def exhaust(self, one: str, cause: str, at: Moment) -> None:
+        """The watch kills a run: cause outOfMemory or diskFull."""
+        code = {"outOfMemory": "OutOfMemory", "diskFull": "DiskFull"}[cause]
+        self._end(
+            self._runs[one],
+            _Why(cause, code, f"the node was nearly full, and this task had the most of it: {code}"),
+            0.0,
+            at,
+        )
+        self.advance(at)
+
     def advance(self, at: Moment) -> None:
         """Let everything happen that is due by now, in the order of its time."""
         while not self._has_left:

@@ -58,6 +58,7 @@ def test_exit_codes_are_retried_as_often_as_the_user_says(
         pytest.param(
             Ended(Cause.OUTPUT_LIMIT, 137, code="DiskFull"), SERVER, FailureCode.DISK_FULL, 137, id="output limit"
         ),
+        pytest.param(Ended(Cause.DISK_FULL, 137, code="DiskFull"), SERVER, FailureCode.DISK_FULL, 137, id="disk watch"),
         pytest.param(
             Ended(Cause.LAUNCH_FAILED, code="SomethingNew"), USER, FailureCode.UNKNOWN, None, id="a code of tomorrow"
         ),
@@ -72,7 +73,64 @@ def test_failures_carry_category_code_and_exit_code(
     assert (verdict.failure.category, verdict.failure.code, verdict.exit_code) == (category, code, exit_code)
 
 
-@pytest.mark.parametrize("cause", [Cause.WALL_CLOCK, Cause.LAUNCH_FAILED, Cause.OUTPUT_LIMIT])
+def test_what_the_memory_watch_ended_is_retried_as_an_exit_code_is_and_fails_with_a_code_of_its_own() -> None:
+    """S8.5."""
+    ended = Ended(Cause.OUT_OF_MEMORY, 137, code="OutOfMemory", message="190.5 MiB of its 200.0 MiB")
+    assert judge(ended, retry_count=0, max_retries=1) == Retry()
+    failed = judge(ended, retry_count=1, max_retries=1)
+    assert isinstance(failed, Failed)
+    assert (failed.failure.category, failed.failure.code, failed.exit_code) == (USER, FailureCode.OUT_OF_MEMORY, 137)
+    assert failed.failure.message == ended.message
+
+
+LARGEST = Ended(Cause.BOOT_LOST, code="OutOfMemory", message="the task container was lost")
+
+
+@pytest.mark.parametrize(
+    ("ended", "before", "expected"),
+    [
+        pytest.param(LARGEST, {}, Requeue(RequeueReason.OUT_OF_MEMORY), id="the first time"),
+        pytest.param(LARGEST, {"OutOfMemory": 1}, Requeue(RequeueReason.OUT_OF_MEMORY), id="the second time"),
+        pytest.param(LARGEST, {"OutOfMemory": 2}, Failed, id="the third time"),
+        pytest.param(
+            LARGEST,
+            {"ContainerLost": 9, "NodeLost": 9},
+            Requeue(RequeueReason.OUT_OF_MEMORY),
+            id="what others did is not counted",
+        ),
+        pytest.param(
+            Ended(Cause.BOOT_LOST),
+            {"OutOfMemory": 2, "ContainerLost": 9},
+            Requeue(RequeueReason.CONTAINER_LOST),
+            id="its neighbour was the largest",
+        ),
+    ],
+)
+def test_a_task_that_takes_its_container_along_three_times_fails(
+    ended: Ended, before: dict[str, int], expected: object
+) -> None:
+    """S8.5: without a retry; and no neighbour ever fails for it."""
+    verdict = judge(ended, retry_count=0, max_retries=0, requeues=before)
+    if isinstance(expected, Requeue):
+        assert verdict == expected
+        return
+    assert isinstance(verdict, Failed)
+    assert (verdict.failure.category, verdict.failure.code, verdict.exit_code) == (
+        USER,
+        FailureCode.OUT_OF_MEMORY,
+        None,
+    )
+    assert verdict.failure.message == "It happened 3 times that the task container was lost."
+
+
+def test_a_run_that_was_to_end_anyway_is_not_blamed() -> None:
+    verdict = judge(
+        LARGEST, retry_count=0, max_retries=0, killed_for=RequeueReason.POOL_RESIZED, requeues={"OutOfMemory": 2}
+    )
+    assert verdict == Requeue(RequeueReason.POOL_RESIZED)
+
+
+@pytest.mark.parametrize("cause", [Cause.WALL_CLOCK, Cause.LAUNCH_FAILED, Cause.OUTPUT_LIMIT, Cause.DISK_FULL])
 def test_only_exit_codes_are_retried(cause: Cause) -> None:
     assert isinstance(judge(Ended(cause, code="DiskFull"), retry_count=0, max_retries=-1), Failed)
 
@@ -83,7 +141,8 @@ def test_only_exit_codes_are_retried(cause: Cause) -> None:
         pytest.param(Cause.KILLED, RequeueReason.POOL_RESIZED, RequeueReason.POOL_RESIZED, id="killed by a drain"),
         pytest.param(Cause.STOPPING, None, RequeueReason.NODE_STOPPED, id="the pod was stopped"),
         pytest.param(Cause.STOPPING, RequeueReason.NODE_LOST, RequeueReason.NODE_LOST, id="we know better why"),
-        pytest.param(Cause.BOOT_LOST, None, RequeueReason.NODE_LOST, id="the container restarted"),
+        pytest.param(Cause.BOOT_LOST, None, RequeueReason.CONTAINER_LOST, id="the container restarted"),
+        pytest.param("nodeLost", None, RequeueReason.NODE_LOST, id="the node is gone"),
     ],
 )
 def test_our_own_ends_are_requeued_whatever_the_retries(

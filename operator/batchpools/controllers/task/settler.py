@@ -37,7 +37,11 @@ class Settler:
             return
         asked = state.reason if isinstance(state, Ending) else None
         verdict = judge(
-            ended, retry_count=entry.status.retry_count, max_retries=self._max_retries(entry), killed_for=asked
+            ended,
+            retry_count=entry.status.retry_count,
+            max_retries=self._max_retries(entry),
+            killed_for=asked,
+            requeues=entry.status.requeue_reasons,
         )
         self._count(state.pod_uid, verdict)
         if entry.deleted or is_terminal(entry.view):
@@ -57,7 +61,7 @@ class Settler:
         """Its run is lost with its node; nobody will report its end."""
         if isinstance(entry.state, Ending):
             entry.state = replace(entry.state, reason=reason)
-        cause = "expired" if reason is RequeueReason.NODE_UNREACHABLE else "bootLost"
+        cause = "expired" if reason is RequeueReason.NODE_UNREACHABLE else "nodeLost"
         if isinstance(entry.state, OnNode):
             self.settle(entry, Ended(cause))
             return

@@ -4,6 +4,7 @@ Source: REST reference, task execution information (retryCount counts non-zero e
 that outlives its wall clock: 0xC000013A, TaskEnded, ServerError).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from batchpools.api.names import WALL_CLOCK_EXIT_CODE
@@ -40,27 +41,44 @@ class Requeue:
 
 Verdict = Succeeded | Failed | Retry | Requeue
 
+MOST_OUT_OF_MEMORY = 3  # runs that may take their container along, each with the most memory in it (safety rule S8.5)
+
 _OURS = {
     "killed": RequeueReason.POOL_RESIZED,
     "stopping": RequeueReason.NODE_STOPPED,
-    "bootLost": RequeueReason.NODE_LOST,
+    "bootLost": RequeueReason.CONTAINER_LOST,
+    "nodeLost": RequeueReason.NODE_LOST,
     "expired": RequeueReason.NODE_UNREACHABLE,
 }
 _SERVER_ERRORS = {FailureCode.DISK_FULL, FailureCode.RESOURCE_DIRECTORY_CREATE_FAILED}
 
 
-def judge(ended: Ended, *, retry_count: int, max_retries: int, killed_for: RequeueReason | None = None) -> Verdict:
+def judge(
+    ended: Ended,
+    *,
+    retry_count: int,
+    max_retries: int,
+    killed_for: RequeueReason | None = None,
+    requeues: Mapping[str, int] | None = None,
+) -> Verdict:
     """What follows. max_retries -1 = without end (n = 1 + n runs); killed_for: why we had asked for the end, if we had.
 
-    Only an exit code is retried: neither a launch that failed nor a passed wall clock. 137 of the kernel's OOM kill is one.
+    Only an exit code is retried: neither a launch that failed nor a passed wall clock, nor a full disk, since a retry finds
+    its directory as it was. 137 of the kernel's OOM kill is one, and that of the runner's memory watch. requeues: those of
+    before, by reason.
     """
+    if _took_its_container_along(ended) and killed_for is None:
+        if (requeues or {}).get(RequeueReason.OUT_OF_MEMORY, 0) + 1 < MOST_OUT_OF_MEMORY:
+            return Requeue(RequeueReason.OUT_OF_MEMORY)
+        message = f"It happened {MOST_OUT_OF_MEMORY} times that {ended.message}."
+        return Failed(_failure(FailureCode.OUT_OF_MEMORY, message, FailureCategory.USER_ERROR), None)
     if ended.cause in _OURS:
         return Requeue(killed_for or _OURS[ended.cause])
     if ended.cause == "wallClock":
         return Failed(
             _failure(FailureCode.TASK_ENDED, ended.message, FailureCategory.SERVER_ERROR), WALL_CLOCK_EXIT_CODE
         )
-    if ended.cause in {"launchFailed", "outputLimit"}:
+    if ended.cause in {"launchFailed", "outputLimit", "diskFull"}:
         code = FailureCode(ended.code) if ended.code in set(FailureCode) else FailureCode.UNKNOWN
         category = FailureCategory.SERVER_ERROR if code in _SERVER_ERRORS else FailureCategory.USER_ERROR
         return Failed(_failure(code, ended.message, category), ended.exit_code)
@@ -71,8 +89,14 @@ def judge(ended: Ended, *, retry_count: int, max_retries: int, killed_for: Reque
         return Succeeded()
     if max_retries < 0 or retry_count < max_retries:
         return Retry()
+    if ended.cause == "outOfMemory":
+        return Failed(_failure(FailureCode.OUT_OF_MEMORY, ended.message, FailureCategory.USER_ERROR), ended.exit_code)
     message = f"The command left with exit code {ended.exit_code}."
     return Failed(_failure(FailureCode.FAILURE_EXIT_CODE, message, FailureCategory.USER_ERROR), ended.exit_code)
+
+
+def _took_its_container_along(ended: Ended) -> bool:
+    return ended.cause == "bootLost" and ended.code == FailureCode.OUT_OF_MEMORY
 
 
 def _failure(code: FailureCode, message: str, category: FailureCategory) -> FailureInfo:

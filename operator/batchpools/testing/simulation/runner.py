@@ -103,6 +103,15 @@ class SimulatedRunner:
         self._model.stop(self._now())
         self._set_timer()
 
+    def tell_memory(self, execution_id: str, size: int, used: int, limit: int) -> None:
+        """Memory is scarce: this run has the most of it, bytes; an empty id: there is enough again."""
+        self._model.tell_memory(execution_id, size, used, limit)
+
+    def exhaust(self, execution_id: str, cause: str = "outOfMemory") -> None:
+        """The watch kills a live run: cause outOfMemory or diskFull."""
+        self._model.exhaust(execution_id, cause, self._now())
+        self._set_timer()
+
     @property
     def is_quiet(self) -> bool:
         """Whether nothing runs and every result was acknowledged."""
