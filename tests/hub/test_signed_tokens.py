@@ -162,13 +162,19 @@ async def test_a_key_that_is_withdrawn_is_not_believed_for_ever() -> None:
     assert await cluster.who(token(exp=NOW + 7200)) is None
 
 
-async def test_without_keys_there_is_no_verdict_and_what_was_known_outlives_an_outage() -> None:
+async def test_without_keys_there_is_no_verdict_and_what_was_known_outlives_an_outage(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     cluster = Cluster()
     cluster.trouble = ForbiddenError("jwks is forbidden", 403)
     for _ in range(5):
         with pytest.raises(KubeError, match="jwks is forbidden"):
             await cluster.who(token())
     assert cluster.asked == 1, "a flood of hellos is no flood of questions"
+    cluster.clock.advance(1)
+    with pytest.raises(KubeError, match="jwks is forbidden"):
+        await cluster.who(token())
+    assert (cluster.asked, len(caplog.records)) == (2, 1), "and is said once"
     cluster.clock.advance(1)
     cluster.trouble = None
     assert await cluster.who(token()) is not None

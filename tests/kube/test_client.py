@@ -215,3 +215,17 @@ async def test_a_refused_watch_is_an_error() -> None:
     async with serving(failing(9, 403)) as (client, _):
         with pytest.raises(ForbiddenError):
             await watched(client)
+
+
+async def test_what_is_no_plain_json_can_be_read_too() -> None:
+    """The published keys of service accounts are served as application/jwk-set+json alone: 406 to who wants JSON and no more."""
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        accepted = [one.strip().partition(";")[0] for one in request.headers["Accept"].split(",")]
+        assert accepted[0] == "application/json", "objects come as JSON"
+        if "*/*" not in accepted:
+            return web.Response(status=406, text="406: Not Acceptable")
+        return web.Response(body=b"{}", content_type="application/jwk-set+json")
+
+    async with serving(answer) as (client, _):
+        assert await client.raw("/openid/v1/jwks") == b"{}"

@@ -63,6 +63,7 @@ class PublishedKeys:
         self._held: Published | None = None
         self._at = 0.0  # monotonic, of the last try
         self._trouble: KubeError | None = None
+        self._said = ""
         self._one = asyncio.Lock()
 
     async def with_key(self, key_id: str) -> Published:
@@ -90,8 +91,10 @@ class PublishedKeys:
             self._trouble = error
         except (OSError, ValueError, KeyError, TypeError) as error:
             self._trouble = UnreachableError(f"the cluster's keys cannot be read: {error!r}")
-        if self._trouble is not None:
-            _log.warning("the keys that sign tokens cannot be had, those known stay: %s", self._trouble.sentence)
+        told = self._trouble.sentence if self._trouble is not None else ""
+        if told and told != self._said:
+            _log.warning("the keys that sign tokens cannot be had, those known stay: %s", told)
+        self._said = told
 
 
 def _read(key_set: bytes) -> dict[str, PyJWK]:

@@ -229,7 +229,8 @@ class KubeClient:
             raise UnreachableError(f"the API server went silent: {error or type(error).__name__}") from error
 
     def _headers(self, method: str, body: Any) -> tuple[dict[str, str], bytes | None]:
-        headers = {"Accept": "application/json", "User-Agent": "batchpools"}
+        # */* as kubectl does: the published keys of service accounts are application/jwk-set+json and nothing else
+        headers = {"Accept": "application/json, */*", "User-Agent": "batchpools"}
         authorization = self._credentials.authorization()
         if authorization:
             headers["Authorization"] = authorization
