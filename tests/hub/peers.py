@@ -46,7 +46,11 @@ class Peer:
         self.received: list[link.FromHub] = []
         self.is_cut = False
         self.close_handshake: Any = None  # as picows says it
-        self.underlying_transport = SimpleNamespace(get_extra_info=lambda _: (address, 1))
+        self.unread = 0  # bytes that this end has not taken
+        self.pongs: list[bytes] = []
+        self.underlying_transport = SimpleNamespace(
+            get_extra_info=lambda _: (address, 1), get_write_buffer_size=lambda: self.unread
+        )
         self.session.on_ws_connected(self._as_picows())
 
     def send(self, kind: WSMsgType, frame: bytes) -> None:
@@ -55,8 +59,14 @@ class Peer:
         assert not self.is_cut
         self.received += decode_from_hub(frame)
 
-    def disconnect(self) -> None:
-        """Either end cuts the connection."""
+    def send_pong(self, payload: bytes) -> None:
+        """An answer to a ping of the WebSocket."""
+        self.pongs.append(payload)
+
+    def disconnect(self, *, graceful: bool = True) -> None:
+        """Either end cuts the connection; one that is polite waits for what was sent to be read."""
+        if graceful and self.unread:
+            return
         if not self.is_cut:
             self.is_cut = True
             asyncio.get_running_loop().call_soon(self.session.on_ws_disconnected, self._as_picows())

@@ -167,10 +167,11 @@ async def test_a_refusal_is_logged_once_and_counted_each_time(caplog: pytest.Log
     assert house.hub.refusals == {Refusal.BAD_TOKEN: 3}
 
 
-def test_what_is_remembered_of_strangers_is_bounded() -> None:
+@pytest.mark.parametrize("pace", [0.1, 0.0])
+def test_what_is_remembered_of_strangers_is_bounded(pace: float) -> None:
     strangers = Strangers()
     for number in range(20_000):
-        address, now = f"10.0.{number // 256}.{number % 256}", number * 0.1
+        address, now = f"10.0.{number // 256}.{number % 256}", number * pace
         strangers.arrive(address, now)
         strangers.penalize(address, now)
         strangers.is_worth_logging(address, "BadToken", now)

@@ -1,39 +1,19 @@
 """Frames: every message survives the wire, and any bytes give messages or one error."""
 
 from contextlib import suppress
-from typing import Any, get_args, get_origin
+from typing import get_args
 
 import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.link.arbitrary import values
 
 from batchpools.link import messages as link
 from batchpools.link.framing import BadFrameError, decode_from_agent, decode_from_hub, encode
 
 FROM_AGENT = get_args(link.FromAgent)
 FROM_HUB = get_args(link.FromHub)
-
-# What goes over the wire is UTF-8 and fits 64 bits; a NaN is not equal to itself.
-PLAIN: dict[Any, st.SearchStrategy[Any]] = {
-    str: st.text(st.characters(exclude_categories=["Cs"])),
-    int: st.integers(-(2**63), 2**63 - 1),
-    float: st.floats(allow_nan=False),
-    bool: st.booleans(),
-    bytes: st.binary(),
-    type(None): st.none(),
-}
-
-
-def values(kind: Any) -> st.SearchStrategy[Any]:
-    """Any value of a field's type."""
-    if kind in PLAIN:
-        return PLAIN[kind]
-    if get_origin(kind) is list:
-        return st.lists(values(get_args(kind)[0]), max_size=3)
-    if get_args(kind):
-        return st.one_of([values(one) for one in get_args(kind)])
-    return st.builds(kind, **{field.name: values(field.type) for field in msgspec.structs.fields(kind)})
 
 
 @given(st.lists(values(link.FromAgent), max_size=5))

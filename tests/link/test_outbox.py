@@ -2,8 +2,8 @@
 
 import asyncio
 
-from batchpools.link.framing import decode_from_hub
-from batchpools.link.messages import MAX_FRAME_BYTES, Ack, Lead, Message
+from batchpools.link.framing import decode_from_agent, decode_from_hub
+from batchpools.link.messages import MAX_FRAME_BYTES, FileChunk, Lead, Message
 from batchpools.link.outbox import Outbox
 
 
@@ -22,12 +22,12 @@ async def test_messages_of_one_turn_share_a_frame_in_order() -> None:
 async def test_what_does_not_fit_one_frame_goes_in_several_in_order() -> None:
     frames: list[bytes] = []
     outbox = Outbox(frames.append)
-    said = [Ack([str(number) * 100_000]) for number in range(9)] * 3
+    said = [FileChunk(number, 0, 0, bytes(100_000), "", "") for number in range(9)] * 3
     for message in said:
         outbox.add(message)
     await asyncio.sleep(0)
     assert all(len(frame) <= MAX_FRAME_BYTES for frame in frames)
-    assert [message for frame in frames for message in decode_from_hub(frame)] == said
+    assert [message for frame in frames for message in decode_from_agent(frame)] == said
 
 
 async def test_what_is_not_allowed_at_the_moment_of_sending_is_given_back() -> None:

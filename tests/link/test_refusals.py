@@ -104,10 +104,13 @@ async def test_who_says_nothing_is_cut(house: House, monkeypatch: pytest.MonkeyP
 async def test_strangers_do_not_disturb_a_node(house: House) -> None:
     await house.open()
     for _ in range(30):
-        with socket.create_connection(("127.0.0.1", house.replica.port)) as raw:
+        with socket.create_connection(("127.0.0.1", house.replica.port)) as raw, contextlib.suppress(OSError):
             raw.sendall(b"GET / HTTP/1.1\r\n\r\n")
-    for _ in range(3):
-        await (await knock(house, b"garbage")).gone.wait()
+    cut = 0
+    while cut < 3:
+        with contextlib.suppress(OSError):  # too many connections of this address are open yet
+            await (await knock(house, b"garbage")).gone.wait()
+            cut += 1
     assert house.run("a", "exit 0")
     assert (await house.end_of("a")).exit_code == 0
     assert house.leader.left == 0

@@ -21,6 +21,7 @@ from batchpools.core.ended import Ended
 from batchpools.core.execution import Executions
 from batchpools.core.node_config import NodeConfig
 from batchpools.link import messages as link
+from batchpools.link.bounds import clip
 from batchpools.link.words import Cause, NodePhase
 from batchpools.telemetry.clock import Clock
 from batchpools.telemetry.logs import bound
@@ -32,6 +33,7 @@ _KILL_GRACE = 5.0
 _RUNNER_PAUSE = 0.1
 _LOOK_AGAIN = 0.05
 _PING_EVERY = 1.0
+_JOBS_AT_ONCE = 256  # files that are read or removed
 
 Serve = Callable[[RunnerClient], Awaitable[None]]
 
@@ -202,10 +204,10 @@ class Node:
             self._tell_runner("deadline", at=self._deadline)
 
     async def _read(self, session: Session, asked: link.ReadFile) -> None:
-        content, offset, size, error, text = b"", asked.offset, 0, "", ""
-        if self._runner is None:
-            answer = link.FileChunk(asked.request, offset, size, content, "NotReady", "the node's container is not up")
-            session.send(answer)
+        content, offset, size, error, text = b"", max(asked.offset, 0), 0, "", ""
+        if self._runner is None or len(self._jobs) > _JOBS_AT_ONCE:
+            why = "the node's container is not up" if self._runner is None else "the node reads too many files already"
+            session.send(link.FileChunk(asked.request, offset, size, content, "NotReady", why))
             return
         try:
             content, offset, size = await self._runner.read(asked.path, asked.offset, asked.limit)
@@ -213,7 +215,7 @@ class Node:
             error, text = refused.code, str(refused)
         except (ConnectionError, TimeoutError) as gone:
             error, text = "NotReady", str(gone)
-        session.send(link.FileChunk(asked.request, offset, size, content, error, text))
+        session.send(link.FileChunk(asked.request, offset, size, content, error, clip(text)))
 
     async def _remove(self, path: str) -> None:
         try:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from batchpools.core.execution_events import TellFinished, TellInventory, TellRejected, TellStarted, TellUnknown
 from batchpools.link import messages as link
+from batchpools.link.bounds import IDS_PER_PART, MAX_ACKNOWLEDGED, clip, clip_duration, clip_time
 
 HOLD = 0.005  # seconds
 
@@ -26,7 +27,7 @@ class Reports:
         """Say it to the leader of `epoch`."""
         match told:
             case TellStarted(one, started_at):
-                self._hold(link.Started(one, started_at), epoch)
+                self._hold(link.Started(one, clip_time(started_at)), epoch)
             case TellFinished(one):
                 self._starts.pop(one, None)
                 self._send(finished_message(told), epoch)
@@ -36,7 +37,7 @@ class Reports:
             case TellUnknown(one):
                 self._send(link.Unknown(one), epoch)
             case TellRejected(one, reason):
-                self._send(link.Rejected(one, reason), epoch)
+                self._send(link.Rejected(one, clip(reason)), epoch)
 
     def _hold(self, started: link.Started, epoch: int) -> None:
         if not self._starts:
@@ -49,11 +50,11 @@ class Reports:
             self._send(started, epoch)
 
     def _tell_inventory(self, told: TellInventory, epoch: int) -> None:
-        ids = list(told.acknowledged)
-        while len(ids) > link.IDS_PER_PART:
-            self._send(link.InventoryPart(ids[: link.IDS_PER_PART]), epoch)
-            ids = ids[link.IDS_PER_PART :]
-        live = [link.RunState(one, started_at, task_name) for one, task_name, started_at in told.live]
+        ids = list(told.acknowledged[-MAX_ACKNOWLEDGED:])
+        while len(ids) > IDS_PER_PART:
+            self._send(link.InventoryPart(ids[:IDS_PER_PART]), epoch)
+            ids = ids[IDS_PER_PART:]
+        live = [link.RunState(one, clip_time(started_at), task_name) for one, task_name, started_at in told.live]
         self._send(link.Inventory(told.epoch, told.boot_id, live, ids), epoch)
 
 
@@ -66,11 +67,11 @@ def finished_message(told: TellFinished) -> link.Finished:
         boot_id=told.boot_id,
         cause=outcome.cause,
         exit_code=outcome.exit_code,
-        started_at=outcome.started_at,
-        ended_at=outcome.ended_at,
-        user_cpu=outcome.user_cpu,
-        kernel_cpu=outcome.kernel_cpu,
+        started_at=clip_time(outcome.started_at),
+        ended_at=clip_time(outcome.ended_at),
+        user_cpu=clip_duration(outcome.user_cpu),
+        kernel_cpu=clip_duration(outcome.kernel_cpu),
         max_memory_bytes=outcome.max_memory_bytes,
         code=outcome.code,
-        message=outcome.message,
+        message=clip(outcome.message),
     )

@@ -1,7 +1,11 @@
-"""The agent's sessions: one to every replica of the operator, kept up for ever. It carries messages, decides nothing about runs."""
+"""The agent's sessions: one to every replica of the operator, kept up for ever. It carries messages, decides nothing about runs.
+
+A hub that sends what is no frame, or more than a leader can mean, costs itself the session and the node nothing (safety rule S9.1).
+"""
 
 import asyncio
 import logging
+import math
 import random
 import socket
 import ssl
@@ -12,7 +16,8 @@ from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_conn
 from batchpools import __version__
 from batchpools.agent.places import Places
 from batchpools.api import names
-from batchpools.link.framing import BadFrameError, decode_from_hub
+from batchpools.link.budget import Budget
+from batchpools.link.framing import BadFrameError, decode_from_hub, weight
 from batchpools.link.messages import MAX_FRAME_BYTES, PROTOCOL_VERSION, FromHub, Hello, Message, Refused, Welcome
 from batchpools.link.outbox import Outbox
 
@@ -23,6 +28,7 @@ _CONNECT_TIME = 5.0
 _FIRST_DELAY = 0.2
 _LAST_DELAY = 5.0
 _REFUSED_DELAY = 30.0
+_LONGEST_DELAY = 60.0  # whatever a refusal asks for
 
 OnMessage = Callable[["Session", FromHub], None]
 
@@ -40,6 +46,8 @@ class Session(WSListener):
         self.refused: Refused | None = None
         self.epoch = 0
         self.closed = asyncio.Event()
+        self._budget = Budget(_now(), size=math.inf)  # runs are large; how many there can be is what the slots allow
+        self._is_cut = False
 
     def send(self, message: Message) -> None:
         """Send, if the session is up."""
@@ -47,7 +55,8 @@ class Session(WSListener):
             self._outbox.add(message)
 
     def close(self) -> None:
-        """Cut the connection."""
+        """Cut the connection; what still arrives over it is not heard."""
+        self._is_cut = True
         if self._transport is not None:
             self._transport.disconnect()
 
@@ -70,20 +79,29 @@ class Session(WSListener):
         if frame.msg_type == WSMsgType.CLOSE:
             transport.disconnect()
             return
-        if frame.msg_type != WSMsgType.BINARY:
+        if frame.msg_type != WSMsgType.BINARY or self._is_cut:
             return
         try:
             messages = decode_from_hub(frame.get_payload_as_bytes())
         except BadFrameError as error:
             _log.warning("the hub sent a bad frame: %s", error)
-            transport.disconnect()
+            self.close()
+            return
+        if not self._budget.spend(weight(messages), 0, _now()):
+            _log.warning("the hub said more than a leader can mean")
+            self.close()
             return
         for message in messages:
-            if isinstance(message, Welcome):
-                self.welcome = message
-            elif isinstance(message, Refused):
-                self.refused = message
-            self._on_message(self, message)
+            self._take(message)
+
+    def _take(self, message: FromHub) -> None:
+        if self._is_cut:
+            return
+        if isinstance(message, Welcome):
+            self.welcome = message
+        elif isinstance(message, Refused):
+            self.refused = message
+        self._on_message(self, message)
 
 
 class Sessions:
@@ -149,8 +167,8 @@ class Sessions:
                 if session.refused is not None:
                     refused = session.refused
                     self._complain(address, f"refused, {refused.code}: {refused.message}")
-                    pause = refused.retry_after or _REFUSED_DELAY
-            except (OSError, WSError) as error:
+                    pause = min(refused.retry_after or _REFUSED_DELAY, _LONGEST_DELAY)
+            except (OSError, ValueError, WSError) as error:  # ValueError: a token or a CA that is no text
                 self._complain(address, repr(error))
             await asyncio.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311 (jitter, no secret)
             delay = min(delay * 2, _LAST_DELAY)
@@ -212,3 +230,7 @@ class Sessions:
                 del self._live[address]
 
         return leave
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -12,6 +12,7 @@ from batchpools.agent.environment import directory_variables, node_variables, re
 from batchpools.agent.runner_client import RunnerClient, RunnerError
 from batchpools.api.reasons import FailureCode
 from batchpools.core.node_config import NodeConfig, StartTaskConfig
+from batchpools.link.bounds import clip, clip_time
 from batchpools.link.messages import StartTaskReport
 from batchpools.link.words import Cause
 from batchpools.telemetry.clock import Clock
@@ -41,7 +42,7 @@ class StartTaskDriver:
         if note["op"] == "finished":
             self._news.put_nowait(note)
         elif note["op"] == "started":
-            running = StartTaskReport(_number(note), note["startedAt"], 0.0, None, "", "")
+            running = StartTaskReport(_number(note), clip_time(note["startedAt"]), 0.0, None, "", "")
             self._report(running, False)
 
     async def drive(self) -> None:
@@ -69,7 +70,7 @@ class StartTaskDriver:
         finished = {_number(one): one for one in hello["finished"]}
         if running:
             last = max(running)
-            self._report(StartTaskReport(last, running[last]["startedAt"], 0.0, None, "", ""), False)
+            self._report(StartTaskReport(last, clip_time(running[last]["startedAt"]), 0.0, None, "", ""), False)
             return last, None
         if finished:
             last = max(finished)
@@ -107,6 +108,5 @@ def _number(note: Mapping[str, Any]) -> int:
 
 
 def _told(number: int, ended: Mapping[str, Any]) -> StartTaskReport:
-    return StartTaskReport(
-        number, ended["startedAt"], ended["endedAt"], ended["exitCode"], ended["code"], ended["message"]
-    )
+    started_at, ended_at = clip_time(ended["startedAt"]), clip_time(ended["endedAt"])
+    return StartTaskReport(number, started_at, ended_at, ended["exitCode"], ended["code"], clip(ended["message"]))

@@ -1,8 +1,12 @@
 """Names of things that live in several processes: object keys and execution ids (safety rule S1.1). Pure."""
 
+import re
 from typing import NamedTuple
 
 NO_ELEMENT = "-"
+
+_NUMBER = "(?:0|[1-9][0-9]{0,9})"
+_WHOLE = re.compile(f"[^:]+:(?:-|{_NUMBER}):{_NUMBER}:{_NUMBER}")
 
 
 class Key(NamedTuple):
@@ -36,9 +40,8 @@ class ExecutionId(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "ExecutionId":
-        """Read the wire form; ValueError when it is none."""
-        try:
-            uid, element, epoch, attempt = text.split(":")
-            return cls(uid, element, int(epoch), int(attempt))
-        except ValueError:
-            raise ValueError(f"{text!r} is not an execution id") from None
+        """Read the wire form; ValueError when it is none. One run has one text: no `01`, no `+1`, no number without end."""
+        if _WHOLE.fullmatch(text) is None:
+            raise ValueError(f"{text!r} is not an execution id")
+        uid, element, epoch, attempt = text.split(":")
+        return cls(uid, element, int(epoch), int(attempt))

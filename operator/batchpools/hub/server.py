@@ -8,16 +8,18 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import assert_never
 
-from picows import WSUpgradeRequest, ws_create_server
+from picows import WSUpgradeRequest
 
 from batchpools.api import names
 from batchpools.hub.authentication import BoundPod
+from batchpools.hub.door import Door
+from batchpools.hub.floods import ADMISSION_COST, Floods, strangers_budget
 from batchpools.hub.port import HubListener, NodeIdentity, SessionInfo
 from batchpools.hub.session import Session
-from batchpools.hub.socket_log import SocketLog
 from batchpools.hub.strangers import Strangers
 from batchpools.kube.errors import KubeError
 from batchpools.link import messages as link
+from batchpools.link.budget import Budget
 from batchpools.link.framing import encode
 from batchpools.link.words import Refusal
 from batchpools.telemetry.clock import Clock
@@ -27,8 +29,8 @@ _log = logging.getLogger(__name__)
 Authenticate = Callable[[str], Awaitable[BoundPod | None]]
 Identify = Callable[[BoundPod], NodeIdentity | None]
 
-_HANDSHAKE_TIME = 5.0  # seconds for TLS and the upgrade
 _READ_TIME = 10.0
+_TOO_MANY = "too many connections that are not admitted"
 _ASK_AGAIN = 0.5
 
 
@@ -52,10 +54,11 @@ class Hub:
         self._on_epoch = on_epoch
         self._sessions: dict[str, Session] = {}
         self._strangers = Strangers()
+        self._floods = Floods()
+        self._door = Door(self._accept, self._arrives, self._strangers.leave)
         self._epoch = 0
         self._deadline: Callable[[], float] = lambda: 0.0
         self._renewed = 0.0  # monotonic: when the last renewal of the Lease began
-        self._server: asyncio.Server | None = None
         self._requests: dict[int, tuple[Session, asyncio.Future[link.FileChunk]]] = {}
         self._numbers = itertools.count(1)
         self.refusals: Counter[str] = Counter()
@@ -64,26 +67,11 @@ class Hub:
 
     async def start(self, tls: ssl.SSLContext, port: int = names.HUB_PORT, host: str | None = None) -> int:
         """Listen; the port."""
-        self._server = await ws_create_server(
-            self._accept,
-            host,
-            port,
-            ssl=tls,
-            max_frame_size=link.MAX_FRAME_BYTES,
-            use_aiofastnet=False,  # uvloop brings its own, older, TLS
-            enable_auto_ping=True,
-            auto_ping_idle_timeout=5,
-            auto_ping_reply_timeout=5,
-            websocket_handshake_timeout=_HANDSHAKE_TIME,
-            logger_name=SocketLog(),
-            ssl_handshake_timeout=_HANDSHAKE_TIME,
-        )
-        return int(self._server.sockets[0].getsockname()[1])
+        return self._door.open(tls, port, host)
 
     async def stop(self) -> None:
         """Close all sessions and the port; acknowledgements that wait leave first."""
-        if self._server is not None:
-            self._server.close()
+        await self._door.close()
         for session in list(self._sessions.values()):
             session.flush()
             session.close()
@@ -111,15 +99,14 @@ class Hub:
     # ---------------------------------------------------------------- HubPort
 
     def dispatch(self, pod_uid: str, run: link.Run) -> bool:
-        """Send a run; False = we do not lead, or no session with inventory and pong of this epoch; ValueError: too large."""
+        """Send a run; ValueError: too large. False = we do not lead; no session with inventory and pong of this epoch, or one
+        that does not read."""
         session = self._sessions.get(pod_uid)
         if session is None or not self.may_dispatch():
             return False
         if not session.inventory_epoch == session.vouched_epoch == self._epoch:
             return False
-        _check_size(run)
-        session.send(run)
-        return True
+        return session.send_run(run, _check_size(run))
 
     def kill(self, pod_uid: str, execution_id: str, grace: float) -> bool:
         """Ask for the end of a run."""
@@ -182,8 +169,14 @@ class Hub:
         if node is None:
             session.refuse(Refusal.UNKNOWN_NODE, f"pod {pod.name} is no node's present pod", _ASK_AGAIN)
             return
+        now = self._clock.monotonic()
+        budget = self._floods.of(node.pod_uid, now)
+        if not budget.spend(ADMISSION_COST, 0, now):
+            session.refuse(Refusal.FLOODING, "this node has said more than a node can mean", budget.wait(now))
+            return
         if session.is_over:
             return
+        session.budget = budget
         former = self._sessions.get(node.pod_uid)
         self._sessions[node.pod_uid] = session
         self._strangers.leave(session.address)
@@ -194,6 +187,14 @@ class Hub:
             link.Welcome(link.PROTOCOL_VERSION, self._replica, node.node, node.pool, node.namespace, self._epoch)
         )
         self._on_epoch(hello.max_epoch, node.pod_uid)
+
+    def may_say(self, session: Session, cost: float, size: int) -> bool:
+        """Whether whoever this is may say so much more: a node over all its sessions, a stranger hardly anything."""
+        return self._budget(session).spend(cost, size, self._clock.monotonic())
+
+    def pause_of(self, session: Session) -> float:
+        """Seconds until it may come again."""
+        return self._budget(session).wait(self._clock.monotonic())
 
     def received(self, session: Session, message: link.FromAgent) -> None:
         """Hand a message on to the one it is for."""
@@ -225,24 +226,19 @@ class Hub:
                 assert_never(message)
 
     def ended(self, session: Session) -> None:
-        """Forget a session that is gone, unless a newer one has its place; nobody waits for its files any more."""
-        for asked, answer in self._requests.values():
-            if asked is session and not answer.done():
-                answer.set_exception(ConnectionError("the node's session has ended"))
+        """A connection is gone."""
         if session.node is None:
             self._strangers.leave(session.address)
-        elif self._sessions.get(session.node.pod_uid) is session:
-            del self._sessions[session.node.pod_uid]
-            self._listener.node_left(session.node)
+        self._part_with(session)
 
     def refused(self, session: Session, code: Refusal, sentence: str) -> None:
         """Count it, say it once, and hold against the address what no node does."""
         now = self._clock.monotonic()
         self.refusals[code] += 1
-        if session.node is None and code in {Refusal.BAD_TOKEN, Refusal.BAD_FRAME}:
+        if code in {Refusal.BAD_TOKEN, Refusal.BAD_FRAME, Refusal.FLOODING}:
             self._strangers.penalize(session.address, now)
-        if self._strangers.is_worth_logging(session.address, code, now):
-            _log.warning("a session from %s is refused, %s: %s", session.address, code, sentence)
+        self._log_refusal(session.address, code, sentence)
+        self._part_with(session)
 
     def undelivered(self, session: Session, run: link.Run) -> None:
         """The Lease ran out between dispatch and flush: the run never left."""
@@ -259,12 +255,38 @@ class Hub:
             return None
         return Session(self)
 
+    def _arrives(self, address: str) -> bool:
+        """Whether a TCP connection may begin a handshake."""
+        if self._strangers.arrive(address, self._clock.monotonic()):
+            return True
+        self.refusals[Refusal.TOO_MANY] += 1
+        self._log_refusal(address, Refusal.TOO_MANY, _TOO_MANY)
+        return False
+
     def connected(self, session: Session) -> bool:
         """Whether a new connection may say hello: too many unknown ones of an address are turned away."""
         if self._strangers.arrive(session.address, self._clock.monotonic()):
             return True
-        self.refused(session, Refusal.TOO_MANY, "too many connections that are not admitted")
+        self.refused(session, Refusal.TOO_MANY, _TOO_MANY)
         return False
+
+    def _log_refusal(self, address: str, code: Refusal, sentence: str) -> None:
+        if self._strangers.is_worth_logging(address, code, self._clock.monotonic()):
+            _log.warning("a session from %s is refused, %s: %s", address, code, sentence)
+
+    def _budget(self, session: Session) -> Budget:
+        if session.budget is None:
+            session.budget = strangers_budget(self._clock.monotonic())
+        return session.budget
+
+    def _part_with(self, session: Session) -> None:
+        """Forget a session, unless a newer one has its place; nobody waits for its files any more."""
+        for asked, answer in self._requests.values():
+            if asked is session and not answer.done():
+                answer.set_exception(ConnectionError("the node's session has ended"))
+        if session.node is not None and self._sessions.get(session.node.pod_uid) is session:
+            del self._sessions[session.node.pod_uid]
+            self._listener.node_left(session.node)
 
     def _vouch(self, session: Session) -> None:
         """Answer the newest ping that our last renewal covers, if we may still act as the leader."""
@@ -280,6 +302,7 @@ class Hub:
         """A node answers its own requests alone."""
         asked, answer = self._requests.get(chunk.request, (None, None))
         if asked is session and answer is not None and not answer.done():
+            self._budget(session).refund(len(chunk.content))
             answer.set_result(chunk)
 
     def _send(self, pod_uid: str, message: link.Message) -> bool:
@@ -295,8 +318,9 @@ def _info(session: Session) -> SessionInfo:
     return SessionInfo(session.node, session.report, session.inventory_epoch, session.vouched_epoch)
 
 
-def _check_size(run: link.Run) -> None:
-    """ValueError when a run does not fit a frame. Characters have at most 4 bytes, so most are not encoded for this."""
+def _check_size(run: link.Run) -> int:
+    """Characters of a run; ValueError when it does not fit a frame. They have at most 4 bytes, so most are not encoded for this."""
     characters = sum(len(word) + 5 for word in (*run.argv, *run.env))
     if characters * 4 > link.MAX_FRAME_BYTES // 2 and (size := len(encode([run]))) > link.MAX_FRAME_BYTES:
         raise ValueError(f"command and environment have {size} bytes, more than {link.MAX_FRAME_BYTES}")
+    return characters

@@ -1,6 +1,11 @@
-"""One connection of an agent, from hello to its end. It checks who is there, then hands messages on."""
+"""One connection of an agent, from hello to its end. It checks who is there and how much is said, then hands messages on.
+
+Nothing that comes over it may disturb another session: what is no frame, what is too much, and what is never read by the other
+end is cut off (safety rule S9.1).
+"""
 
 import asyncio
+import logging
 from typing import Protocol
 
 import msgspec
@@ -8,7 +13,9 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from batchpools.hub.port import NodeIdentity
 from batchpools.hub.vouching import Pings
-from batchpools.link.framing import BadFrameError, decode_from_agent
+from batchpools.link.bounds import MAX_ACKNOWLEDGED, clip
+from batchpools.link.budget import Budget
+from batchpools.link.framing import BadFrameError, decode_from_agent, weight
 from batchpools.link.messages import (
     PROTOCOL_VERSION,
     FromAgent,
@@ -23,8 +30,14 @@ from batchpools.link.messages import (
 from batchpools.link.outbox import Outbox
 from batchpools.link.words import Refusal
 
+_log = logging.getLogger(__name__)
+
 HELLO_TIME = 5.0
+MAX_UNREAD = 32 << 20  # bytes that the other end has not read
+MAX_UNREAD_RUNS = 4 << 20  # with so many, no run is added: a run has at most 1 MiB, and fewer than 4 bytes a character
 _GOODBYE = 0.2  # seconds for a refusal to leave before the connection is cut
+_FAREWELL = 2.0  # seconds for what was said to be read before the socket goes without
+_ASK_AGAIN = 0.5
 _NO_FRAMES = {WSCloseCode.MESSAGE_TOO_BIG, WSCloseCode.PROTOCOL_ERROR}  # why picows itself ends a connection
 
 
@@ -41,6 +54,14 @@ class SessionOwner(Protocol):
 
     async def admit(self, session: "Session", hello: Hello) -> None:
         """Decide about a hello: admit or refuse."""
+        ...
+
+    def may_say(self, session: "Session", cost: float, size: int) -> bool:
+        """Whether so much more may be said by whoever this is."""
+        ...
+
+    def pause_of(self, session: "Session") -> float:
+        """Seconds that whoever this is has to wait after having said too much."""
         ...
 
     def received(self, session: "Session", message: FromAgent) -> None:
@@ -75,14 +96,25 @@ class Session(WSListener):
         self.inventory_epoch = 0
         self.vouched_epoch = 0
         self.pings = Pings()
+        self.budget: Budget | None = None  # of a stranger at first, of its node once admitted; the owner's to keep
         self.closed = False
         self._is_refused = False
+        self._is_gone = False
         self._acknowledged: list[str] = []  # parts of the inventory that is coming
+        self._runs_waiting = 0  # characters of the runs that leave at the end of this turn
 
     def send(self, message: Message) -> None:
         """Send in this turn of the loop."""
         if not self.closed:
             self._outbox.add(message)
+
+    def send_run(self, run: Run, characters: int) -> bool:
+        """Send a run; False while too much is on its way already."""
+        if self.closed or self._runs_waiting + self._unread() > MAX_UNREAD_RUNS:
+            return False
+        self._runs_waiting += characters
+        self._outbox.add(run)
+        return True
 
     def refuse(self, code: Refusal, sentence: str, retry_after: float = 0.0) -> None:
         """Say why, and close; nothing that it says from now on is heard."""
@@ -90,7 +122,7 @@ class Session(WSListener):
             return
         self._is_refused = True
         self._owner.refused(self, code, sentence)
-        self.send(Refused(code, sentence, retry_after))
+        self.send(Refused(code, clip(sentence), retry_after))
         asyncio.get_running_loop().call_later(_GOODBYE, self.close)
 
     def flush(self) -> None:
@@ -103,10 +135,16 @@ class Session(WSListener):
         return self._is_refused or self.closed
 
     def close(self) -> None:
-        """Cut the connection: nothing is sent or heard any more."""
+        """Cut the connection: nothing is sent or heard any more. Who does not read what was sent is cut without it."""
+        if self._transport is not None and not self.closed:
+            asyncio.get_running_loop().call_later(_FAREWELL, self._abort)
         self.closed = True
         if self._transport is not None:
             self._transport.disconnect()
+
+    def _abort(self) -> None:
+        if self._transport is not None and not self._is_gone:
+            self._transport.disconnect(graceful=False)
 
     # ---------------------------------------------------------------- picows
 
@@ -125,23 +163,30 @@ class Session(WSListener):
         sent = transport.close_handshake.sent if transport.close_handshake is not None else None
         if sent is not None and sent.code in _NO_FRAMES and not self.is_over:
             self._owner.refused(self, Refusal.BAD_FRAME, sent.reason)
-        self.closed = True
+        self.closed = self._is_gone = True
         self._cancel_deadline()
         if self._admission is not None:
             self._admission.cancel()
         self._owner.ended(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Decode and hand on; the first bad frame ends the session."""
+        """Decode and hand on; the first bad frame, or the one that is too much, ends the session."""
         if frame.msg_type == WSMsgType.CLOSE:
             transport.disconnect()
             return
-        if frame.msg_type not in {WSMsgType.BINARY, WSMsgType.TEXT, WSMsgType.CONTINUATION} or self.closed:
+        if self.is_over:
+            return
+        payload = frame.get_payload_as_bytes()
+        if frame.msg_type in {WSMsgType.PING, WSMsgType.PONG}:
+            if self._may_say(1.0, len(payload)) and frame.msg_type == WSMsgType.PING:
+                transport.send_pong(payload)
             return
         try:
-            messages = decode_from_agent(frame.get_payload_as_bytes())
+            messages = decode_from_agent(payload)
         except BadFrameError as error:
             self.refuse(Refusal.BAD_FRAME, f"that is no frame of this protocol: {error}")
+            return
+        if not self._may_say(weight(messages), len(payload)):
             return
         for message in messages:
             if not self.is_over:
@@ -154,6 +199,9 @@ class Session(WSListener):
             self._take_first(message)
         elif isinstance(message, InventoryPart):
             self._acknowledged += message.acknowledged
+            if len(self._acknowledged) > MAX_ACKNOWLEDGED:
+                self._acknowledged = []
+                self.refuse(Refusal.FLOODING, f"an inventory of more than {MAX_ACKNOWLEDGED} ids")
         elif isinstance(message, Inventory):
             parts, self._acknowledged = self._acknowledged, []
             self._owner.received(self, msgspec.structs.replace(message, acknowledged=parts + message.acknowledged))
@@ -174,6 +222,19 @@ class Session(WSListener):
         else:
             self._cancel_deadline()
             self._admission = asyncio.get_running_loop().create_task(self._owner.admit(self, message))
+            self._admission.add_done_callback(self._decided)
+
+    def _decided(self, admission: asyncio.Task[None]) -> None:
+        """A review that fails in an unforeseen way leaves nobody waiting."""
+        if not admission.cancelled() and (error := admission.exception()) is not None:
+            _log.error("a hello could not be decided: %r", error, exc_info=error)
+            self.refuse(Refusal.UNKNOWN_NODE, "the token cannot be reviewed now", _ASK_AGAIN)
+
+    def _may_say(self, cost: float, size: int) -> bool:
+        if self._owner.may_say(self, cost, size):
+            return True
+        self.refuse(Refusal.FLOODING, "more was said than a node can mean", self._owner.pause_of(self))
+        return False
 
     def admitted(self, node: NodeIdentity) -> None:
         """The hello was good."""
@@ -187,10 +248,22 @@ class Session(WSListener):
         self.refuse(Refusal.BAD_FRAME, f"no hello within {HELLO_TIME:g} s")
 
     def _write(self, frame: bytes) -> None:
-        if self._transport is not None and not self.closed:
-            self._transport.send(WSMsgType.BINARY, frame)
+        if self._transport is None or self.closed:
+            return
+        if self._unread() > MAX_UNREAD:
+            if not self.is_over:
+                self._owner.refused(self, Refusal.FLOODING, "it does not read what it is told")
+            self.close()
+            self._abort()
+            return
+        self._transport.send(WSMsgType.BINARY, frame)
+
+    def _unread(self) -> int:
+        """Bytes that the other end has not taken yet, beside those in the kernel's buffers."""
+        return int(self._transport.underlying_transport.get_write_buffer_size()) if self._transport is not None else 0
 
     def _allowed(self, message: Message) -> bool:
+        self._runs_waiting = 0
         return not isinstance(message, Run) or self._owner.may_dispatch()
 
     def _held_back(self, message: Message) -> None:

@@ -5,6 +5,10 @@ hub with connections nor the API server with reviews of made-up tokens. It also 
 """
 
 from collections import Counter
+from typing import TypeVar
+
+_KeyT = TypeVar("_KeyT")
+_ValueT = TypeVar("_ValueT")
 
 AT_ONCE = 16  # connections of one address that are not admitted
 PENALTY = 5.0  # seconds that a refused connection goes on to count
@@ -34,7 +38,7 @@ class Strangers:
     def penalize(self, address: str, now: float) -> None:
         """It said something that no node says."""
         if len(self._penalties) >= _REMEMBERED:
-            self._penalties = {one: ends for one, ends in self._penalties.items() if ends[-1] > now}
+            self._penalties = _latest({one: ends for one, ends in self._penalties.items() if ends[-1] > now})
         if self._held_against(address, now) < AT_ONCE:
             self._penalties.setdefault(address, []).append(now + PENALTY)
 
@@ -43,7 +47,7 @@ class Strangers:
         if now < self._logged.get((address, code), now - 1):
             return False
         if len(self._logged) >= _REMEMBERED:
-            self._logged = {one: until for one, until in self._logged.items() if until > now}
+            self._logged = _latest({one: until for one, until in self._logged.items() if until > now})
         self._logged[address, code] = now + LOG_AGAIN
         return True
 
@@ -54,3 +58,8 @@ class Strangers:
         else:
             self._penalties.pop(address, None)
         return len(ends)
+
+
+def _latest(held: dict[_KeyT, _ValueT]) -> dict[_KeyT, _ValueT]:
+    """At most half of what is remembered, the latest: whoever has addresses without end makes us forget, not grow."""
+    return dict(list(held.items())[-_REMEMBERED // 2 :])

@@ -5,7 +5,8 @@ from typing import TypeVar
 
 import msgspec
 
-from batchpools.link.messages import MAX_FRAME_BYTES, FromAgent, FromHub, Message
+from batchpools.link.budget import IDS_A_MESSAGE
+from batchpools.link.messages import MAX_FRAME_BYTES, Ack, FromAgent, FromHub, Inventory, InventoryPart, Message
 
 MessageT = TypeVar("MessageT")
 
@@ -31,6 +32,17 @@ def decode_from_agent(frame: bytes) -> list[FromAgent]:
 def decode_from_hub(frame: bytes) -> list[FromHub]:
     """What the hub says; BadFrameError."""
     return _decode(_FROM_HUB, frame)
+
+
+def weight(messages: Sequence[Message]) -> float:
+    """What a frame costs of a `Budget`: itself, its messages, and the ids in them."""
+    cost = 1.0 + len(messages)
+    for one in messages:
+        if isinstance(one, Inventory | InventoryPart):
+            cost += len(one.acknowledged) / IDS_A_MESSAGE
+        elif isinstance(one, Ack):
+            cost += len(one.execution_ids) / IDS_A_MESSAGE
+    return cost
 
 
 def _decode(decoder: msgspec.msgpack.Decoder[list[MessageT]], frame: bytes) -> list[MessageT]:

@@ -2,14 +2,34 @@
 
 A frame of the WebSocket is one list of messages, in order. `PROTOCOL_VERSION` is raised whenever an older peer would
 misread something; fields are only ever appended with defaults. Times are Unix seconds, durations seconds.
-Execution ids travel as text (`core.identity.ExecutionId`).
+Execution ids travel as text (`core.identity.ExecutionId`). What a field may hold says `link.bounds`: what breaks it is no frame.
 """
+
+from typing import Annotated
 
 import msgspec
 
+from batchpools.link.bounds import (
+    MAX_LIVE,
+    Count,
+    Duration,
+    Epoch,
+    ExitCode,
+    ObjectName,
+    Offset,
+    Part,
+    Path,
+    RunId,
+    Size,
+    Slots,
+    Text,
+    Time,
+    Token,
+    Word,
+)
+
 PROTOCOL_VERSION = 2
 MAX_FRAME_BYTES = 1 << 20
-IDS_PER_PART = 4096
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, tag_field="t"):
@@ -22,39 +42,39 @@ class Message(msgspec.Struct, frozen=True, array_like=True, tag_field="t"):
 class Hello(Message, frozen=True, tag=1):
     """First message of a session. `token` is the bound service account token with our audience."""
 
-    version: int
-    token: str
-    agent_version: str
-    max_epoch: int  # highest epoch this agent has obeyed
+    version: Count
+    token: Token
+    agent_version: Word
+    max_epoch: Epoch  # highest epoch this agent has obeyed
 
 
 class StartTaskReport(msgspec.Struct, frozen=True, array_like=True):
     """How the start task stands; `ended_at` 0 while it runs."""
 
-    retry_count: int
-    started_at: float
-    ended_at: float
-    exit_code: int | None
-    code: str
-    message: str
+    retry_count: Count
+    started_at: Time
+    ended_at: Time
+    exit_code: ExitCode | None
+    code: Word
+    message: Text
 
 
 class NodeReport(Message, frozen=True, tag=2):
     """How the node stands; sent after Welcome to every replica and at each change. phase: a `NodePhase` value."""
 
-    phase: str
-    boot_id: str
-    slots: int
+    phase: Word
+    boot_id: Word
+    slots: Slots
     start_task: StartTaskReport | None
-    message: str
+    message: Text
 
 
 class RunState(msgspec.Struct, frozen=True, array_like=True):
     """One live run in an inventory; `started_at` 0 while it is being launched. task_name: the Task object's name."""
 
-    execution_id: str
-    started_at: float
-    task_name: str
+    execution_id: RunId
+    started_at: Time
+    task_name: ObjectName
 
 
 class Inventory(Message, frozen=True, tag=3):
@@ -65,17 +85,17 @@ class Inventory(Message, frozen=True, tag=3):
     An empty boot_id says nothing about runs: the agent has not met its runner yet, and will tell again when it has.
     """
 
-    epoch: int
-    boot_id: str
-    live: list[RunState]
-    acknowledged: list[str]
+    epoch: Epoch
+    boot_id: Word
+    live: Annotated[list[RunState], msgspec.Meta(max_length=MAX_LIVE)]
+    acknowledged: Part
 
 
 class Started(Message, frozen=True, tag=4):
     """A run's process exists."""
 
-    execution_id: str
-    started_at: float
+    execution_id: RunId
+    started_at: Time
 
 
 class Finished(Message, frozen=True, tag=5):
@@ -84,29 +104,29 @@ class Finished(Message, frozen=True, tag=5):
     cause: a `Cause` value. exit_code None when nothing ran. code and message say why a launch failed.
     """
 
-    execution_id: str
-    task_name: str
-    boot_id: str
-    cause: str
-    exit_code: int | None
-    started_at: float
-    ended_at: float
-    user_cpu: float
-    kernel_cpu: float
-    max_memory_bytes: int
-    code: str
-    message: str
+    execution_id: RunId
+    task_name: ObjectName
+    boot_id: Word
+    cause: Word
+    exit_code: ExitCode | None
+    started_at: Time
+    ended_at: Time
+    user_cpu: Duration
+    kernel_cpu: Duration
+    max_memory_bytes: Size
+    code: Word
+    message: Text
 
 
 class FileChunk(Message, frozen=True, tag=6):
     """Answer to ReadFile: bytes from `offset`; `size` is the file's size now. `error` is empty or a code."""
 
-    request: int
-    offset: int
-    size: int
+    request: Size
+    offset: Size
+    size: Size
     content: bytes
-    error: str
-    message: str
+    error: Word
+    message: Text
 
 
 # ------------------------------------------------------------------ hub -> agent
@@ -115,26 +135,26 @@ class FileChunk(Message, frozen=True, tag=6):
 class Welcome(Message, frozen=True, tag=20):
     """The session is authenticated. `replica` names the process; `epoch` is 0 while it does not lead."""
 
-    version: int
-    replica: str
-    node: str
-    pool: str
-    namespace: str
-    epoch: int
+    version: Count
+    replica: Text
+    node: Text
+    pool: Text
+    namespace: Text
+    epoch: Epoch
 
 
 class Refused(Message, frozen=True, tag=21):
     """The session is refused and closed. code: a `Refusal` value; retry_after in seconds, 0 = 30."""
 
-    code: str
-    message: str
-    retry_after: float
+    code: Word
+    message: Text
+    retry_after: Duration
 
 
 class Lead(Message, frozen=True, tag=22):
     """This replica leads with this epoch: send the inventory. Older epochs are refused from now on."""
 
-    epoch: int
+    epoch: Epoch
 
 
 class Run(Message, frozen=True, tag=23):
@@ -145,47 +165,47 @@ class Run(Message, frozen=True, tag=23):
     agent adds AZ_BATCH_*, and expands $(NAME) in argv. wall_clock 0 = no limit.
     """
 
-    execution_id: str
-    epoch: int
-    task_name: str
-    job: str
-    task: str
-    directory: str
+    execution_id: RunId
+    epoch: Epoch
+    task_name: ObjectName
+    job: Text
+    task: Text
+    directory: Path
     argv: list[str]
     env: list[str]
-    slots: int
-    wall_clock: float
+    slots: Slots
+    wall_clock: Duration
     fresh: bool
 
 
 class Kill(Message, frozen=True, tag=24):
     """End a run: SIGTERM, `grace` seconds, SIGKILL. Confirmed by Finished (or by Unknown)."""
 
-    execution_id: str
-    epoch: int
-    grace: float
+    execution_id: RunId
+    epoch: Epoch
+    grace: Duration
 
 
 class Ack(Message, frozen=True, tag=25):
     """These results are persisted (or of no interest): forget them."""
 
-    execution_ids: list[str]
+    execution_ids: Part
 
 
 class ReadFile(Message, frozen=True, tag=26):
     """Read a regular file below the node's root; a negative offset counts from the end. Any replica may ask."""
 
-    request: int
-    path: str
-    offset: int
-    limit: int
+    request: Size
+    path: Path
+    offset: Offset
+    limit: Size
 
 
 class RemoveDirectory(Message, frozen=True, tag=27):
     """Remove a task's directory (its Task object is gone)."""
 
-    epoch: int
-    path: str
+    epoch: Epoch
+    path: Path
 
 
 # ------------------------------------------------------------------ agent -> hub, answers
@@ -194,26 +214,26 @@ class RemoveDirectory(Message, frozen=True, tag=27):
 class Unknown(Message, frozen=True, tag=8):
     """The node knows nothing of a run that Kill named: it is not there and will not start under this epoch."""
 
-    execution_id: str
+    execution_id: RunId
 
 
 class Rejected(Message, frozen=True, tag=9):
     """A Run that the agent did not carry out: older epoch, stopping, no runner. The task was not started."""
 
-    execution_id: str
-    reason: str
+    execution_id: RunId
+    reason: Text
 
 
 class InventoryPart(Message, frozen=True, tag=10):
     """Acknowledged ids that belong to the Inventory which follows."""
 
-    acknowledged: list[str]
+    acknowledged: Part
 
 
 class Ping(Message, frozen=True, tag=11):
     """I am here. Sent to every replica each second; `sent_at` is the node's CLOCK_BOOTTIME in seconds, opaque to the hub."""
 
-    sent_at: float
+    sent_at: Duration
 
 
 class Pong(Message, frozen=True, tag=28):
@@ -222,9 +242,9 @@ class Pong(Message, frozen=True, tag=28):
     Sent only after a renewal of the Lease that was begun after that ping had arrived.
     """
 
-    epoch: int
-    sent_at: float
-    timeout: float
+    epoch: Epoch
+    sent_at: Duration
+    timeout: Duration
 
 
 FromAgent = Hello | NodeReport | Inventory | Started | Finished | FileChunk | Unknown | Rejected | InventoryPart | Ping

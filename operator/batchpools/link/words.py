@@ -39,3 +39,4 @@ class Refusal(StrEnum):
     UNKNOWN_NODE = "UnknownNode"
     BAD_FRAME = "BadFrame"
     TOO_MANY = "TooMany"
+    FLOODING = "Flooding"  # more than a node can mean, or it does not read what it is told

@@ -40,9 +40,14 @@ class VirtualClock:
 
 def run_virtual(main: Callable[[VirtualClock], Coroutine[Any, Any, ResultT]]) -> ResultT:
     """Run main(clock) to its end in virtual time; StuckError when nothing can happen any more."""
-    with asyncio.Runner(loop_factory=_VirtualLoop) as runner:
+    with virtual_runner() as runner:
         clock = VirtualClock(runner.get_loop())
         return runner.run(main(clock))
+
+
+def virtual_runner() -> asyncio.Runner:
+    """A runner whose loop has virtual time, for tests that run one piece after another in it."""
+    return asyncio.Runner(loop_factory=_VirtualLoop)
 
 
 async def settle() -> None:

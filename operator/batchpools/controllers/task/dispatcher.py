@@ -15,6 +15,7 @@ from batchpools.core.tasks.command import argv_of
 from batchpools.core.tasks.lifecycle import Bound, Waiting
 from batchpools.core.views import EnvVar, TaskView
 from batchpools.hub.port import HubPort
+from batchpools.link.bounds import clip_duration
 from batchpools.link.messages import Run
 
 REFUSED_PAUSE = 1.0  # seconds that a node which refused a run is left alone
@@ -114,7 +115,7 @@ class Dispatcher:
             argv=argv_of(view.spec.command, view.spec.command_line),
             env=_pairs(job.spec.env if job is not None else (), view.spec.env),
             slots=view.spec.required_slots,
-            wall_clock=parse_duration(limit) if limit else 0.0,
+            wall_clock=clip_duration(parse_duration(limit)) if limit else 0.0,
             fresh=fresh,
         )
 

@@ -53,7 +53,7 @@ class Inventories:
         for run in sorted(inventory.live, key=_newest_first):
             self._live_run(node, run)
         for execution_id in inventory.acknowledged:
-            self._acknowledged_run(execution_id)
+            self._acknowledged_run(node, execution_id)
         page.heard = True
         self._takeover.spoke(node.pod_uid)
         self._book.wake_pool(page.pool)
@@ -97,13 +97,13 @@ class Inventories:
         if entry is not None and isinstance(entry.state, Ending):
             self._settler.kill(node.pod_uid, run.execution_id)
 
-    def _acknowledged_run(self, execution_id: str) -> None:
+    def _acknowledged_run(self, node: NodeIdentity, execution_id: str) -> None:
         """Persisted by a former leader, or discarded; if the cache does not show it, ask before anything runs."""
         execution = parse(execution_id)
         entry = self._book.entries.get(execution.task_uid) if execution else None
         if execution is None or entry is None or not isinstance(entry.state, Waiting | Held):
             return
-        if not is_accounted(execution, entry.status):
+        if self._reports.may_run(node, entry) and not is_accounted(execution, entry.status):
             self._takeover.ask_how_it_stands(entry)
 
 

@@ -61,6 +61,7 @@ class RunLedgerOfLeader:
         self._intake = Intake(book, self._settler, hub, clock.monotonic)
         self._takeover = Takeover(book, self._intake, self._settler, self._live, hub)
         self._reports = Reports(book, self._intake, self._settler, self._dispatcher, hub, self._live)
+        self._reports.may_have_more = self._takeover.is_silent
         self._inventories = Inventories(book, self._intake, self._settler, self._reports, self._takeover)
         self._silence = Silence(book, clock.monotonic)
         self._silence.on_silent = self._fell_silent
@@ -105,6 +106,7 @@ class RunLedgerOfLeader:
         await asyncio.gather(*watching, return_exceptions=True)
         await self._writer.stop()
         await self._live.stop()
+        self._reports.clear()
         self._takeover.end()
         self._book.clear()
 

@@ -34,6 +34,7 @@ class Takeover:
         self._silent: dict[PoolKey, dict[str, str]] = {}  # pool -> pod uid -> node
         self._absent: dict[str, _Node] = {}  # pod uid -> node that was disconnected before we led
         self._recorded: dict[_Node, set[str]] = {}  # node -> uids of held tasks that are said to run there
+        self._judging: set[str] = set()  # pods that the API server is asked about, for their agents met no runner
         intake.must_hold = self.must_hold
 
     def begin(self) -> None:
@@ -61,7 +62,7 @@ class Takeover:
 
     def end(self) -> None:
         """We lead no longer."""
-        for held in (self._before, self._silent, self._absent, self._recorded):
+        for held in (self._before, self._silent, self._absent, self._recorded, self._judging):
             held.clear()
 
     def must_hold(self, view: TaskView) -> bool:
@@ -96,8 +97,15 @@ class Takeover:
 
     def met_no_runner(self, node: NodeIdentity) -> None:
         """The agent has not met its runner: nothing ran there if it has been the only agent, and the container never started."""
-        if self.is_silent(node.pod_uid):
-            self._live.ask_pod(node.namespace, node.pod_name, lambda pod: self._judge(node.pod_uid, pod))
+        if not self.is_silent(node.pod_uid) or node.pod_uid in self._judging:
+            return
+        self._judging.add(node.pod_uid)
+
+        def answered(pod: PodView | None) -> None:
+            self._judging.discard(node.pod_uid)
+            self._judge(node.pod_uid, pod)
+
+        self._live.ask_pod(node.namespace, node.pod_name, answered)
 
     def ask_for_silent(self) -> None:
         """Nodes without a session: those whose agent never started have never run anything."""

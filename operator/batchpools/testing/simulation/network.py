@@ -52,7 +52,9 @@ class End:
         self.peer: End
         self.listener: Any = None
         self.close_handshake: Any = None
-        self.underlying_transport = SimpleNamespace(get_extra_info=lambda _: (process.name, 1))
+        self.underlying_transport = SimpleNamespace(
+            get_extra_info=lambda _: (process.name, 1), get_write_buffer_size=lambda: 0
+        )
         self.duplicates = 0  # how many of the next frames arrive twice
         self.closed = False
         self._up = up
@@ -96,7 +98,7 @@ class End:
             told: Any = SimpleNamespace(msg_type=WSMsgType.BINARY, get_payload_as_bytes=lambda: frame)
             self.listener.on_ws_frame(self, told)
 
-    def disconnect(self) -> None:
+    def disconnect(self, graceful: bool = True) -> None:
         """This side closes; the peer hears of it if the way is open, after all that was sent before."""
         if self.closed:
             return
