@@ -5,7 +5,8 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 from hypothesis import strategies as st
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]))  # what goes over the wire is UTF-8
+_UTF8 = st.characters(exclude_categories=["Cs"])  # what goes over the wire
+TEXT = st.text(_UTF8)
 PLAIN: dict[Any, st.SearchStrategy[Any]] = {
     str: TEXT,
     int: st.integers(-(2**63), 2**63 - 1),
@@ -16,9 +17,10 @@ PLAIN: dict[Any, st.SearchStrategy[Any]] = {
 }
 WILD: dict[Any, st.SearchStrategy[Any]] = {
     **PLAIN,
-    str: st.one_of(TEXT, st.sampled_from(["", "../../secrets", "a" * 5000, "\x00", "uid:-:1:1", "uid:-:٣:1"])),
+    str: st.sampled_from(["", "a", "../../secrets", "a" * 5000, "\x00", "uid:-:1:1", "uid:-:٣:1", "é\n", "🦊"]),
     int: st.one_of(st.integers(-(2**63), 2**64 - 1), st.sampled_from([-1, 0, 1, 2**31 - 1, 2**31, 2**63, 2**64 - 1])),
     float: st.one_of(st.floats(), st.sampled_from([-1.0, 1e18, 253402300800.0, float("nan"), float("inf")])),
+    bytes: st.sampled_from([b"", b"\xff", bytes(10_000)]),
 }
 
 
@@ -55,10 +57,10 @@ def _bounded(kind: Any, bounds: msgspec.Meta) -> st.SearchStrategy[Any]:
     if get_origin(kind) is list:
         return st.lists(values(get_args(kind)[0]), max_size=3)
     if kind is str and bounds.pattern is not None:
-        return st.from_regex(bounds.pattern, fullmatch=True).map(lambda text: text[: bounds.max_length].rstrip("-."))
+        return st.sampled_from(["a", "primes.work", "0", "a-b.c-1", "x" * (bounds.max_length or 0)])
     if kind is str:
         edge = st.just("x" * (bounds.max_length or 0))
-        return st.one_of(st.text(st.characters(exclude_categories=["Cs"]), max_size=bounds.max_length), edge)
+        return st.one_of(st.text(_UTF8, max_size=min(bounds.max_length or 20, 20)), edge)
     if kind is int:
         return st.integers(_whole(bounds.ge), _whole(bounds.le))
     return st.floats(bounds.ge, bounds.le, allow_nan=False)

@@ -73,7 +73,7 @@ def test_messages_with_extreme_values_end_a_session_and_nothing_else(tmp_path: P
             assert post.alive()
 
         @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-        @given(st.lists(wild(link.FromHub), min_size=1, max_size=3))
+        @given(st.lists(wild(link.FromHub), min_size=1, max_size=2))
         def examples(messages: list[link.FromHub]) -> None:
             runner.run(say(messages))
 

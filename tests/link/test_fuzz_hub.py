@@ -107,7 +107,7 @@ def test_messages_with_extreme_values_disturb_nobody() -> None:
         runner.run(town.open())
 
         @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-        @given(st.lists(wild(link.FromAgent), min_size=1, max_size=3))
+        @given(st.lists(wild(link.FromAgent), min_size=1, max_size=2))
         def feed(messages: list[link.FromAgent]) -> None:
             runner.run(say(town, messages))
 
