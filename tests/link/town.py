@@ -43,7 +43,7 @@ class TownStage(Stage):
 
     def _new_ledger(self) -> RunLedgerOfLeader:
         ledger = RunLedgerOfLeader(self.cache, self.clock, lambda *job: self.woken.add(job))
-        self.real = Hub(self.clock, "replica", self._authenticate, self._identify, ledger, lambda _: None)
+        self.real = Hub(self.clock, "replica", self._authenticate, self._identify, ledger)
         ledger.connect(self.real, Applier(self.kube, self.clock, lambda: self.epoch, ledger), self.kube)
         return ledger
 
