@@ -154,6 +154,22 @@ async def test_a_new_leader_counts_from_its_election(stage: Stage) -> None:
 
 
 @played
+async def test_a_replica_that_leads_again_does_not_count_from_its_former_reign(stage: Stage) -> None:
+    """S3.3: it heard nothing while another led, and that one may have vouched for the node a moment ago."""
+    stage.pool()
+    await stage.lead()
+    agent = await ready_node(stage)
+    await stage.ledger.follow()
+    stage.mute.add(agent.uid)
+    await asyncio.sleep(T + MARGIN + 100)
+    await stage.lead(3)
+    await asyncio.sleep(T)
+    assert stage.ledger.contact(agent.uid) is not Contact.GIVEN_UP
+    await asyncio.sleep(MARGIN + 2)
+    assert stage.ledger.contact(agent.uid) is Contact.GIVEN_UP
+
+
+@played
 async def test_of_a_node_that_was_disconnected_before_the_failover_only_recorded_tasks_wait(stage: Stage) -> None:
     """S3.4: failover does not stall a pool."""
     stage.pool()
