@@ -187,6 +187,7 @@ def test_a_runner_that_remembers_what_the_agent_forgot_completes_it() -> None:
 
 
 def test_acknowledged_ids_are_remembered_for_ten_minutes_and_no_longer() -> None:
+    assert ACKNOWLEDGED_KEPT == 600.0
     machine = after(*BEGUN, FINISHED, Acknowledged(("a",)), now=100.0)
     assert machine.handle(Led(2), 100.0 + ACKNOWLEDGED_KEPT) == [TellInventory(2, "boot", (), ("a",))]
     assert machine.handle(Led(2), 101.0 + ACKNOWLEDGED_KEPT) == [TellInventory(2, "boot", (), ())]

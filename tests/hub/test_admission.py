@@ -94,6 +94,7 @@ async def test_a_frame_that_the_socket_refused_as_too_big_is_counted() -> None:
 
 
 async def test_a_connection_that_says_nothing_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert session_module.HELLO_TIME == 5.0
     monkeypatch.setattr(session_module, "HELLO_TIME", 0.01)
     house = House()
     peer = Peer(house.hub)

@@ -170,8 +170,10 @@ def test_a_missing_pool_is_said_and_taken_back() -> None:
     said = find_condition(without.conditions, "Schedulable")
     assert said is not None
     assert (said.status, said.reason) == ("False", "PoolNotFound")
-    with_pool = plan_job(JobSituation(job(status=without), settled=False), now=NOW).status
+    at_once = plan_job(JobSituation(job(status=without), settled=False, counts_due=False), now=NOW)
+    with_pool = at_once.status
     assert with_pool is not None
+    assert at_once.urgent, "S5.4: only counters wait"
     back = find_condition(with_pool.conditions, "Schedulable")
     assert back is not None
     assert back.status == "True"
