@@ -84,6 +84,17 @@ func TestARunnerThatWasStoppedExpiresWhenItWakes(t *testing.T) {
 	expect(t, "cause", p.next("finished")["cause"], causeExpired)
 }
 
+func TestTimeThatTheMachineSleptCounts(t *testing.T) {
+	const slept = 100_000
+	f := beginWith(t, setting{asleep: slept})
+	p, _ := f.strangeHello()
+	p.vouch(slept*time.Second + time.Hour)
+	p.run("a", "sleep 70", nil)
+	p.next("started")
+	p.vouch(slept*time.Second + 300*time.Millisecond) // by CLOCK_MONOTONIC more than a day
+	expect(t, "cause", p.next("finished")["cause"], causeExpired)
+}
+
 func TestAnEarlierDeadlineReplacesALaterOne(t *testing.T) {
 	p, _ := begin(t).hello()
 	p.run("a", "sleep 69", nil)

@@ -35,6 +35,23 @@ func TestAKillEndsTheGroupAlsoOfATaskThatIgnoresSigterm(t *testing.T) {
 	waitFor(t, "the end of the group", func() bool { return syscall.Kill(-group, 0) == syscall.ESRCH })
 }
 
+func TestSigtermReachesTheWholeGroupBeforeSigkill(t *testing.T) {
+	f := begin(t)
+	p, _ := f.hello()
+	child := `sh -c 'trap "echo child; exit" TERM; echo ready; while :; do sleep 0.05; done' & `
+	p.run("a", child+`trap "echo main; wait; exit 5" TERM; echo ready; wait; wait`, nil)
+	p.next("started") // its files are there
+	waitFor(t, "both", func() bool { return strings.Count(f.file("workitems/j/a/stdout.txt"), "ready") == 2 })
+	p.send(message{"op": "kill", "id": "a", "grace": 10})
+	done := p.next("finished")
+	expect(t, "exit code", done["exitCode"], 5.0)
+	for _, who := range []string{"main", "child"} {
+		if output := f.file("workitems/j/a/stdout.txt"); !strings.Contains(output, who) {
+			t.Errorf("SIGTERM did not reach %s: %s", who, output)
+		}
+	}
+}
+
 func TestAKillOfAnUnknownRunSaysSo(t *testing.T) {
 	p, _ := begin(t).hello()
 	p.send(message{"op": "kill", "id": "ghost", "grace": 1})

@@ -2,23 +2,38 @@ package main
 
 import (
 	"errors"
+	"net"
 	"os"
 	"syscall"
 )
 
+// hardened is had from harden alone: without it there is no socket, so that no moment is left for a tracer.
+type hardened struct{ done bool }
+
 // harden keeps tasks of the same user from tracing this process, makes orphans ours to reap, and lets no task inherit a
-// descriptor that this process was started with. It comes before the socket: no moment is left for a tracer.
-func harden() error {
+// descriptor that this process was started with (safety rule S8.3).
+func harden() (hardened, error) {
 	const setDumpable, setChildSubreaper = 4, 36
 	if err := prctl(setDumpable, 0); err != nil {
-		return err
+		return hardened{}, err
 	}
 	if os.Getpid() != 1 {
 		if err := prctl(setChildSubreaper, 1); err != nil {
-			return err
+			return hardened{}, err
 		}
 	}
-	return closeOnExec(3)
+	if err := closeOnExec(3); err != nil {
+		return hardened{}, err
+	}
+	return hardened{true}, nil
+}
+
+// listen opens the socket of a hardened process.
+func listen(safe hardened, socket string) (net.Listener, error) {
+	if !safe.done {
+		return nil, errors.New("this process is not hardened")
+	}
+	return net.Listen("unix", socket)
 }
 
 func prctl(option, value uintptr) error {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -56,6 +57,7 @@ type setting struct {
 	env     []string // beside the test's own
 	uid     int      // 0: the test's own
 	asInit  bool     // as PID 1 of a PID namespace of its own
+	asleep  int      // seconds that the machine has slept: CLOCK_BOOTTIME is so much ahead of CLOCK_MONOTONIC
 	files   []*os.File
 }
 
@@ -80,6 +82,9 @@ func beginWith(t *testing.T, how setting, flags ...string) *fixture {
 		script = how.prelude + " && " + script
 	}
 	f.process = exec.Command("sh", "-c", script, filepath.Join(folder, "runner"), "serve", "--socket", f.socket, "--root", f.root)
+	if how.asleep != 0 {
+		f.process = slept(t, how.asleep, f.process.Args)
+	}
 	f.process.Args = append(f.process.Args, flags...)
 	f.process.Env = append(append(os.Environ(), "RUNNER_UNDER_TEST=1", "BATCHPOOLS_SECRET=x"), how.env...)
 	f.process.ExtraFiles = how.files
@@ -117,6 +122,18 @@ func removeFolder(folder string) error {
 	}
 	defer parent.Close()
 	return removeTree(parent, filepath.Base(folder))
+}
+
+// slept puts a command into a time namespace in which the machine has slept.
+func slept(t *testing.T, seconds int, command []string) *exec.Cmd {
+	enter := []string{"--time", "--boottime", strconv.Itoa(seconds)}
+	if os.Getuid() != 0 {
+		enter = append(enter, "--user", "--map-current-user")
+	}
+	if output, err := exec.Command("unshare", append(enter, "true")...).CombinedOutput(); err != nil {
+		t.Skip("no right to make a time namespace here: ", string(output), err)
+	}
+	return exec.Command("unshare", append(enter, command...)...)
 }
 
 // ownNamespaces makes a command PID 1 with a /proc of its own.

@@ -43,11 +43,11 @@ func TestNoLinkIsReadListedOrRemovedThrough(t *testing.T) {
 	f := begin(t)
 	p, _ := f.hello()
 	secret := f.outside("secret", "secret")
-	p.finish("a", "ln -s "+secret+" secret; ln -s / up; ln -s ../../b/wd near; mkfifo pipe", nil)
+	p.finish("a", "ln -s "+secret+" secret; ln -s / up; ln -s ../../b/wd near; mkfifo pipe; mkdir d; echo x > d/file; ln -s d down", nil)
 	p.finish("b", "echo x > file", nil)
 	for name, code := range map[string]string{
 		"secret": "NotRegular", "near": "NotRegular", "pipe": "NotRegular", ".": "Escapes", "../../../../secret": "Escapes",
-		"up/etc/passwd": "Escapes", "near/file": "Escapes", "nothing": "NotFound", "pipe/x": "NotFound", "": "Escapes",
+		"up/etc/passwd": "Escapes", "near/file": "Escapes", "down/file": "Escapes", "nothing": "NotFound", "pipe/x": "NotFound", "": "Escapes",
 	} {
 		p.send(message{"op": "read", "req": 1, "path": "workitems/j/a/wd/" + name, "limit": 100})
 		expect(t, "reading "+name, p.next("error")["code"], code)

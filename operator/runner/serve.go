@@ -4,7 +4,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"time"
 )
 
@@ -42,7 +41,8 @@ func parse(arguments []string) (options, error) {
 
 // serve is the whole life of a runner; it returns the exit code.
 func serve(arguments []string) int {
-	if err := harden(); err != nil {
+	safe, err := harden()
+	if err != nil {
 		return say("cannot harden", err)
 	}
 	o, err := parse(arguments)
@@ -57,7 +57,7 @@ func serve(arguments []string) int {
 	if err != nil {
 		return say("cannot open the root directory", err)
 	}
-	listener, err := net.Listen("unix", o.socket)
+	listener, err := listen(safe, o.socket)
 	if err != nil {
 		return say("cannot listen", err)
 	}

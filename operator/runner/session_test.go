@@ -3,10 +3,13 @@ package main
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -41,8 +44,10 @@ func TestARunGoesOnWithoutAnAgentAndIsTold(t *testing.T) {
 
 func TestOnlyTheAgentsUserIsServed(t *testing.T) {
 	stranger := begin(t, "--agent-uid", "12345").dial()
-	if !stranger.closed() {
-		t.Error("a stranger was served")
+	hello := `{"op": "hello", "version": ` + strconv.Itoa(protocolVersion) + `}`
+	_, _ = stranger.conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(hello))), hello...)) // may be too late
+	if told, err := stranger.read(); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+		t.Error("a stranger was served: ", told, err)
 	}
 	p, _ := begin(t, "--agent-uid", strconv.Itoa(os.Getuid())).hello()
 	expect(t, "exit code", p.finish("a", "true", nil)["exitCode"], 0.0)
@@ -118,10 +123,24 @@ func TestInstallCopiesTheProgramWhole(t *testing.T) {
 	if err := install(folder); err != nil {
 		t.Fatal(err)
 	}
-	info, err := os.Stat(filepath.Join(folder, "runner"))
+	found := filepath.Join(folder, "runner")
+	info, err := os.Stat(found)
 	if err != nil || info.Mode().Perm() != 0o555 {
 		t.Error(info, err)
 	}
+	running, err := os.Open(found) // as somebody who runs it has
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer running.Close()
+	if err := install(folder); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := os.Stat(found); err != nil || os.SameFile(info, again) {
+		t.Error("it was written over: ", err)
+	}
+	left, _ := os.ReadDir(folder)
+	expect(t, "files", len(left), 1)
 }
 
 func TestWhatNoIdCanBeIsRefused(t *testing.T) {

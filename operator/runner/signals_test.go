@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -100,16 +101,52 @@ func TestTheFilterDropsWhatAProcessSentAndPassesFaults(t *testing.T) {
 	nothing.bootID = "fault"
 }
 
-func TestATaskOfTheSameUserCannotLookIntoTheRunner(t *testing.T) {
-	f := beginWith(t, setting{uid: otherUser()})
-	p, _ := f.hello()
-	info, err := os.Stat(fmt.Sprintf("/proc/%d/environ", f.process.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
+func TestATaskOfTheSameUserCannotLookIntoTheRunnerInAnyMode(t *testing.T) {
+	for _, mode := range []string{modeServe, modeStartTask} {
+		f := beginWith(t, setting{uid: otherUser()}, "--mode", mode)
+		p, _ := f.hello()
+		info, err := os.Stat(fmt.Sprintf("/proc/%d/environ", f.process.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect(t, mode+": owner of a process that cannot be dumped", info.Sys().(*syscall.Stat_t).Uid, uint32(0))
+		for _, name := range []string{"environ", "mem", "fd/0", "maps"} {
+			done := p.finish("a", "head -c 1 < /proc/$PPID/"+name, nil)
+			if done["exitCode"] == 0.0 {
+				t.Error(mode, ": a task reads ", name)
+			}
+		}
 	}
-	expect(t, "owner of a process that cannot be dumped", info.Sys().(*syscall.Stat_t).Uid, uint32(0))
-	done := p.finish("a", "cat /proc/$PPID/environ", nil)
-	expect(t, "exit code", done["exitCode"], 1.0)
+}
+
+func TestThereIsNoSocketBeforeTheProcessIsHardened(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	if _, err := listen(hardened{}, socket); err == nil {
+		t.Error("a process that is not hardened listens")
+	}
+	if _, err := os.Stat(socket); err == nil {
+		t.Error("there is a socket")
+	}
+}
+
+func TestTheDeathOfPID1TakesEveryTaskAlong(t *testing.T) {
+	f := beginWith(t, setting{asInit: true})
+	p, _ := f.hello()
+	mark := "9" + strconv.Itoa(os.Getpid())
+	p.run("a", "env -i setsid sleep "+mark+" & sleep "+mark, nil)
+	p.next("started")
+	alive := func() (count int) {
+		for _, pid := range processIDs() {
+			command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+			if string(command) == "sleep\x00"+mark+"\x00" && isThere(pid) {
+				count++
+			}
+		}
+		return count
+	}
+	waitFor(t, "the task", func() bool { return alive() == 2 })
+	_ = f.process.Process.Kill()
+	waitFor(t, "the end of all", func() bool { return alive() == 0 })
 }
 
 func TestNoDescriptorOfTheRunnerReachesATask(t *testing.T) {

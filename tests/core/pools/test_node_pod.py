@@ -111,7 +111,11 @@ def test_the_agent_reads_back_what_it_is_told() -> None:
 
 
 def test_the_grace_period_leaves_time_for_reports() -> None:
-    assert pod_of(pool(drain_timeout="1m"))["spec"]["terminationGracePeriodSeconds"] == 75
+    """S6.3: the runner has left 10 s before the pod's time is over, whatever its runs do."""
+    spec = pod_of(pool(drain_timeout="1m"))["spec"]
+    assert spec["terminationGracePeriodSeconds"] == 75
+    (task,) = spec["containers"]
+    assert task["command"][task["command"].index("--stop-timeout") + 1] == "65s"
 
 
 def long(**spec: Any) -> PoolSpec:
