@@ -5,6 +5,7 @@ from tests.controllers.node_stage import NODE, NS, Stage, play
 
 from batchpools.api import names
 from batchpools.core.ledger import Contact
+from batchpools.core.pools.node_pod import NodePodSettings
 from batchpools.kube.errors import ForbiddenError, ServerError
 from batchpools.kube.resources import PODS, POOL_NODES, POOLS
 from batchpools.testing import builders
@@ -269,5 +270,23 @@ def test_a_refusal_is_forgotten_once_the_pod_is_made() -> None:
         held = stage.kube.object(PODS, NS, FIRST)
         assert held is not None
         assert held["metadata"]["finalizers"] == [names.FINALIZER_POD]
+
+    play(story)
+
+
+def test_other_cas_wake_every_node_and_reach_its_pod_and_the_same_once_more_wakes_none() -> None:
+    """S9.1: the pod's annotation is what its agent reads at the next connection."""
+
+    async def story(stage: Stage) -> None:
+        await standing(stage)
+        woken: list[str] = []
+        stage.controller.wire(lambda key: woken.append(key.name))
+        for ca in ("CA", "CA+next", "CA+next"):
+            stage.controller.use(NodePodSettings("image", "hub", 1, ca))
+        assert woken == [NODE]
+        await stage.look()
+        held = stage.kube.object(PODS, NS, FIRST)
+        assert held is not None
+        assert held["metadata"]["annotations"][names.ANNOTATION_CA] == "CA+next"
 
     play(story)

@@ -144,6 +144,15 @@ async def test_of_two_that_take_a_step_at_once_one_wins_and_both_know_the_same()
     assert one.next is not None
 
 
+async def test_a_step_that_was_decided_on_what_has_changed_since_is_not_taken() -> None:
+    """A leader that was just deposed must not put another CA in the place of one that nodes are being told of."""
+    kube = FakeKube()
+    held = await load(kube)
+    first = await take(kube, Step.MAKE_NEXT, held)
+    assert await take(kube, Step.MAKE_NEXT, held) == first
+    assert await load(kube) == first
+
+
 async def test_who_asks_by_the_annotation_is_heard_once() -> None:
     kube = FakeKube()
     await load(kube)
