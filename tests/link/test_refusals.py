@@ -12,8 +12,10 @@ from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_conn
 from tests.link.house import GOOD_TOKEN, POD, House, until
 
 from batchpools.api import names
+from batchpools.hub import door
 from batchpools.hub import session as session_module
 from batchpools.hub.certificates import new_authority
+from batchpools.hub.strangers import AT_ONCE
 from batchpools.link import messages as link
 from batchpools.link.framing import decode_from_hub, encode
 from batchpools.link.words import Refusal
@@ -161,3 +163,53 @@ def _listening_beside(process: int) -> set[str]:
     tables = (Path(f"/proc/{process}/net/{table}").read_text() for table in ("tcp", "tcp6"))
     rows = [line.split() for table in tables for line in table.splitlines()[1:]]
     return {f"socket:[{row[9]}]" for row in rows if row[3] == "0A"}
+
+
+async def test_connections_that_say_nothing_are_few_at_a_time_and_end(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They count from the first packet on, so nobody can take all descriptors of a hub before he has said a word."""
+    monkeypatch.setattr(door, "HANDSHAKE_TIME", 1.0)
+    await house.replica.start()
+    hub = house.replica.hub
+    silent = [socket.create_connection(("127.0.0.1", house.replica.port)) for _ in range(AT_ONCE + 10)]
+    try:
+        await until(lambda: hub.refusals[Refusal.TOO_MANY] == 10)
+        assert hub._strangers._open["127.0.0.1"] <= AT_ONCE
+        other = socket.create_connection(("127.0.0.1", house.replica.port), source_address=("127.0.0.9", 0))
+        silent.append(other)
+        await until(lambda: hub._strangers._open["127.0.0.9"] == 1)
+        await until(lambda: not hub._strangers._open)  # their time is over
+        for one in silent[:AT_ONCE]:
+            one.settimeout(0.0)
+            with contextlib.suppress(ConnectionResetError):
+                assert one.recv(1) == b""
+    finally:
+        for one in silent:
+            one.close()
+    stranger = await knock(house, b"garbage")  # there is room again
+    await stranger.gone.wait()
+
+
+async def test_a_stranger_that_floods_over_its_socket_is_cut_and_the_sessions_go_on(house: House) -> None:
+    await house.open()
+    for _ in range(2):
+        await (await knock(house, *[encode([])] * 200)).gone.wait()
+    assert house.replica.hub.refusals == {Refusal.FLOODING: 2}
+    assert house.run("a", "exit 0")
+    assert (await house.end_of("a")).exit_code == 0
+    assert house.leader.left == 0
+
+
+async def test_a_hub_that_sends_garbage_ends_no_task(house: House) -> None:
+    """It has our certificate, and is broken: the agent cuts the session, comes again, and the run goes on."""
+    await house.open()
+    house.run("a", f"while [ ! -e {house.runner.root}/shared/go ]; do sleep 0.05; done")
+    await house.start_of("a")
+    [session] = house.replica.hub._sessions.values()
+    for garbage in (b"\xff\x00garbage", b"", encode([link.Unknown("a")])):
+        session._write(garbage)
+        await until(lambda: house.replica.hub._sessions.get(POD) not in {None, session})  # noqa: B023 (awaited here)
+        session = house.replica.hub._sessions[POD]
+    house.mark("go")
+    assert (await house.end_of("a")).exit_code == 0
