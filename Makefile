@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNNER := operator/runner
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit runner generate verify cluster-tests e2e bench image chart up down
+.PHONY: help demo test check lint types unit runner generate verify cluster-tests e2e faults bench bench-failover image chart up down
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,10 +51,16 @@ cluster-tests: venv ## contract and CRD tests against a real API server
 	$(BIN)/pytest -q -m cluster tests
 
 e2e: venv ## user stories on the cluster
-	$(BIN)/pytest -q e2e
+	$(BIN)/pytest -q e2e --ignore=e2e/faults
+
+faults: venv ## faults on a cluster of their own, in a fixed order; every task checked
+	$(BIN)/pytest -q -p no:randomly e2e/faults
 
 bench: venv ## figures: throughput and writes per task
 	$(BIN)/python -m e2e.bench.throughput
+
+bench-failover: venv ## figures: seconds without a dispatch when the leader crashes or leaves
+	$(BIN)/python -m e2e.bench.failover
 
 image: venv ## build the images and load them into the cluster
 	$(BIN)/python -m e2e.cluster load-image

@@ -88,11 +88,14 @@ class Installation:
 
     def leader(self) -> str:
         """The pod of the replica that leads; empty when none does."""
+        return self.holder().partition("_")[0]
+
+    def holder(self) -> str:
+        """Who leads, `pod_uuid`: a process that was restarted in its pod is another one. Empty when nobody does."""
         lease = json.loads(
             self.kubectl("get", "lease", "batchpools-operator", "-o", "json", "--ignore-not-found") or "{}"
         )
-        holder = str(lease.get("spec", {}).get("holderIdentity", ""))
-        return holder.partition("_")[0]
+        return str(lease.get("spec", {}).get("holderIdentity", ""))
 
     def kill_leader(self) -> str:
         """SIGKILL the leading process: its pod is deleted without grace, nothing is released. The new leader's pod."""
@@ -108,10 +111,14 @@ class Installation:
     @contextmanager
     def without_api_server(self) -> Iterator[None]:
         """The API server is dead in here (only on the local cluster)."""
-        assert isinstance(self.cluster, LocalCluster)
-        with self.cluster.without("apiserver"):
+        with self._without("apiserver"):
             yield
-        until(self._answers, "the API server answers again")
+
+    @contextmanager
+    def without_etcd(self) -> Iterator[None]:
+        """etcd is dead in here (only on the local cluster); its data is kept."""
+        with self._without("etcd"):
+            yield
 
     def metric(self, name: str) -> dict[str, float]:
         """Samples of a metric of the API server, by their labels' text."""
@@ -128,6 +135,13 @@ class Installation:
             for labels, value in samples
             if 'group="batchpools.dev"' in labels and any(verb in labels for verb in verbs)
         )
+
+    @contextmanager
+    def _without(self, component: str) -> Iterator[None]:
+        assert isinstance(self.cluster, LocalCluster)
+        with self.cluster.without(component):
+            yield
+        until(self._answers, "the API server answers again")
 
     def _answers(self) -> bool:
         try:

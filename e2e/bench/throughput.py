@@ -1,16 +1,12 @@
 """`make bench`: a thousand `/bin/true` Task objects on two nodes; prints tasks per second and API writes per task."""
 
-import asyncio
-import os
 import sys
 import time
 
-from batchpools.kube.client import KubeClient
-from batchpools.kube.credentials import load_credentials
-from batchpools.kube.resources import TASKS as TASK_OBJECTS
 from e2e.cluster import choose
+from e2e.fast_create import create_tasks
 from e2e.operator_install import Installation
-from e2e.stories import Manifest, Namespace, job, pool, task
+from e2e.stories import Namespace, job, pool, task
 
 TASKS = 1000
 
@@ -37,7 +33,7 @@ def measure(installation: Installation, space: Namespace, tasks: int) -> tuple[f
     space.ready_pool("bench", 2)
     space.apply(job("many", pool_name="bench", onAllTasksComplete="NoAction"))
     before, began = installation.writes(), time.monotonic()
-    asyncio.run(_create(space, [task("many", f"t{number}", command=["/bin/true"]) for number in range(tasks)]))
+    create_tasks(space, [task("many", f"t{number}", command=["/bin/true"]) for number in range(tasks)])
     # The end of a job is written at once, its counters only every 5 s.
     space.kubectl("patch", "bjob", "many", "--type=merge", "-p", '{"spec": {"onAllTasksComplete": "TerminateJob"}}')
     counts = space.finished("bjob", "many", 300)["taskCounts"]
@@ -46,16 +42,6 @@ def measure(installation: Installation, space: Namespace, tasks: int) -> tuple[f
     ends = [one["status"].get("endTime", "") for one in space.every("btask")]
     assert len(ends) == tasks
     return seconds, installation.writes() - before
-
-
-async def _create(space: Namespace, tasks: list[Manifest]) -> None:
-    """As quickly as the API server takes them: kubectl holds itself to 50 a second."""
-    os.environ["KUBECONFIG"] = str(space.kubeconfig)
-    client = KubeClient(load_credentials())
-    try:
-        await asyncio.gather(*(client.create(TASK_OBJECTS, space.name, one) for one in tasks))
-    finally:
-        await client.close()
 
 
 if __name__ == "__main__":

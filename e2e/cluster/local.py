@@ -27,6 +27,7 @@ class LocalCluster:
     def __init__(self, number: int = 0) -> None:
         self.at = Layout(number)
         self._start = time.monotonic()
+        self._node: subprocess.Popen[bytes] | None = None  # of this process, if it brought the cluster up
 
     @property
     def programs(self) -> Path:
@@ -42,6 +43,11 @@ class LocalCluster:
     def running(self) -> bool:
         """Whether the namespaces' PID 1 lives."""
         return self._alive("init") is not None
+
+    @property
+    def node_root(self) -> Path:
+        """The node's file system as seen from this machine, with the mounts that only the node has."""
+        return Path(f"/proc/{self._init}/root")
 
     # ---------------------------------------------------------------- up and down
 
@@ -83,6 +89,8 @@ class LocalCluster:
     def down(self) -> None:
         """Take the cluster down and leave nothing of it but the images; twice is as good as once."""
         self.kill("init")
+        if self._node is not None:
+            self._node.wait()
         subprocess.run(["ip", "link", "del", self.at.veth], stderr=subprocess.DEVNULL, check=False)
         for hierarchy in CGROUP_HIERARCHIES:
             self._remove_cgroup(_CGROUPS / hierarchy / self.at.cgroup.lstrip("/"))
@@ -223,6 +231,7 @@ class LocalCluster:
             process = subprocess.Popen(
                 [*unshare, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+        self._node = process
         _wait(lambda: bool(_children(process.pid)), "unshare")
         self._record("init", _children(process.pid)[0])
         _wait((run / "pid/net-ready").exists, f"the node's network (see {run}/log/init.log)")
@@ -320,4 +329,5 @@ def _start_time(pid: int) -> str:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except (FileNotFoundError, ProcessLookupError):
         return ""
-    return "" if fields[0] == "Z" else fields[19]
+    over = fields[0] == "Z" and int(fields[17]) <= 1  # its other threads may still hold its sockets
+    return "" if over else fields[19]
