@@ -9,6 +9,7 @@ from e2e.operator_install import Installation
 LEASE = 6.0  # seconds, of the operator that all stories use
 
 
+@pytest.mark.timeout(600)
 def test_amid_2000_tasks_the_next_leader_dispatches_soon_and_no_run_is_disturbed(
     operator: Installation, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -43,7 +43,7 @@ class Failover:
         self._processes = PodProcesses(operator.cluster.at)
         self._machine = Machine(operator.cluster)
         self._space = Namespace(name, operator.kubeconfig, operator.kubectl_program)
-        self._wave = 0
+        self._short = 0  # created so far
         self._uids: set[str] = set()
 
     def begin(self, long: int = LONG) -> None:
@@ -84,11 +84,12 @@ class Failover:
     # ---------------------------------------------------------------- inside
 
     def _measure(self, how: str, number: signal.Signals, short: int) -> Pause:
-        self._wave += 1
-        mark = f"w{self._wave}-"
         self._operator.kubectl("rollout", "status", "deployment/batchpools", "--timeout=120s")
-        create_tasks(self._space, [_task("short", f"{mark}{n}", "sleep 0.5") for n in range(short)])
-        until(lambda: any(run.task.startswith(mark) for run in self._runs()), "short tasks run")
+        begun = self._short_begun()
+        missing = range(self._short, begun + short)
+        self._short += len(missing)
+        create_tasks(self._space, [_task("short", f"s{number}", "sleep 0.5") for number in missing])
+        until(lambda: self._short_begun() > begun, "short tasks run")
         former, epoch, process = self._operator.holder(), self._epoch(), self._leader_process()
         began = boottime()
         os.kill(process, number)
@@ -96,6 +97,9 @@ class Failover:
         led = boottime() - began
         until(lambda: self._first_after(epoch), "the next leader dispatches")
         return Pause(how, led, self._first_after(epoch) - began)
+
+    def _short_begun(self) -> int:
+        return sum(run.execution.task_uid not in self._uids for run in self._runs())
 
     def _runs(self) -> list[Run]:
         return read_runs(self._machine.files(), {})[0]
