@@ -95,8 +95,8 @@ class Failover:
         os.kill(process, number)
         until(lambda: self._operator.holder() not in {"", former}, "another replica leads")
         led = boottime() - began
-        until(lambda: self._first_after(epoch), "the next leader dispatches")
-        return Pause(how, led, self._first_after(epoch) - began)
+        until(lambda: self._first_after(epoch, began), "the next leader dispatches")
+        return Pause(how, led, self._first_after(epoch, began) - began)
 
     def _short_begun(self) -> int:
         return sum(run.execution.task_uid not in self._uids for run in self._runs())
@@ -104,9 +104,10 @@ class Failover:
     def _runs(self) -> list[Run]:
         return read_runs(self._machine.files(), {})[0]
 
-    def _first_after(self, epoch: int) -> float:
-        """When the first run of a later epoch began; 0 when there is none yet."""
-        return min((run.began for run in self._runs() if run.execution.epoch > epoch), default=0.0)
+    def _first_after(self, epoch: int, moment: float) -> float:
+        """When the first run of a later epoch began after that moment; 0 when there is none yet."""
+        later = (run.began for run in self._runs() if run.execution.epoch > epoch and run.began > moment)
+        return min(later, default=0.0)
 
     def _epoch(self) -> int:
         lease = json.loads(self._operator.kubectl("get", "lease", "batchpools-operator", "-o", "json"))

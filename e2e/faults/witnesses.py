@@ -111,6 +111,7 @@ class TaskWatch:
             pass
         finally:
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.run_until_complete(asyncio.sleep(0.25))  # TLS connections take a moment to close
             self._loop.close()
 
     async def _watch(self) -> None:
