@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNNER := operator/runner
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit runner generate verify cluster-tests e2e faults bench bench-failover image chart up down
+.PHONY: help demo test check lint types unit runner generate verify simulate cluster-tests e2e faults bench bench-failover image chart up down
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ verify: generate ## fail when something generated differs from what is committed
 
 cluster-tests: venv ## contract and CRD tests against a real API server
 	$(BIN)/pytest -q -m cluster tests
+
+simulate: venv ## histories of a whole cluster: SEEDS=1..1000, or fresh ones for SECONDS=60
+	$(BIN)/python -m batchpools.testing.simulation --seeds $(or $(SEEDS),fresh) $(if $(SECONDS),--seconds $(SECONDS))
 
 e2e: venv ## user stories on the cluster
 	$(BIN)/pytest -q e2e --ignore=e2e/faults

@@ -35,6 +35,8 @@ from batchpools.telemetry.clock import Clock
 
 _log = logging.getLogger(__name__)
 
+COUNT_POOL_AFTER = 1.0  # seconds: slots change with every task, and only a pool's counters follow them
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:
@@ -191,7 +193,7 @@ class Replica:
         self.queue.register("PoolNode", self.nodes.reconcile)
         self.queue.register("Job", jobs.reconcile)
         self.ledger.on_node = lambda node: self.queue.add(Key("PoolNode", node.namespace, node.node))
-        self.ledger.on_pool = lambda pool: self.queue.add(Key("Pool", *pool))
+        self.ledger.on_pool = lambda pool: self.queue.add_after(Key("Pool", *pool), COUNT_POOL_AFTER)
 
     def _identify(self, pod: BoundPod) -> NodeIdentity | None:
         """The node whose present pod this is, by what PoolNode.status says."""

@@ -379,3 +379,19 @@ def _pod(node: str, *, agent_restarts: int = 0) -> object:
     )
     meta = builders.meta(f"{node}-1", kind="Pod", uid=f"uid-pod-{node}")
     return builders.pod(f"{node}-1", node_name=node, metadata=meta, status=status)
+
+
+@played
+async def test_a_live_run_of_a_task_that_is_gone_holds_its_slots_until_it_has_ended(stage: Stage) -> None:
+    stage.pool(slots=2)
+    agent = stage.node(slots=2)
+    await stage.lead(2)
+    agent.connect()
+    agent.tell(("gone:-:1:1", 5.0, "primes.gone"))
+    stage.task()
+    await stage.settle()
+    assert agent.runs == []
+    assert (agent.uid, "gone:-:1:1") in stage.hub.kills
+    agent.finish("gone:-:1:1", None, cause=Cause.KILLED, task_name="primes.gone")
+    await stage.settle()
+    assert len(agent.runs) == 1

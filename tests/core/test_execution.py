@@ -53,6 +53,17 @@ BEGUN = (UP, Led(2), RUN)
 
 CASES: dict[str, tuple[tuple[Event, ...], Event, list[Instruction]]] = {
     "a run is launched": ((UP, Led(2)), RUN, [LAUNCH]),
+    "an agent that has not met its runner says of no run that it is not there": ((Led(2),), KILL, []),
+    "what was to be ended before the runner was met is ended then": (
+        (Led(2), KILL),
+        RunnerUp("boot", (("a", "task-a", 10.0),), ()),
+        [End("a", 5.0), TellInventory(2, "boot", (("a", "task-a", 10.0),), ())],
+    ),
+    "what was to be ended, and a runner does not know, is not there": (
+        (Led(2), KILL),
+        UP,
+        [TellUnknown("a"), TellInventory(2, "boot", (), ())],
+    ),
     "a run of an older epoch is rejected": (
         (UP, Led(3)),
         RUN,

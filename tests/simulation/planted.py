@@ -6,31 +6,60 @@ A bug breaks one rule of docs/safety.md; the checker must find it within the sta
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from random import Random
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
+
 from batchpools.agent.node import Node
-from batchpools.controllers.task import reports, settler, silence, takeover
+from batchpools.controllers.task import settler, silence, takeover
 from batchpools.controllers.task.entry import Entry
-from batchpools.controllers.task.writer import Write
 from batchpools.core import execution, execution_events
 from batchpools.core.pools import pod_facts
 from batchpools.core.tasks import outcome
-from batchpools.core.tasks.lifecycle import OnNode, Settling, Waiting
+from batchpools.core.tasks import status as statuses
+from batchpools.core.tasks.lifecycle import OnNode, Settling
 from batchpools.hub.server import Hub
 from batchpools.kube import applier, barrier, lease
+from batchpools.testing.simulation.acts import Act
 from batchpools.testing.simulation.api_server import Door
-from batchpools.testing.simulation.runner import SimulatedRunner
+from batchpools.testing.simulation.history import Script, script_of
+from batchpools.testing.simulation.workload import Size
 
 
 @dataclass(frozen=True)
 class Bug:
-    """A planted bug: the rule that it breaks, within how many seeds it is found, and how it is planted."""
+    """A planted bug: the rule that it breaks, within how many seeds it is found, how it is planted, and scripts that reach it."""
 
     rule: str
     within: int
     plant: Callable[[], Any]
+    script: Callable[[int], Script] = lambda seed: script_of(10 * seed + 1)
+
+
+def _of(*kinds: str) -> Callable[[int], Script]:
+    """Scripts of these kinds of acts alone."""
+    return lambda seed: script_of(10 * seed + 1, kinds)
+
+
+def _around(*acts: Act) -> Callable[[int], Script]:
+    """Scripts of these acts, all put off by the same while, on a busy cluster with some more of the user's."""
+
+    def script(seed: int) -> Script:
+        random = Random(seed)  # noqa: S311 (a played world)
+        later = random.uniform(0.0, 4.0)
+        more = [
+            Act(random.uniform(0.5, 3.0), "add-task", random.randrange(64), 0.0, random.randrange(8)) for _ in range(8)
+        ]
+        moved = [replace(act, at=act.at + later + random.uniform(0.0, 0.3)) for act in acts]
+        return Script(seed, _BUSY, tuple(sorted([*more, *moved], key=lambda act: act.at)))
+
+    return script
+
+
+_BUSY = Size(tasks=24, seconds=45.0)
 
 
 def _instead(owner: Any, name: str, function: Any) -> Callable[[], Any]:
@@ -75,28 +104,14 @@ def _transitions_stand_still() -> Any:
     return patch.object(lease.LeaderElector, "_write", write)
 
 
-def _requeued_before_persisted() -> Any:
-    original = settler.Settler._write
+def _requeues_are_not_counted() -> Any:
+    original = statuses.again
 
-    def write(self: settler.Settler, entry: Entry, verdict: Any, status: Any, lane: Any) -> None:
-        if isinstance(verdict, outcome.Requeue):
-            self._acknowledge(entry.state)  # type: ignore[arg-type]
-            entry.status = status
-            self._book.move(entry, Waiting())
-            self._writer.put(Write(entry.key, entry.uid, status, lane, 0))
-        else:
-            original(self, entry, verdict, status, lane)
+    def again(before: Any, verdict: Any, **facts: Any) -> Any:
+        told = original(before, verdict, **facts)
+        return msgspec.structs.replace(told, requeue_count=before.requeue_count)
 
-    return patch.object(settler.Settler, "_write", write)
-
-
-def _any_run_of_the_task_counts() -> Any:
-    def current(self: reports.Reports, node: Any, execution_id: str) -> Entry | None:
-        parsed = reports.parse(execution_id)
-        entry = self._book.entries.get(parsed.task_uid) if parsed else None
-        return entry if entry is not None and isinstance(entry.state, OnNode) else None
-
-    return patch.object(reports.Reports, "current", current)
+    return patch.object(statuses, "again", again)
 
 
 def _slots_are_free_when_a_kill_is_asked() -> Any:
@@ -146,36 +161,38 @@ def _pongs_without_renewal() -> Any:
         self._renewed = self._clock.monotonic() + 1
         self._vouch(session)
 
-    return patch.multiple(Hub, received=received, may_dispatch=lambda self: self._epoch > 0)
+    def follow(self: Hub) -> None:
+        """It goes on as if it led."""
+
+    return patch.multiple(Hub, received=received, follow=follow, may_dispatch=lambda self: self._epoch > 0)
 
 
 def _older_epochs_are_obeyed() -> Any:
+    """A leader that cannot renew goes on, and agents obey whoever speaks."""
     original = execution.Executions._run_asked
 
     def run_asked(self: Any, event: Any) -> Any:
-        return original(
-            self,
-            execution_events.RunAsked(
-                event.execution_id, max(event.epoch, self.max_epoch), event.task_name, event.request
-            ),
-        )
+        newest = max(event.epoch, self.max_epoch)
+        return original(self, execution_events.RunAsked(event.execution_id, newest, event.task_name, event.request))
+
+    async def step_down(self: Any) -> None:
+        """It does not."""
 
     @contextmanager
-    def both() -> Iterator[None]:
+    def all_of_it() -> Iterator[None]:
         with (
             patch.object(execution.Executions, "_run_asked", run_asked),
             patch.object(Hub, "may_dispatch", lambda self: self._epoch > 0),
+            patch.object(lease.LeaderElector, "_step_down", step_down),
+            patch.object(lease.LeaderElector, "epoch", property(lambda self: self._epoch)),
         ):
             yield
 
-    return both()
+    return all_of_it()
 
 
 def _timer_in_the_agent() -> Any:
     """The agent ends runs when its time is over; a runner without one goes on."""
-
-    def expire(self: SimulatedRunner) -> None:
-        return
 
     def tell(self: Node) -> None:
         self._tell_runner("deadline", at=1e12)
@@ -203,26 +220,74 @@ def _results_are_told_once() -> Any:
     return patch.object(execution.Executions, "_finished", finished)
 
 
+_LEADERS = ("crash-operator", "stop-operator", "pause-operator")
+_NODES = ("kill-container", "evict-pod", "delete-pod", "lose-pod", "cut-machine", "cut-link", "delete-node")
+_LEADER, _STANDBY = 0, 1  # targets
+
 BUGS: dict[str, Bug] = {
     "tasks of before an election do not wait": Bug(
-        "S1.1", 60, _instead(takeover.Takeover, "must_hold", lambda *_: False)
+        "S1.1", 20, _instead(takeover.Takeover, "must_hold", lambda *_: False), _of(*_LEADERS, "cut-link", "slow-link")
     ),
-    "a result is acknowledged before it is persisted": Bug("S5.2", 40, _acknowledged_before_persisted),
-    "no barrier after an election": Bug("S2.2", 200, _instead(barrier.Barrier, "passed", _no_barrier)),
-    "statuses are written without a test of the uid": Bug("S5.1", 200, _status_without_uid_test),
-    "leaseTransitions stand still": Bug("S2.1", 60, _transitions_stand_still),
-    "the dead-man timer sits in the agent": Bug("S3.1", 200, _timer_in_the_agent),
-    "silent nodes are given up at once": Bug("S3.3", 60, _instead(silence, "UNREACHABLE_MARGIN", -8.0)),
-    "pongs without a renewal, a deadline nobody looks at": Bug("S3.2", 400, _pongs_without_renewal),
-    "a pod that is being deleted counts as dead": Bug("S4.1", 60, _gone_is_dead),
-    "a pod counts as dead by its phase": Bug("S4.1", 400, _instead(pod_facts, "is_dead", _dead_by_phase)),
-    "a requeue is dispatched before it is persisted": Bug("S1.1", 400, _requeued_before_persisted),
-    "any run of a task counts as its present one": Bug("S1.1", 200, _any_run_of_the_task_counts),
-    "slots are free when a kill is asked for": Bug("S4.1", 60, _slots_are_free_when_a_kill_is_asked),
-    "requeues count as retries": Bug("S1.1", 60, _requeues_count_as_retries),
-    "older epochs are obeyed, and the hub asks no deadline": Bug("S2.3", 400, _older_epochs_are_obeyed),
+    "a result is acknowledged before it is persisted": Bug("S5.2", 10, _acknowledged_before_persisted),
+    "no barrier after an election": Bug(
+        "S2.2",
+        20,
+        _instead(barrier.Barrier, "passed", _no_barrier),
+        _around(
+            Act(1.5, "cut-api", _STANDBY, 0.5),  # some of its watches die of it, and it does not know
+            *(Act(4.0, "evict-pod", pod) for pod in range(3)),
+            Act(8.0, "stop-operator", _LEADER, 40.0),
+        ),
+    ),
+    "statuses are written without a test of the uid": Bug(
+        "S5.1", 30, _status_without_uid_test, _of("recreate-task", "api-errors", "slow-watch", "add-task")
+    ),
+    "leaseTransitions stand still": Bug(
+        "S2.1",
+        20,
+        _transitions_stand_still,
+        _around(Act(0.5, "cut-machine", 1, 40.0), Act(1.0, "crash-operator", _LEADER, 3.0)),
+    ),
+    "the dead-man timer sits in the agent": Bug(
+        "S3.1",
+        20,
+        _timer_in_the_agent,
+        _around(Act(1.0, "cut-machine", 1, 40.0), *(Act(1.5, "kill-agent", pod) for pod in range(3))),
+    ),
+    "silent nodes are given up at once": Bug(
+        "S3.3",
+        20,
+        _instead(silence, "UNREACHABLE_MARGIN", -8.0),
+        _of("cut-link", "cut-machine", "pause-agent", "add-task"),
+    ),
+    "pongs without a renewal, from a leader that was deposed": Bug(
+        "S3.2",
+        20,
+        _pongs_without_renewal,
+        _around(Act(1.0, "cut-api", _LEADER, 40.0), *(Act(1.0, "cut-link", pod, 40.0, 5) for pod in (1, 3))),
+    ),
+    "a pod that is being deleted counts as dead": Bug(
+        "S4.1", 20, _gone_is_dead, _of("delete-pod", "lose-pod", "add-task")
+    ),
+    "a pod counts as dead by its phase": Bug(
+        "S4.1", 20, _instead(pod_facts, "is_dead", _dead_by_phase), _of("lose-pod", "add-task")
+    ),
+    "slots are free when a kill is asked for": Bug(
+        "S4.1",
+        20,
+        _slots_are_free_when_a_kill_is_asked,
+        _of("delete-node", "delete-task", "recreate-task", "pause-runner", "scale"),
+    ),
+    "requeues count as retries": Bug("S1.1", 10, _requeues_count_as_retries, _of(*_NODES)),
+    "requeues are not counted": Bug("S1.1", 10, _requeues_are_not_counted, _of(*_NODES)),
+    "a leader that cannot renew goes on, and older epochs are obeyed": Bug(
+        "S2.3", 20, _older_epochs_are_obeyed, _around(Act(0.5, "cut-api", _LEADER, 30.0))
+    ),
     "an object that exists is taken for ours": Bug(
-        "S7.2", 400, _instead(applier.Applier, "_judge_existing", _whatever_exists_is_ours)
+        "S7.2",
+        40,
+        _instead(applier.Applier, "_judge_existing", _whatever_exists_is_ours),
+        _of("recreate-job", "api-errors", "slow-watch", *_LEADERS),
     ),
-    "a result is told once": Bug("S5.2", 40, _results_are_told_once),
+    "a result is told once": Bug("S5.2", 10, _results_are_told_once, _of("reset-link", "crash-operator", "kill-agent")),
 }

@@ -89,8 +89,15 @@ class _Barred:
     """Killed before it came: it may not start later."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Condemned:
+    """To be ended, by an agent that has not met its runner yet: it may be running there, so nobody is told anything."""
+
+    grace: float
+
+
 _Live = _Launching | _Running | _Killing
-_State = _Live | _Ended | _Settled | _Barred
+_State = _Live | _Ended | _Settled | _Barred | _Condemned
 
 # ------------------------------------------------------------------ the machine
 
@@ -168,7 +175,7 @@ class Executions:
                     settled.append(one)
                 case _Launching() | _Running() | _Killing():
                     live.append((one, run.task_name, _started_at(run)))
-                case _Barred():
+                case _Barred() | _Condemned():
                     pass
         return [*told, TellInventory(self.max_epoch, self.boot_id, tuple(live), tuple(settled))]
 
@@ -192,9 +199,14 @@ class Executions:
             return []
         one = event.execution_id
         match self._runs.get(one):
+            case None if not self.boot_id:
+                self._runs[one] = _Condemned(event.grace)
+                return []
             case None:
                 self._remember(one, _Barred(), now)
                 return [TellUnknown(one)]
+            case _Condemned():
+                return []
             case _Ended() as ended:
                 return [_tell(one, ended)]
             case _Settled() | _Barred():
@@ -239,6 +251,7 @@ class Executions:
         for one, task_name, outcome in event.finished:
             told += self._finished(one, task_name, event.boot_id, outcome)
         told += self._lose_all_but({one for one, _, _ in event.running}, last_word)
+        told += self._spare_condemned(now)
         if is_first and self.max_epoch:
             return [*(one for one in told if not isinstance(one, TellFinished)), *self._account()]
         return told
@@ -254,6 +267,8 @@ class Executions:
 
     def _seen_running(self, one: str, task_name: str, started_at: float) -> list[Instruction]:
         known = self._runs.get(one)
+        if isinstance(known, _Condemned):
+            known = _Killing(task_name, self.boot_id, started_at, known.grace)
         if isinstance(known, _Killing):
             self._runs[one] = _Killing(known.task_name, self.boot_id, started_at, known.grace)
             return [End(one, known.grace)]
@@ -270,6 +285,13 @@ class Executions:
             if isinstance(run, _Live) and one not in present:
                 told += self._finished(one, run.task_name, run.boot_id, last_word.ended(one, _started_at(run)))
         return told
+
+    def _spare_condemned(self, now: float) -> list[Instruction]:
+        """What was to be ended, and the runner knows nothing of: it is not there, and will not start."""
+        absent = [one for one, run in self._runs.items() if isinstance(run, _Condemned)]
+        for one in absent:
+            self._remember(one, _Barred(), now)
+        return [TellUnknown(one) for one in absent]
 
     def _started(self, one: str, started_at: float) -> list[Instruction]:
         match self._runs.get(one):
@@ -328,3 +350,5 @@ def _tell_again(one: str, run: _State) -> list[Instruction]:
             return [_tell(one, run)]
         case _Settled() | _Barred():
             return [TellUnknown(one)]
+        case _Condemned():
+            return []

@@ -13,6 +13,7 @@ from batchpools.api import names
 from batchpools.kube.errors import ForbiddenError, InvalidError
 from batchpools.kube.port import Resource
 from batchpools.kube.resources import api_version
+from batchpools.testing import transition_rules
 from batchpools.testing.fresh_status import FRESH_STATUS, filled
 
 Object = dict[str, Any]
@@ -69,8 +70,9 @@ def changed(resource: Resource, old: Object, new: Object, subresource: str) -> O
     """What is stored when `old` is to become `new`: status and the rest are written apart, what is immutable stays."""
     if subresource == "status":
         status = filled(resource.kind, new.get("status"))
-        _refuse_older_epoch(resource, old, status)
-        return {**old, "status": status}
+        item = {**old, "status": status}
+        _refuse_transition(resource, old, item)
+        return item
     if new["metadata"].get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]:
         raise InvalidError(
             f'{resource.kind} "{_name(old)}" is invalid: metadata.uid: field is immutable', 422, "Invalid"
@@ -86,6 +88,7 @@ def changed(resource: Resource, old: Object, new: Object, subresource: str) -> O
         if item.get("spec") != old.get("spec"):
             metadata["generation"] = old["metadata"]["generation"] + 1
     item["metadata"] = metadata
+    _refuse_transition(resource, old, item)
     return {"apiVersion": old["apiVersion"], "kind": old["kind"], **item}
 
 
@@ -119,12 +122,11 @@ def _grace(resource: Resource, item: Object, wanted: int | None) -> int:
     return int(spec.get("terminationGracePeriodSeconds", _DEFAULT_POD_GRACE) if wanted is None else wanted)
 
 
-def _refuse_older_epoch(resource: Resource, old: Object, status: Object) -> None:
-    """The rule that the CRDs carry (safety rule S5.1)."""
-    held = old.get("status", {}).get("epoch")
-    if resource.group == names.GROUP and held is not None and status["epoch"] < held:
-        sentence = f'{resource.kind}.{names.GROUP} "{_name(old)}" is invalid: status: Invalid value: its epoch is older'
-        raise InvalidError(sentence, 422, "Invalid")
+def _refuse_transition(resource: Resource, old: Object, new: Object) -> None:
+    """The rules that the CRDs carry (safety rule S5.1 among them)."""
+    sentence = transition_rules.refusal(resource.kind, old, new) if resource.group == names.GROUP else ""
+    if sentence:
+        raise InvalidError(f'{resource.kind}.{names.GROUP} "{_name(old)}" is invalid: {sentence}', 422, "Invalid")
 
 
 def _refuse_new_finalizers(resource: Resource, old: Object, metadata: Mapping[str, Any]) -> None:

@@ -16,6 +16,8 @@ _SELECTABLE = {
 
 def labels_match(selector: str, item: Mapping[str, Any]) -> bool:
     """`a=b`, `a!=b`, `a`, `!a`, joined by commas."""
+    if not selector:
+        return True
     labels = item["metadata"].get("labels") or {}
     return all(_label_holds(part.strip(), labels) for part in selector.split(",") if part.strip())
 

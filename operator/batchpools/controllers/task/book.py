@@ -47,7 +47,7 @@ class RunBook:
         self.nodes = Nodes()
         self.tally = Tally()
         self.claims = Claims()
-        self.held: set[str] = set()  # uids of entries in state Held
+        self.held: dict[str, None] = {}  # uids of entries in state Held, in order
         self.leading = False
         self.epoch = 0
         self.on_job_ended: Callable[[Entry], None] = lambda _: None
@@ -64,7 +64,7 @@ class RunBook:
         """A new line."""
         self.entries[entry.uid] = entry
         if isinstance(entry.state, Held):
-            self.held.add(entry.uid)
+            self.held[entry.uid] = None
 
     def move(self, entry: Entry, state: State) -> None:
         """Change the state of an entry, and everything that follows from it. InvalidTransition otherwise."""
@@ -72,7 +72,7 @@ class RunBook:
         check(TABLE, f"task {meta.namespace}/{meta.name}", name_of(entry.state), name_of(state), entry.story)
         entry.story = (*entry.story[-_STORY_KEPT:], name_of(state))
         entry.state = state
-        self.held.discard(entry.uid)
+        self.held.pop(entry.uid, None)
         counts = bool(pod_of(state)) or (isinstance(state, Done) and entry.counted)
         self._place(entry, pod_of(state), pod_of(state) if holds_slots(state) else "", counted=counts)
         if isinstance(state, Waiting):
@@ -86,7 +86,7 @@ class RunBook:
         """Forget an entry. A new task of the same id that had to wait for it may go on."""
         self._place(entry, "", "", counted=False)
         self.dequeue(entry)
-        self.held.discard(entry.uid)
+        self.held.pop(entry.uid, None)
         self._losing.discard(entry.uid)
         self.entries.pop(entry.uid, None)
         heir = self.entries.get(self.claims.left(entry.view))
@@ -96,7 +96,7 @@ class RunBook:
 
     def on_pod(self, pod_uid: str) -> list[Entry]:
         """Entries with something to confirm or to write for this pod."""
-        return [self.entries[uid] for uid in self._on_pod.get(pod_uid, ())]
+        return [self.entries[uid] for uid in sorted(self._on_pod.get(pod_uid, ()))]  # in an order that a replay repeats
 
     def lose(self, entry: Entry, execution_id: str, pod_uid: str) -> None:
         """A run that is not the task's: nothing else happens to the task before its end is confirmed."""
@@ -115,7 +115,7 @@ class RunBook:
 
     def losers_on(self, pod_uid: str) -> list[tuple[Entry, str]]:
         """Runs on this pod that are to end, with the tasks that they are not of."""
-        losing = [self.entries[uid] for uid in self._losing]
+        losing = [self.entries[uid] for uid in sorted(self._losing)]
         return [(entry, one) for entry in losing for one, pod in entry.losers.items() if pod == pod_uid]
 
     def _place(self, entry: Entry, pod: str, slots_on: str, *, counted: bool) -> None:

@@ -67,7 +67,7 @@ class Dispatcher:
         woken, self._woken = self._woken, set()
         if not self._book.leading:
             return
-        for pool_key in woken:
+        for pool_key in sorted(woken):
             queue = self._book.pool_book(pool_key)
             pool = self._book.cache.pools.get(*pool_key)
             if queue is None or pool is None or pool.metadata.deletion_timestamp is not None:

@@ -59,7 +59,7 @@ class Intake:
         """A node takes tasks in the pod that its status names, until anybody can see that it leaves."""
         if not self._book.leading:
             return
-        for pod_uid in {view.status.pod_uid for view in (old, new) if view is not None}:
+        for pod_uid in sorted({view.status.pod_uid for view in (old, new) if view is not None}):
             self.judge_node(pod_uid)
 
     def judge_node(self, pod_uid: str) -> None:

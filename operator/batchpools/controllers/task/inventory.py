@@ -49,9 +49,11 @@ class Inventories:
             self._takeover.met_no_runner(node)
             return
         listed = {run.execution_id for run in inventory.live}
+        page.strangers = set(listed)  # each, until it has its place
         self._close_account(node, listed)
         for run in sorted(inventory.live, key=_newest_first):
             self._live_run(node, run)
+        page.strangers = {one for one in page.strangers if self._reports.current(node, one) is None}
         for execution_id in inventory.acknowledged:
             self._acknowledged_run(node, execution_id)
         page.heard = True

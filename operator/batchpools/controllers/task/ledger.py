@@ -67,6 +67,7 @@ class RunLedgerOfLeader:
         self._silence.on_silent = self._fell_silent
         self._silence.on_heard_again = self._heard_again
         self._silence.on_given_up = self._give_up
+        self._silence.is_waited_for = self._takeover.is_silent
         self._sweep = Sweep(book, self._settler, self._writer, self._takeover, clock)
         self._cache.tasks.subscribe(self._intake.task_changed)
         self._cache.jobs.subscribe(self._intake.job_changed)

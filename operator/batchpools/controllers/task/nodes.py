@@ -24,6 +24,7 @@ class NodePage:
     paused: bool = False  # it refused a moment ago
     vouched: bool = False  # it has our pong of this epoch and session
     set_aside: bool = False  # its status may say that it is disconnected
+    strangers: set[str] = field(default_factory=set)  # live runs there that are no task's: their slots are not free
     holding: dict[str, int] = field(default_factory=dict)
     used: int = 0
     run: int = 0
@@ -38,7 +39,7 @@ class NodePage:
     def takes_tasks(self) -> bool:
         """Whether a run may be sent there now."""
         told = self.ready and self.heard and self.vouched
-        return told and self.wanted and not (self.draining or self.paused or self.set_aside)
+        return told and self.wanted and not (self.draining or self.paused or self.set_aside or self.strangers)
 
 
 class Nodes:

@@ -54,6 +54,7 @@ class Reports:
 
     def finished(self, node: NodeIdentity, message: link.Finished) -> None:
         """A run has ended. It is settled, or it is of no interest any more and acknowledged."""
+        self._stranger_is_gone(node, message.execution_id)
         execution = parse(message.execution_id)
         entry = self._book.entries.get(execution.task_uid) if execution else None
         if execution is None:
@@ -70,6 +71,7 @@ class Reports:
 
     def unknown(self, node: NodeIdentity, execution_id: str) -> None:
         """A run that we wanted to end is not there, and will not start."""
+        self._stranger_is_gone(node, execution_id)
         entry = self.current(node, execution_id)
         if entry is not None:
             self._settler.settle(entry, Ended("killed", message="it was not there"))
@@ -148,6 +150,8 @@ class Reports:
             entry = self._admit_late(view, execution)
             if entry is None or execution is None or not self.adopt(node, entry, execution, run.started_at):
                 self._settler.kill(node.pod_uid, run.execution_id)
+            else:
+                self._stranger_is_gone(node, run.execution_id)
 
         self._ask(node, run.execution_id, run.task_name, answered)
 
@@ -196,6 +200,13 @@ class Reports:
         if state.pod_uid == node.pod_uid:
             return True
         return self.may_have_more(node.pod_uid) and not says_running(entry.view.status, state)
+
+    def _stranger_is_gone(self, node: NodeIdentity, execution_id: str) -> None:
+        """A live run that was no task's has ended, or is a task's now: the node has room again."""
+        page = self._book.nodes.get(node.pod_uid)
+        if page is not None and execution_id in page.strangers:
+            page.strangers.discard(execution_id)
+            self._book.wake_pool(page.pool)
 
     def _may_be_live(self, node: NodeIdentity, entry: Entry, execution_id: str) -> bool:
         """Whether a run of the task may be there. Of one that is bound elsewhere only what a former leader sent, and such

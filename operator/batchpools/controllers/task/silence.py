@@ -32,13 +32,15 @@ class Silence:
         self._heard: dict[str, float] = {}
         self._silent: set[str] = set()
         self._given_up: set[str] = set()
+        self._known: dict[str, NodeIdentity] = {}  # as of the last look
+        self.is_waited_for: Callable[[str], bool] = lambda _: False  # also of a pod that nothing names any more
         self.on_silent: Callable[[NodeIdentity], None] = lambda _: None
         self.on_heard_again: Callable[[NodeIdentity], None] = lambda _: None
         self.on_given_up: Callable[[NodeIdentity], None] = lambda _: None
 
     def begin(self) -> None:
         """We lead from now on: nobody has been heard yet, and nobody counts as silent for what came before."""
-        for held in (self._heard, self._silent, self._given_up):
+        for held in (self._heard, self._silent, self._given_up, self._known):
             held.clear()
         self.look()
 
@@ -67,7 +69,8 @@ class Silence:
     def look(self) -> None:
         """One look at all nodes."""
         now = self._monotonic()
-        watched = self._watched()
+        watched = {uid: node for uid, node in self._known.items() if self.is_waited_for(uid)} | self._watched()
+        self._known = watched
         for pod_uid, node in watched.items():
             quiet = now - self._heard.setdefault(pod_uid, now)
             if quiet >= SILENCE and pod_uid not in self._silent:

@@ -42,6 +42,9 @@ class Sweep:
         without_nodes: dict[PoolKey, Refusal | None] = {}
         tellable: list[tuple[Entry, Refusal | None]] = []
         now = self._clock.monotonic()
+        for page in self._book.nodes:
+            for execution_id in sorted(page.strangers):
+                self._settler.kill(page.identity.pod_uid, execution_id)
         for entry in list(self._book.entries.values()):
             for execution_id, pod_uid in entry.losers.items():
                 self._settler.kill(pod_uid, execution_id)

@@ -146,7 +146,7 @@ class Takeover:
 
     def _look_at_recorded(self, node: _Node) -> None:
         """Said to run on this node, which has spoken, and yet nowhere adopted: it is lost, even while other nodes are silent."""
-        for uid in self._recorded.pop(node, set()):
+        for uid in sorted(self._recorded.pop(node, ())):
             entry = self._book.entries.get(uid)
             if entry is not None and isinstance(entry.state, Held):
                 self.ask_how_it_stands(entry)

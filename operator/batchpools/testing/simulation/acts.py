@@ -43,6 +43,7 @@ class Stage:
         self.size = size
         self.count: dict[str, int] = {}
         self.target_nodes = size.nodes
+        self.is_over = False  # users apply nothing any more
 
     def perform(self, act: Act) -> None:
         """Let it happen, if there is something for it to happen to."""
@@ -459,6 +460,8 @@ def _create(stage: Stage, resource: Resource, manifest: Object) -> bool:
 
 def _until_created(stage: Stage, resource: Resource, manifest: Object) -> None:
     """Create as soon as the former one is gone."""
+    if stage.is_over:
+        return
     if stage.world.kube.object(resource, NAMESPACE, manifest["metadata"]["name"]) is not None:
         stage.later(0.25, lambda: _until_created(stage, resource, manifest))
     else:
@@ -485,6 +488,7 @@ def _remove(stage: Stage, resource: Resource, namespace: str, name: str) -> bool
 
 def delete_everything(stage: Stage) -> None:
     """What a user does in the end."""
+    stage.is_over = True
     for resource in (JOBS, POOLS):
         for item in stage.world.kube.objects(resource, NAMESPACE):
             _delete(stage, resource, item)

@@ -180,13 +180,11 @@ class Door:
             raise UnreachableError("the connection was refused")
         answer: asyncio.Future[AnswerT] = client.create_future()
         loses = self._random.random() < weather.lose
-        if not weather.cut:
+        if weather.cut:
+            self._leave_waiting(answer)
+        else:
             self._server.call_later(weather.delay, self._carry_out, call, answer, loses)
-        timer = client.call_later(weather.patience, _settle, answer, None, UnreachableError("no answer in time"))
-        try:
-            return await answer
-        finally:
-            timer.cancel()
+        return await answer
 
     def _carry_out(self, call: Callable[[], Coroutine[Any, Any, Any]], answer: Any, loses: bool) -> None:
         result, error = None, None
@@ -194,8 +192,15 @@ class Door:
             result = _at_once(call())
         except Exception as refused:  # noqa: BLE001 (whatever the server says, the client hears)
             error = refused
-        if not (loses or self._weather.cut or self._client.dead):
+        if loses or self._weather.cut:
+            self._leave_waiting(answer)
+        elif not self._client.dead:
             self._client.call_later(self._weather.delay, _settle, answer, result, error)
+
+    def _leave_waiting(self, answer: Any) -> None:
+        """No answer will come: the client gives up when its patience is over."""
+        error = UnreachableError("no answer in time")
+        self._client.call_later(self._weather.patience, _settle, answer, None, error)
 
 
 def _settle(answer: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:

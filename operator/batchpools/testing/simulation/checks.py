@@ -37,6 +37,7 @@ class _Life:
     retries: int
     slots: int
     job: str
+    epoch: int  # at its creation: what is lost together with a leader is known to nobody
     end: Object | None = None
     acknowledged: set[str] = field(default_factory=set)
 
@@ -49,6 +50,7 @@ class Checker:
         self._lives: dict[str, _Life] = {}
         self._present: dict[str, Object] = {}  # uid -> task as the API server has it
         self._leader = ""
+        self._epoch = 0
         self.violations: list[str] = []
         world.kube.observe(self._changed)
         world.processes.on_start = self._started
@@ -79,7 +81,7 @@ class Checker:
             self._world.note(f"gone {item['metadata']['name']} {uid[-4:]}")
             return
         if uid not in self._lives:
-            self._lives[uid] = _life(new)
+            self._lives[uid] = _life(new, self._epoch)
         self._present[uid] = new
         if old is None or old.get("status") != new["status"]:
             self._status(uid, self._lives[uid], new["status"])
@@ -89,6 +91,7 @@ class Checker:
         told = f"lease {spec.get('holderIdentity')} {spec.get('leaseTransitions')}"
         if told != self._leader:
             self._leader = told
+            self._epoch = spec.get("leaseTransitions", 0)
             self._world.note(told)
 
     def _status(self, uid: str, life: _Life, status: Object) -> None:
@@ -122,6 +125,11 @@ class Checker:
             )
         if status["executionID"] not in self._world.processes.finished:
             self.says(f"{life.name} has the result of run {status['executionID']}, which did not end by itself")
+        runs = sum(one.startswith(uid) for one in self._world.processes.started)
+        if runs > 1 + status["retryCount"] + status["requeueCount"] and self._epoch == life.epoch:
+            self.says(
+                f"{life.name} ran {runs} times: {status['retryCount']} retries, {status['requeueCount']} requeues told"
+            )
         if life.code and status["retryCount"] != life.retries:
             self.says(f"{life.name} failed after {status['retryCount']} retries, {life.retries} are its due")
         if not life.code and status["retryCount"]:
@@ -254,8 +262,9 @@ class Checker:
             self.says(sentence)
 
 
-def _life(task: Object) -> _Life:
+def _life(task: Object, epoch: int) -> _Life:
     spec: Any = task["spec"]
     _, _, code = spec["command"]
     retries = (spec.get("constraints") or {}).get("maxTaskRetryCount") or 0
-    return _Life(task["metadata"]["name"], int(code), int(retries), int(spec.get("requiredSlots", 1)), spec["jobName"])
+    slots = int(spec.get("requiredSlots", 1))
+    return _Life(task["metadata"]["name"], int(code), int(retries), slots, spec["jobName"], max(epoch, 1))

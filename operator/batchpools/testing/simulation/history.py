@@ -1,7 +1,7 @@
 """A history: one seed, drawn into acts, played in a world and judged. The same seed gives the same history, to the byte."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
@@ -14,8 +14,8 @@ from batchpools.testing.simulation.checks import Checker
 from batchpools.testing.simulation.workload import LARGE, SMALL, Size
 from batchpools.testing.simulation.world import Parts, World
 
-SETTLE_TIME = 120.0  # virtual seconds after the last fault in which everything must have come to its end
-CLEAN_TIME = 60.0
+STALL = 60.0  # virtual seconds without any event after which what has not come to its end never will
+LONGEST = 600.0
 LARGE_EVERY = 10
 
 # How likely each kind of act is, beside 1.
@@ -50,18 +50,18 @@ class Outcome:
     events: int = 0
 
 
-def script_of(seed: int) -> Script:
-    """Draw a script; every tenth is ten times larger."""
+def script_of(seed: int, kinds: Collection[str] = ACTS) -> Script:
+    """Draw a script of these kinds of acts; every tenth is ten times larger."""
     size = LARGE if seed % LARGE_EVERY == 0 else SMALL
     random = Random(f"script {seed}")  # noqa: S311 (a played world)
-    kinds = sorted(ACTS)
+    kinds = sorted(kinds)
     weights = [_OFTEN.get(kind, 1.0) for kind in kinds]
     acts = [
         Act(
             at=round(random.uniform(0.5, size.seconds), 3),
             kind=random.choices(kinds, weights)[0],
             target=random.randrange(64),
-            seconds=round(random.choice([0.3, 1.0, 3.0, 6.0, 12.0, 25.0]) * random.uniform(0.5, 1.0), 3),
+            seconds=round(random.choice([0.3, 1.0, 3.0, 6.0, 12.0, 25.0, 40.0]) * random.uniform(0.5, 1.0), 3),
             flavour=random.randrange(8),
         )
         for _ in range(size.acts)
@@ -87,11 +87,11 @@ def _play(world: World, script: Script) -> Outcome:
     calm = script.size.seconds + 1.0
     world.run(calm)
     stage.calm()
-    _settle(world, checker, lambda: checker.unsettled(stage.target_nodes), "nothing happens any more", SETTLE_TIME)
+    _settle(world, checker, lambda: checker.unsettled(stage.target_nodes), "nothing happens any more")
     if not checker.violations:
         with world.server.as_running():
             delete_everything(stage)
-        _settle(world, checker, checker.left_over, "something is left", CLEAN_TIME)
+        _settle(world, checker, checker.left_over, "something is left")
     checker.finish()
     digest = hashlib.sha256("\n".join(world.log).encode()).hexdigest()
     return Outcome(
@@ -115,13 +115,17 @@ def _seed(kube: FakeKube, manifest: Object) -> None:
     kube.seed(manifest)
 
 
-def _settle(world: World, checker: Checker, trouble: Callable[[], str], what: str, patience: float) -> None:
-    end = world.now + patience
+def _settle(world: World, checker: Checker, trouble: Callable[[], str], what: str) -> None:
+    """Let time pass until there is no trouble any more; none of it may last without anything happening, nor for ever."""
+    last, seen = world.now, len(world.log)
+    end = world.now + LONGEST
     while not checker.violations:
         said = trouble()
         if not said:
             return
-        if world.now >= end:
+        if len(world.log) > seen:
+            last, seen = world.now, len(world.log)
+        if world.now >= last + STALL or world.now >= end:
             checker.says(f"{what}: {said}")
             return
         world.run(world.now + 0.5)

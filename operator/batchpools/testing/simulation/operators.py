@@ -15,7 +15,7 @@ from batchpools.testing.simulation.link import Link
 from batchpools.testing.simulation.loop import Process, ProcessClock, Scheduler
 
 OPERATOR_NAMESPACE = "batchpools-system"
-TIMING = Timing(lease=6.0, renew=4.0, retry=1.0)
+TIMING = Timing(lease=8.0, renew=5.0, retry=2.0)
 _KOPF_DELAY = 0.03  # seconds until kopf's handlers wake the queue
 _DRIVEN = ("Pool", "Job")
 

@@ -13,6 +13,8 @@ NAMESPACE = "default"
 POOL = "demo"
 INLINE, LOOSE = "inline", "loose"
 
+_LONG = [20.0, 40.0]  # longer than a node may be silent
+
 Manifest = dict[str, Any]
 
 
@@ -65,7 +67,7 @@ def loose_task(number: int, random: Random) -> Manifest:
 
 
 def _body(random: Random) -> dict[str, Any]:
-    seconds = random.choice([0.05, 0.2, 0.5, 1.0, 2.5, 4.0, 7.0])
+    seconds = random.choice([0.05, 0.2, 0.5, 1.0, 2.5, 4.0, 7.0] if random.random() < 0.9 else _LONG)
     code = 0 if random.random() < 0.7 else random.randint(1, 120)
     return {
         "command": ["simulate", str(seconds), str(code)],

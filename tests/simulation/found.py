@@ -1,0 +1,31 @@
+"""Scripts that brought defects of ours to light, as small as they could be made. They must hold from now on."""
+
+from batchpools.testing.simulation.acts import Act
+from batchpools.testing.simulation.history import Script
+from batchpools.testing.simulation.workload import SMALL
+
+FOUND: dict[str, Script] = {
+    "a live run of a task that was deleted under a leader without API did not count as using its slots": Script(
+        100139, SMALL, (Act(7.188, "cut-api", 16, 21.84, 1), Act(12.088, "delete-task", 10, 0.731, 2))
+    ),
+    "an agent that had not met its paused runner again said that a run to be killed was not there": Script(
+        100348,
+        SMALL,
+        (
+            Act(2.061, "pause-runner", 4, 17.085, 4),
+            Act(5.453, "kill-agent", 31, 2.744, 2),
+            Act(6.441, "delete-node", 61, 0.201, 6),
+        ),
+    ),
+    "a run whose task was deleted before the election did not count as using its slots": Script(
+        100252,
+        SMALL,
+        (
+            Act(7.25, "delete-node", 7, 13.661, 7),
+            Act(8.927, "slow-watch", 26, 14.461, 7),
+            Act(16.825, "lose-pod", 37, 0.279, 1),
+            Act(17.611, "stop-operator", 56, 0.713, 5),
+            Act(17.624, "recreate-task", 41, 20.354, 0),
+        ),
+    ),
+}
