@@ -58,13 +58,27 @@ func (w *memoryWatch) look(now time.Time) time.Duration {
 	if largest != nil {
 		w.tell(now, memory{Op: "memory", ID: largest.request.ID, Bytes: sums[largest.request.ID], Used: used, Limit: limit})
 	}
-	if float64(used) >= killAbove*float64(limit) {
+	if float64(used) >= killAbove*float64(limit) && w.isStill(runs, here) {
 		w.relieve(largest, here, sums, used, limit)
 	}
 	if float64(used) >= checkAbove*float64(limit) {
 		return memoryCheck
 	}
 	return memoryLook
+}
+
+// isStill says whether there is as little left after all processes have been looked at, and none of the runs has just
+// ended: the kernel may have killed one meanwhile, and what it had must not be put down to the next largest.
+func (w *memoryWatch) isStill(runs []*run, here map[int]owned) bool {
+	for _, r := range runs {
+		if told := r.started(); told.Pid > 0 {
+			if _, lives := here[told.Pid]; !lives {
+				return false
+			}
+		}
+	}
+	used, limit, ok := w.cgroup.sample()
+	return ok && float64(used) >= killAbove*float64(limit)
 }
 
 // relieve kills what has the most, and waits until that is over before it kills more.

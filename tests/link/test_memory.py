@@ -14,7 +14,7 @@ async def test_the_largest_is_named_when_its_container_is_lost_and_nobody_else(h
     with memory_cgroup(LIMIT) as house.runner.cgroup:
         await house.open()
         house.run("small", "", argv=growing(10))
-        house.run("large", "", argv=growing(130))
+        house.run("large", "", argv=growing(260))
         await until(
             lambda: all((house.runner.root / f"workitems/job/{one}/wd/full").exists() for one in ("small", "large"))
         )
@@ -23,7 +23,7 @@ async def test_the_largest_is_named_when_its_container_is_lost_and_nobody_else(h
         await house.runner.start()
         large, small = await house.end_of("large"), await house.end_of("small")
         assert (large.cause, large.code, large.exit_code) == (Cause.BOOT_LOST, "OutOfMemory", None)
-        assert "of its 200.0 MiB of memory were in use, the most of it by this task: " in large.message
+        assert "of its 400.0 MiB of memory were in use, the most of it by this task: " in large.message
         assert (small.cause, small.code) == (Cause.BOOT_LOST, "")
         assert small.message.endswith("the most of it by another task")
         await house.runner.kill()
