@@ -22,7 +22,7 @@ from batchpools.core.tasks import outcome
 from batchpools.core.tasks import status as statuses
 from batchpools.core.tasks.lifecycle import OnNode, Settling
 from batchpools.hub.server import Hub
-from batchpools.kube import applier, barrier, lease
+from batchpools.kube import barrier, lease
 from batchpools.testing.simulation.acts import Act
 from batchpools.testing.simulation.api_server import Door
 from batchpools.testing.simulation.history import Script, script_of
@@ -131,10 +131,6 @@ def _requeues_count_as_retries() -> Any:
         return outcome.Retry() if isinstance(verdict, outcome.Requeue) else verdict
 
     return patch.object(settler, "judge", judge)
-
-
-async def _whatever_exists_is_ours(self: Any, effect: Any) -> None:
-    return
 
 
 def _dead_by_phase(pod: Any) -> bool:
@@ -282,12 +278,6 @@ BUGS: dict[str, Bug] = {
     "requeues are not counted": Bug("S1.1", 10, _requeues_are_not_counted, _of(*_NODES)),
     "a leader that cannot renew goes on, and older epochs are obeyed": Bug(
         "S2.3", 20, _older_epochs_are_obeyed, _around(Act(0.5, "cut-api", _LEADER, 30.0))
-    ),
-    "an object that exists is taken for ours": Bug(
-        "S7.2",
-        40,
-        _instead(applier.Applier, "_judge_existing", _whatever_exists_is_ours),
-        _of("recreate-job", "api-errors", "slow-watch", *_LEADERS),
     ),
     "a result is told once": Bug("S5.2", 10, _results_are_told_once, _of("reset-link", "crash-operator", "kill-agent")),
 }

@@ -96,7 +96,8 @@ class FakeKube:
         self._oldest = 0
         self._pages: dict[str, tuple[list[bytes], str]] = {}
         self._made = 0
-        self._watches: list[_Watch] = []
+        self._names: dict[str, set[Place]] = {}  # by kind
+        self._watches: dict[str, list[_Watch]] = {}  # by kind
         self._reviews: dict[str, Review] = {}
         self._closing: set[str] = set()
         self._observers: list[Observer] = []
@@ -162,11 +163,12 @@ class FakeKube:
         watch = _Watch(resource, namespace, label_selector, sink)
         for change in self._history[bisect_right(self._history, seen, key=lambda one: one.version) :]:
             watch.tell(change)
-        self._watches.append(watch)
+        watches = self._watches.setdefault(resource.kind, [])
+        watches.append(watch)
 
         def stop() -> None:
-            if watch in self._watches:
-                self._watches.remove(watch)
+            if watch in watches:
+                watches.remove(watch)
 
         return stop
 
@@ -249,7 +251,7 @@ class FakeKube:
 
     def objects(self, resource: Resource, namespace: str = "") -> tuple[Object, ...]:
         """All of a kind, by name."""
-        places = sorted(place for place in self._objects if place[0] == resource.kind and namespace in {"", place[1]})
+        places = sorted(place for place in self._names.get(resource.kind, ()) if namespace in {"", place[1]})
         return tuple(self._objects[place] for place in places)
 
     def observe(self, observer: Observer) -> None:
@@ -312,16 +314,16 @@ class FakeKube:
     def end_watches(self, *, gone: bool = False) -> None:
         """End all running watches, as a server does after some minutes, or with 410."""
         error = GoneError("too old resource version", 410, "Expired") if gone else None
-        watches, self._watches = self._watches, []
-        for watch in watches:
-            watch.sink(error)
+        for watches in self._watches.values():
+            ended, watches[:] = tuple(watches), ()
+            for watch in ended:
+                watch.sink(error)
 
     def bookmark(self, resource: Resource) -> None:
         """Send a bookmark to the watches of a kind."""
         self._version += 1
-        for watch in self._watches:
-            if watch.resource == resource:
-                watch.sink(_bookmark(resource, self._version))
+        for watch in self._watches.get(resource.kind, ()):
+            watch.sink(_bookmark(resource, self._version))
 
     def count(self, verb: str, kind: str = "", subresource: str | None = None) -> int:
         """How many calls came in."""
@@ -372,6 +374,7 @@ class FakeKube:
         item = {**item, "metadata": {**item["metadata"], "resourceVersion": str(self._version)}}
         place = (resource.kind, item["metadata"].get("namespace", ""), item["metadata"]["name"])
         self._objects[place] = item
+        self._names.setdefault(place[0], set()).add(place)
         self._tell(_Change(self._version, place[0], place[1], old, item, item))
         return item
 
@@ -379,13 +382,15 @@ class FakeKube:
         self._version += 1
         last = {**item, "metadata": {**item["metadata"], "resourceVersion": str(self._version)}}
         namespace = item["metadata"].get("namespace", "")
-        old = self._objects.pop((resource.kind, namespace, item["metadata"]["name"]))
+        place = (resource.kind, namespace, item["metadata"]["name"])
+        self._names[resource.kind].discard(place)
+        old = self._objects.pop(place)
         self._tell(_Change(self._version, resource.kind, namespace, old, None, last))
         return last
 
     def _tell(self, change: _Change) -> None:
         self._history.append(change)
-        for watch in tuple(self._watches):
+        for watch in tuple(self._watches.get(change.kind, ())):
             watch.tell(change)
         for observer in self._observers:
             observer(change.kind, change.old, change.new)

@@ -57,6 +57,7 @@ class Process(asyncio.AbstractEventLoop):
         self.dead = False
         self.wake = _NEVER  # the earliest time at which the scheduler will look at it
         self._paused = False
+        self._turns = False  # what it puts off in its own turn is looked at after it
         self.defects: list[str] = []
         self._scheduler = scheduler
         self._ready: deque[_Call] = deque()
@@ -86,7 +87,7 @@ class Process(asyncio.AbstractEventLoop):
         """In the next turn."""
         handle = _Call(self._scheduler.now, callback, args, context)
         self._ready.append(handle)
-        if self.wake > self._scheduler.now:
+        if not self._turns and self.wake > self._scheduler.now:
             self._scheduler.look_at(self, self._scheduler.now)
         return handle
 
@@ -99,7 +100,7 @@ class Process(asyncio.AbstractEventLoop):
         handle = _Call(when, callback, args, context)
         self._made += 1
         heapq.heappush(self._timers, (when, self._made, handle))
-        if when < self.wake:
+        if not self._turns and when < self.wake:
             self._scheduler.look_at(self, when)
         return handle
 
@@ -155,6 +156,7 @@ class Process(asyncio.AbstractEventLoop):
         while timers and timers[0][0] <= now:
             ready.append(heapq.heappop(timers)[2])
         asyncio._set_running_loop(self)
+        self._turns = True
         try:
             for _ in range(_LONGEST_TURN):
                 if not ready:
@@ -171,6 +173,7 @@ class Process(asyncio.AbstractEventLoop):
                     self.call_exception_handler({"message": f"in {due.function!r}", "exception": error})
             self.defects.append(f"{self.name}: a turn without end")
         finally:
+            self._turns = False
             asyncio._set_running_loop(None)
 
     @contextmanager
