@@ -177,12 +177,13 @@ class Checker:
         except ValueError:
             recorded = (0, 0)
         settled = recorded > run.order or (recorded == run.order and status["state"] == "Active")
-        newer = any(
-            one.startswith(run.task_uid) and ExecutionId.parse(one).order > run.order
-            for one in self._world.processes.started
-        )
-        if execution in self._world.processes.finished and not settled and not newer:
+        if execution in self._world.processes.finished and not settled and not self._is_newer(run):
             self.says(f"the result of {execution} was acknowledged, and the API server does not have it")
+
+    def _is_newer(self, run: ExecutionId) -> bool:
+        """Whether a later run of the same task has begun."""
+        mine = (one for one in self._world.processes.started if one.startswith(run.task_uid))
+        return any(ExecutionId.parse(one).order > run.order for one in mine)
 
     # ---------------------------------------------------------------- in the end
 

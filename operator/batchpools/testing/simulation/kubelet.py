@@ -39,6 +39,7 @@ class Kubelets:
         self._process = process
         self._random = random
         self._make = make
+        self._items: dict[str, dict[str, Any]] = {}  # pods as the API server has them, by uid
         self._stops: dict[str, float] = {}  # pod uid -> when it is to be dead
         kube.observe(self._changed)
 
@@ -50,8 +51,8 @@ class Kubelets:
         """Cut a machine off, or let it be seen again: then it catches up."""
         machine.cut = cut
         if not cut:
-            for item in self._kube.objects(PODS):
-                self._soon(item["metadata"]["uid"])
+            for uid in tuple(self._items):
+                self._soon(uid)
             for uid in machine.pods:
                 self._soon(uid)
 
@@ -67,13 +68,18 @@ class Kubelets:
     def _changed(self, kind: str, old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
         item = new or old
         if kind == "Pod" and item is not None:
-            self._soon(item["metadata"]["uid"])
+            uid = item["metadata"]["uid"]
+            if new is None:
+                self._items.pop(uid, None)
+            else:
+                self._items[uid] = new
+            self._soon(uid)
 
     def _soon(self, uid: str, delay: float = 0.0) -> None:
         self._process.call_later(delay + self._random.uniform(0.02, 0.2), self._look, uid)
 
     def _look(self, uid: str) -> None:
-        item = next((one for one in self._kube.objects(PODS) if one["metadata"]["uid"] == uid), None)
+        item = self._items.get(uid)
         machine = self._machine_of(uid, item)
         if machine is not None and machine.cut:
             return

@@ -19,7 +19,7 @@ from batchpools.testing.simulation.operators import Operator
 from batchpools.testing.simulation.runner import Processes
 
 REPLICAS, MACHINES = 2, 3
-_GARBAGE_EVERY = 1.0
+_GARBAGE_EVERY = 4.0
 
 
 class Parts:
