@@ -256,68 +256,6 @@ async def test_a_status_with_an_older_epoch_is_refused_by_the_api_server(server:
     await status_patch(server, resource, uid, {"state": state, "epoch": 5})
 
 
-_INLINE = [{"id": "a", "command": ["true"]}, {"id": "b", "command": ["true"]}]
-_TRANSITIONS = [
-    (POOL_NODES, {"poolName": "demo"}, {"poolName": "other"}, "a node stays in its pool"),
-    (JOBS, {"poolName": "demo"}, {"poolName": "other"}, "poolName cannot change"),
-    (JOBS, {"poolName": "demo", "tasks": _INLINE}, {"poolName": "demo", "tasks": _INLINE[1:]}, "added at the end"),
-    (JOBS, {"poolName": "demo", "tasks": _INLINE}, {"poolName": "demo"}, "added at the end"),
-    (
-        JOBS,
-        {"poolName": "demo", "tasks": _INLINE},
-        {"poolName": "demo", "tasks": [_INLINE[0], {"id": "b", "command": ["false"]}]},
-        "cannot change once it is there",
-    ),
-    (
-        JOBS,
-        {"poolName": "demo", "onAllTasksComplete": "TerminateJob"},
-        {"poolName": "demo", "onAllTasksComplete": "NoAction"},
-        "no way back",
-    ),
-    (TASKS, {"jobName": "primes", "command": ["true"]}, {"jobName": "primes", "command": ["false"]}, "cannot change"),
-    (TASKS, {"jobName": "primes", "command": ["true"]}, {"jobName": "other", "command": ["true"]}, "cannot change"),
-]
-
-
-@pytest.mark.parametrize(("resource", "before", "after", "sentence"), _TRANSITIONS)
-async def test_a_change_that_the_rules_forbid_is_refused_with_their_sentence(
-    server: Server, resource: Resource, before: Any, after: Any, sentence: str
-) -> None:
-    body = {**manifest(resource, "one"), "spec": before}
-    await server.api.create(resource, server.namespace, body)
-    change = [{"op": "add", "path": "/spec", "value": after}]
-    with pytest.raises(InvalidError, match=sentence):
-        await server.api.patch(resource, server.namespace, "one", change)
-    same = [
-        {"op": "add", "path": "/spec", "value": before},
-        {"op": "add", "path": "/metadata/labels", "value": {"a": "b"}},
-    ]
-    await server.api.patch(resource, server.namespace, "one", same)
-
-
-async def test_a_job_takes_more_tasks_until_it_has_ended(server: Server) -> None:
-    made = decode(
-        await server.api.create(
-            JOBS, server.namespace, {**manifest(JOBS, "one"), "spec": {"poolName": "demo", "tasks": _INLINE[:1]}}
-        )
-    )
-    more = [{"op": "add", "path": "/spec/tasks/-", "value": _INLINE[1]}]
-    await server.api.patch(JOBS, server.namespace, "one", more)
-    await status_patch(server, JOBS, made["metadata"]["uid"], {"state": "Completed"})
-    third = [{"op": "add", "path": "/spec/tasks/-", "value": {"id": "c", "command": ["true"]}}]
-    with pytest.raises(InvalidError, match="added to a job that has ended"):
-        await server.api.patch(JOBS, server.namespace, "one", third)
-
-
-@pytest.mark.parametrize("resource", [JOBS, TASKS], ids=lambda r: r.kind)
-async def test_what_has_ended_stays_ended(server: Server, resource: Resource) -> None:
-    uid = (await create(server, resource))["metadata"]["uid"]
-    await status_patch(server, resource, uid, {"state": "Completed", "result": "Success"})
-    with pytest.raises(InvalidError, match="stays ended"):
-        await status_patch(server, resource, uid, {"state": "Active"})
-    await status_patch(server, resource, uid, {"state": "Completed", "result": "Failure"})
-
-
 # ---------------------------------------------------------------- replace
 
 
