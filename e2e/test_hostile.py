@@ -118,7 +118,7 @@ def test_the_first_process_of_a_node_cannot_be_traced_frozen_or_ended(ground: Na
 
 
 def test_the_hub_hangs_up_on_a_task_that_plays_the_node(ground: Namespace) -> None:
-    stolen = link.Hello(link.PROTOCOL_VERSION, "made.up.token", "1", 1 << 40)
+    stolen = link.Hello(link.PROTOCOL_VERSION, "made.up.token", "1", (1 << 31) - 1)
     older = link.Hello(1, "made.up.token", "1", 0)
     inventory = link.Inventory(1, "boot", [], [])
     frames = [encode([stolen]), encode([older]), encode([inventory]), b"no frame at all"]

@@ -81,7 +81,7 @@ def test_a_deleted_pool_goes_with_its_nodes_and_its_tasks_wait(space: Namespace)
 
     space.kubectl("delete", "bpool", "demo", "--wait=true", "--timeout=60s")
     assert space.every("poolnodes") == []
-    assert space.every("pods") == []
+    until(lambda: not space.every("pods"), "the objects of its dead pods are gone")
     status = space.wait_for("btask", "orphan.one", lambda seen: seen["state"] == "Active")
     assert status["requeueCount"] == 1
     told = space.wait_for("bjob", "orphan", lambda seen: condition(seen, "Schedulable").get("status") == "False")
