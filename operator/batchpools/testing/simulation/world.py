@@ -13,7 +13,7 @@ from batchpools.testing.fake_kube import FakeKube
 from batchpools.testing.object_rules import Object
 from batchpools.testing.simulation.kubelet import Kubelets
 from batchpools.testing.simulation.link import Link
-from batchpools.testing.simulation.loop import Process, ProcessClock, Scheduler
+from batchpools.testing.simulation.loop import ProcessClock, Scheduler
 from batchpools.testing.simulation.node_pod import NodePod
 from batchpools.testing.simulation.operators import Operator
 from batchpools.testing.simulation.runner import Processes
@@ -81,10 +81,6 @@ class World:
         """Everything that runs on machines, oldest first."""
         return sorted((pod for _, pod in self.kubelets.pods()), key=lambda pod: pod.uid)
 
-    def weathers(self) -> list[Any]:
-        """The ways to the API server."""
-        return [one.weather for one in self.operators]
-
     # ---------------------------------------------------------------- inside
 
     def _make_pod(self, manifest: Object, on_change: Any) -> NodePod:
@@ -113,10 +109,3 @@ class World:
     def _collect_garbage(self) -> None:
         self.kube.collect_garbage()
         self.server.call_later(_GARBAGE_EVERY, self._collect_garbage)
-
-
-def process_of(pod: NodePod, part: str) -> Process | None:
-    """The agent's or the runner's process."""
-    if part == "agent":
-        return pod.agent
-    return pod.runner.process if pod.runner is not None else None
