@@ -151,6 +151,29 @@ def test_a_runner_that_stops_leaves_once_it_is_acknowledged_and_nobody_is_let_in
         SimulatedRunnerClient(stage.agent, stage.runner)
 
 
+def test_a_runner_that_has_left_lets_time_pass_also_beyond_its_deadline(stage: Stage) -> None:
+    client = stage.client(10.0)
+    stage.run(client, 1.0)
+    stage.time.run(stage.time.now + 2.0)
+    stage.runner.stop()
+    client.tell("ack", ids=[RUN])
+    stage.time.run(stage.time.now + 1.0)
+    assert stage.runner.has_left
+    before = stage.time.turns
+    stage.time.run(stage.time.now + 100.0)
+    assert stage.time.turns <= before + 1
+    assert stage.time.defects() == []
+
+
+def test_a_process_that_never_lets_time_pass_is_a_defect_and_does_not_hang_the_history(stage: Stage) -> None:
+    def again() -> None:
+        stage.agent.call_later(0.0, again)
+
+    again()
+    stage.time.run(stage.time.now + 1.0)
+    assert stage.time.defects() == ["agent: it never lets time pass"]
+
+
 def test_two_live_runs_of_a_task_and_an_id_that_runs_twice_are_violations(stage: Stage) -> None:
     other = stage.container("elsewhere")
     first, stage.runner = stage.client(), other

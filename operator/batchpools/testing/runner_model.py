@@ -225,15 +225,14 @@ class RunnerModel:
 
     def advance(self, at: Moment) -> None:
         """Let everything happen that is due by now, in the order of its time."""
-        while not self._has_left:
-            agenda = [one for one in self._agenda() if one[0] <= at.boot + _ROUNDING]
-            if not agenda:
-                return
+        while agenda := [one for one in self._agenda() if one[0] <= at.boot + _ROUNDING]:
             min(agenda, key=lambda one: one[0])[1](at)
 
     # ---------------------------------------------------------------- what happens by itself
 
     def _agenda(self) -> Iterator[tuple[float, Callable[[Moment], None]]]:
+        if self._has_left:
+            return
         for one, run in self._runs.items():
             if run.ends_at < math.inf:
                 yield run.ends_at, lambda at, one=one: self._finish(one, at)  # type: ignore[misc]

@@ -17,6 +17,7 @@ from batchpools.testing.clock import EPOCH
 
 _NEVER = float("inf")
 _LONGEST_TURN = 100_000  # callbacks
+_LONGEST_MOMENT = 100_000  # turns
 
 
 class _Call(asyncio.TimerHandle):
@@ -219,6 +220,8 @@ class Scheduler:
     def __init__(self) -> None:
         self.now = 0.0
         self.turns = 0
+        self.turns = 0
+        self._moment = 0  # turns without any time between them
         self._all: list[Process] = []
         self._heap: list[tuple[float, int, Process]] = []
         self._made = 0
@@ -246,9 +249,13 @@ class Scheduler:
             process.wake = _NEVER
             due = process.next_at()
             if due <= when:
+                self._moment = self._moment + 1 if when <= self.now else 0
                 self.now = max(self.now, when)
                 self.turns += 1
                 process.turn()
+                if self._moment > _LONGEST_MOMENT:
+                    process.defects.append(f"{process.name}: it never lets time pass")
+                    process.crash()
                 due = process.next_at()
             if due != _NEVER:
                 self.look_at(process, max(due, self.now))
