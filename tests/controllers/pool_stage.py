@@ -7,11 +7,13 @@ from typing import Any
 from tests.controllers.task_stage import MemoryHub
 
 from batchpools.api.reasons import RequeueReason
+from batchpools.api.states import NodeDeallocationOption
 from batchpools.controllers.job import JobController
 from batchpools.controllers.node import NodeController
 from batchpools.controllers.pool import PoolController
 from batchpools.core.identity import Key
 from batchpools.core.ledger import Contact, Explanation, NodeRuns
+from batchpools.core.pools.emptying import why_ended
 from batchpools.core.pools.node_pod import NodePodSettings
 from batchpools.core.views import JobView, PodView, PoolNodeView, PoolView, TaskCounts, TaskView
 from batchpools.kube.applier import Applier
@@ -32,7 +34,7 @@ class QuietLedger:
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
         self.released: list[str] = []
-        self.drained: set[str] = set()
+        self.draining: set[str] = set()
         self.busy: set[str] = set()
         self.ended: set[str] = set()
         self.aside: set[str] = set()
@@ -61,11 +63,25 @@ class QuietLedger:
     def is_set_aside(self, pod_uid: str) -> bool:
         return pod_uid in self.aside
 
-    def drain_node(self, pod_uid: str, reason: RequeueReason) -> None:
-        self.drained.add(pod_uid)
+    def drain_node(
+        self,
+        pod_uid: str,
+        reason: RequeueReason,
+        option: NodeDeallocationOption = NodeDeallocationOption.REQUEUE,
+    ) -> None:
+        """What kills ends the runs at once; else they go on until the test says that they have ended."""
+        self.draining.add(pod_uid)
+        if why_ended(option) is not None:
+            self.busy.discard(pod_uid)
+
+    def resume_node(self, pod_uid: str) -> None:
+        self.draining.discard(pod_uid)
+
+    def is_draining(self, pod_uid: str) -> bool:
+        return pod_uid in self.draining
 
     def is_drained(self, pod_uid: str) -> bool:
-        return pod_uid in self.drained
+        return pod_uid in self.draining and pod_uid not in self.busy
 
     def release_node(self, pod_uid: str) -> None:
         self.released.append(pod_uid)

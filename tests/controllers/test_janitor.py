@@ -103,7 +103,7 @@ def test_a_pod_without_its_node_is_drained_deleted_and_let_go_once_it_is_dead() 
         scene.seed(POD)
         uid = POD.metadata.uid
         await scene.round()
-        assert scene.ledger.drained == {uid}
+        assert scene.ledger.draining == {uid}
         held = scene.kube.object(PODS, NS, "demo-0000-1")
         assert held is not None
         assert "deletionTimestamp" in held["metadata"]

@@ -38,7 +38,7 @@ def test_a_deleted_node_is_drained_then_loses_its_pod_then_goes() -> None:
         await ask_to_leave(stage)
         stage.show()
         await stage.look()
-        assert (stage.ledger.drained, stage.pods()) == ({uid}, {FIRST: False}), "first its runs end"
+        assert (stage.ledger.draining, stage.pods()) == ({uid}, {FIRST: False}), "first its runs end"
         assert stage.status()["state"] == "LeavingPool"
         await stage.look()
         assert stage.pods() == {FIRST: True}
@@ -225,7 +225,7 @@ def test_with_its_namespace_a_node_goes_at_once_and_nobody_is_drained_or_waited_
         await stage.look()
         assert stage.kube.object(POOL_NODES, NS, NODE) is None
         assert stage.pods() == {}, "nobody has said that it is dead"
-        assert stage.ledger.drained == set()
+        assert stage.ledger.draining == set()
 
     play(story)
 
@@ -238,7 +238,7 @@ def test_a_namespace_that_nobody_lets_us_look_at_goes_the_slower_way() -> None:
         await ask_to_leave(stage)
         stage.show()
         await stage.look()
-        assert (stage.ledger.drained, stage.pods()) == ({uid}, {FIRST: False})
+        assert (stage.ledger.draining, stage.pods()) == ({uid}, {FIRST: False})
 
     play(story)
 

@@ -47,7 +47,7 @@ def test_a_deleted_node_is_replaced_under_the_lowest_free_name_and_its_own_comes
         await pass_time()
         assert live(kube, POOL_NODES) == ["demo-0000", "demo-0001", "demo-0002"]
         assert pool_status(kube)["nodeCounts"]["leavingPool"] == 1
-        assert len(replica.ledger.drained) == 1
+        assert len(replica.ledger.draining) == 1
         pod_dies(kube, "demo-0000-1")
         await pass_time()
         assert live(kube, POOL_NODES) == ["demo-0001", "demo-0002"]
@@ -119,7 +119,7 @@ def test_with_its_namespace_a_pool_goes_at_once() -> None:
         await delete(kube, POOLS, "demo")
         await pass_time(2)
         assert live(kube, POOLS) == []
-        assert replica.ledger.drained == set()
+        assert replica.ledger.draining == set()
         assert live(kube, POOL_NODES) == ["demo-0000", "demo-0001"], "the namespace's own controller takes those"
 
     play(story)

@@ -4,7 +4,8 @@ from msgspec.structs import replace
 from tests.controllers.task_stage import NS, Agent, Stage, played, ready_node, run_of
 
 from batchpools.api.reasons import RequeueReason
-from batchpools.core.views import JobStatus, TaskConstraints, TaskStatus
+from batchpools.api.states import NodeDeallocationOption
+from batchpools.core.views import JobStatus, PoolNodeStatus, TaskConstraints, TaskStatus
 from batchpools.kube.resources import JOBS, TASKS
 from batchpools.link.words import Cause
 from batchpools.testing import builders
@@ -115,6 +116,61 @@ async def test_a_drained_node_gets_nothing_more_and_its_runs_are_requeued_withou
     assert len(agent.runs) == 1
     other = await ready_node(stage, "n2")
     assert [(one.execution_id, one.fresh) for one in other.runs] == [(run_of(1, 2), True)]
+
+
+@played
+async def test_a_node_emptied_by_terminate_ends_its_tasks_for_good(stage: Stage) -> None:
+    agent = await _running(stage)
+    (run,) = agent.runs
+    stage.ledger.drain_node(agent.uid, RequeueReason.POOL_RESIZED, NodeDeallocationOption.TERMINATE)
+    assert stage.hub.kills == [(agent.uid, run.execution_id)]
+    agent.finish(run, 143, cause=Cause.KILLED)
+    await stage.settle()
+    status = stage.status()
+    assert (status.state, status.result, status.requeue_count) == ("Completed", "Failure", 0)
+    assert status.failure_info is not None
+    assert (status.failure_info.category, status.failure_info.code) == ("UserError", "TaskEnded")
+    assert stage.ledger.is_drained(agent.uid)
+
+
+@played
+async def test_a_run_that_a_former_leader_killed_for_good_with_its_node_is_not_run_again(stage: Stage) -> None:
+    agent = await _running(stage)
+    (run,) = agent.runs
+    stage.pool(node_deallocation_option="Terminate")
+    leaves = builders.meta("n1", kind="PoolNode", deletion_timestamp=stage.clock.now(), finalizers=("x",))
+    there = PoolNodeStatus(pod_name=agent.identity.pod_name, pod_uid=agent.uid)
+    stage.put(replace(builders.node("n1", pool_name="demo", status=there), metadata=leaves))
+    await stage.settle()
+    agent.finish(run, 143, cause=Cause.KILLED)  # nobody of us had asked for it
+    await stage.settle()
+    assert (stage.status().state, stage.status().result) == ("Completed", "Failure")
+
+
+@played
+async def test_a_node_emptied_by_task_completion_gets_nothing_more_and_its_runs_go_on(stage: Stage) -> None:
+    agent = await _running(stage)
+    (run,) = agent.runs
+    stage.ledger.drain_node(agent.uid, RequeueReason.POOL_RESIZED, NodeDeallocationOption.TASK_COMPLETION)
+    stage.task("primes.waits")
+    await stage.settle()
+    assert (stage.hub.kills, len(agent.runs), stage.ledger.is_drained(agent.uid)) == ([], 1, False)
+    agent.finish(run, 0)
+    await stage.settle()
+    assert (stage.status().result, stage.ledger.is_drained(agent.uid)) == ("Success", True)
+
+
+@played
+async def test_a_node_that_is_to_be_emptied_no_more_takes_tasks_again(stage: Stage) -> None:
+    agent = await _running(stage)
+    stage.ledger.drain_node(agent.uid, RequeueReason.POOL_RESIZED, NodeDeallocationOption.TASK_COMPLETION)
+    agent.finish(agent.runs[0], 0)
+    stage.task("primes.waits")
+    await stage.settle()
+    assert len(agent.runs) == 1
+    stage.ledger.resume_node(agent.uid)
+    await stage.settle()
+    assert len(agent.runs) == 2
 
 
 @played

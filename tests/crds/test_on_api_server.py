@@ -25,6 +25,11 @@ TEMPLATE = {"spec": {"containers": [{"name": "task", "image": "x"}]}}
 GOOD: list[Manifest] = [
     manifest("Pool", "good", {"image": "x", "resources": {"requests": {"cpu": "1"}}, "drainTimeout": "1m30s"}),
     manifest("Pool", "good", {"template": TEMPLATE, "startTask": {"commandLine": "true"}}),
+    manifest(
+        "Pool",
+        "good",
+        {"image": "x", "targetLowPriorityNodes": 2, "resizeTimeout": "1s", "stopResize": {"requestId": "1"}},
+    ),
     manifest("PoolNode", "good", {"poolName": "p"}),
     manifest("Job", "good", {"poolName": "p", "tasks": [{"id": "a", "command": ["true"]}]}),
     manifest("Task", "good", task_spec(constraints={"maxWallClockTime": "10m"}, env=[{"name": "A", "value": "b"}])),
@@ -41,6 +46,10 @@ BAD: list[tuple[Manifest, str]] = [
     (manifest("Pool", "bad", {"template": TEMPLATE, "resources": {"limits": {}}}), "resources goes with image"),
     (manifest("Pool", "bad", {"image": "x", "drainTimeout": "1ms"}), "between 1s and 24h"),
     (manifest("Pool", "bad", {"image": "x", "drainTimeout": "15 minutes please"}), "drainTimeout"),
+    (manifest("Pool", "bad", {"image": "x", "resizeTimeout": "500ms"}), "between 1s and 168h"),
+    (manifest("Pool", "bad", {"image": "x", "targetLowPriorityNodes": -1}), "targetLowPriorityNodes"),
+    (manifest("Pool", "bad", {"image": "x", "nodeDeallocationOption": "Kill"}), "nodeDeallocationOption"),
+    (manifest("Pool", "bad", {"image": "x", "stopResize": {}}), "requestId"),
     (manifest("Pool", "a.b", {"image": "x"}), "at most 50 characters and no dots"),
     (manifest("Pool", "p" * 51, {"image": "x"}), "at most 50 characters and no dots"),
     (manifest("Pool", "bad", {"image": "x", "taskSlotsPerNode": 0}), "taskSlotsPerNode"),

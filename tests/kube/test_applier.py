@@ -7,7 +7,7 @@ import pytest
 
 from batchpools.api import names
 from batchpools.api.reasons import RequeueReason
-from batchpools.api.states import PoolState
+from batchpools.api.states import NodeDeallocationOption, PoolState
 from batchpools.core.identity import Key
 from batchpools.core.plan import (
     AddFinalizer,
@@ -21,6 +21,7 @@ from batchpools.core.plan import (
     Plan,
     ReleaseNode,
     RemoveFinalizer,
+    ResumeNode,
     WriteStatus,
 )
 from batchpools.core.views import PoolStatus
@@ -50,9 +51,11 @@ class Ledger:
     def __init__(self) -> None:
         self.asked: list[tuple[str, ...]] = []
 
-    def drain_node(self, pod_uid: str, reason: RequeueReason) -> bool:
-        self.asked.append(("drain", pod_uid, reason))
-        return False
+    def drain_node(self, pod_uid: str, reason: RequeueReason, option: NodeDeallocationOption) -> None:
+        self.asked.append(("drain", pod_uid, reason, option))
+
+    def resume_node(self, pod_uid: str) -> None:
+        self.asked.append(("resume", pod_uid))
 
     def release_node(self, pod_uid: str) -> bool:
         self.asked.append(("release", pod_uid))
@@ -175,8 +178,10 @@ def test_leadership_that_is_lost_between_two_effects_stops_the_second() -> None:
 
 def test_the_ledger_gets_its_commands() -> None:
     async def story(scene: Scene) -> None:
-        await scene.do(DrainNode("p1", RequeueReason.POOL_RESIZED), ReleaseNode("p2"), EndJob("ns", "primes"))
-        assert scene.ledger.asked == [("drain", "p1", "PoolResized"), ("release", "p2"), ("end", "ns", "primes")]
+        drain = DrainNode("p1", RequeueReason.POOL_RESIZED, NodeDeallocationOption.TASK_COMPLETION)
+        await scene.do(drain, ResumeNode("p1"), ReleaseNode("p2"), EndJob("ns", "primes"))
+        drained = ("drain", "p1", "PoolResized", "TaskCompletion")
+        assert scene.ledger.asked == [drained, ("resume", "p1"), ("release", "p2"), ("end", "ns", "primes")]
         assert scene.server.calls == []
 
     play(story)

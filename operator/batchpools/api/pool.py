@@ -1,5 +1,6 @@
 """Pool: a set of warm nodes of one kind. Source of the concepts: Azure Batch REST reference, Pool."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
@@ -14,13 +15,14 @@ from batchpools.api.common import (
     Duration,
     Env,
     Model,
+    RequestId,
     Status,
     Text,
     opaque,
     rule,
     rules,
 )
-from batchpools.api.states import AllocationState, NodeFillType, PoolState
+from batchpools.api.states import AllocationState, NodeDeallocationOption, NodeFillType, PoolState
 
 Opaque = Annotated[dict[str, Any], Field(json_schema_extra=PRESERVE)]
 Image = Annotated[str, Field(min_length=1, max_length=512)]
@@ -155,6 +157,12 @@ class StartTask(Model):
     )
 
 
+class StopResize(Model):
+    """Ends a resize once for each new requestId; the pool stays at the size that it has reached."""
+
+    request_id: RequestId = Field(description="A new one asks once; answered in status.lastAction.")
+
+
 class PoolSpec(Model):
     """A pool as the user wants it."""
 
@@ -174,12 +182,31 @@ class PoolSpec(Model):
                 " && duration(self.nodeUnreachableTimeout) <= duration('24h')",
                 "nodeUnreachableTimeout must lie between 10s and 24h",
             ),
+            rule(
+                "duration(self.resizeTimeout) >= duration('1s') && duration(self.resizeTimeout) <= duration('168h')",
+                "resizeTimeout must lie between 1s and 168h",
+            ),
         )
     )
     image: Image | None = Field(default=None, description="Short form: the image that tasks run in.")
     resources: dict[str, Any] | None = opaque("Short form: requests and limits of a node.")
     template: Template | None = Field(default=None, description="Long form: the pod of a node.")
     target_dedicated_nodes: int = Field(default=0, ge=0, le=10000, description="How many nodes there shall be.")
+    target_low_priority_nodes: int = Field(
+        default=0, ge=0, le=10000, description="How many nodes there shall be that may be preempted."
+    )
+    resize_timeout: Duration = Field(
+        default="15m", description="How long a resize may take until it counts as failed; no effect with autoScale."
+    )
+    node_deallocation_option: NodeDeallocationOption = Field(
+        default=NodeDeallocationOption.REQUEUE,
+        description="What becomes of the tasks of a node that leaves: Requeue runs them elsewhere, Terminate ends them for "
+        "good, TaskCompletion waits for their end, RetainedData also for their retentionTime. The present value counts, "
+        "also for nodes that are leaving already.",
+    )
+    stop_resize: StopResize | None = Field(
+        default=None, description="Ends the present resize; the pool stays at the size that it has reached."
+    )
     task_slots_per_node: int = Field(default=1, ge=1, le=256, description="How many slots a node has for tasks.")
     task_scheduling_policy: TaskSchedulingPolicy = Field(
         default=TaskSchedulingPolicy(), description="Where tasks go first."
@@ -202,6 +229,20 @@ class ResizeError(Model):
     message: Annotated[str, Field(max_length=4096)] = Field(default="", description="Kubernetes' own sentence.")
 
 
+class PoolAction(Model):
+    """The answer to what was asked of the pool once."""
+
+    request_id: RequestId = Field(description="Which request.")
+    result: Annotated[str, Field(max_length=64)] = Field(description="What came of it, in one word.")
+
+
+class StoppedResize(Model):
+    """The targets that stopResize gave up: as long as the spec says the same, the pool stays as it is."""
+
+    target_dedicated_nodes: int = Field(default=0, description="The spec's targetDedicatedNodes then.")
+    target_low_priority_nodes: int = Field(default=0, description="The spec's targetLowPriorityNodes then.")
+
+
 class SlotCounts(Model):
     """Slots of a pool's ready nodes."""
 
@@ -218,8 +259,22 @@ class PoolStatus(Status):
         default=AllocationState.STEADY, description="Whether its nodes are at their target."
     )
     selector: Annotated[str, Field(max_length=512)] = Field(default="", description="Label selector of its pods.")
+    allocation_state_transition_time: datetime | None = Field(
+        default=None, description="When allocationState was entered, or a resizing pool was given another target."
+    )
     target_dedicated_nodes: int = Field(default=0, description="The target in force.")
+    target_low_priority_nodes: int = Field(default=0, description="The target in force of nodes that may be preempted.")
     current_dedicated_nodes: int = Field(default=0, description="Nodes that are there and stay.")
+    current_low_priority_nodes: int = Field(
+        default=0, description="Nodes that may be preempted, are there and stay; also those that are preempted now."
+    )
+    node_deallocation_option: NodeDeallocationOption | None = Field(
+        default=None, description="The option that an autoscale formula has set."
+    )
+    stopped_resize: StoppedResize | None = Field(
+        default=None, description="The targets that stopResize gave up, until the spec's targets change."
+    )
+    last_action: PoolAction | None = Field(default=None, description="The answer to the last stopResize.")
     node_counts: dict[str, int] = Field(default={}, description="Nodes by state.")
     task_slots: SlotCounts = Field(default=SlotCounts(), description="Slots of ready nodes.")
     resize_errors: Annotated[list[ResizeError], Field(max_length=16)] = Field(

@@ -15,6 +15,16 @@ class AllocationState(StrEnum):
 
     STEADY = "Steady"
     RESIZING = "Resizing"
+    STOPPING = "Stopping"
+
+
+class NodeDeallocationOption(StrEnum):
+    """What becomes of the tasks of a node that must be emptied."""
+
+    REQUEUE = "Requeue"
+    TERMINATE = "Terminate"
+    TASK_COMPLETION = "TaskCompletion"
+    RETAINED_DATA = "RetainedData"
 
 
 class NodeFillType(StrEnum):

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from batchpools.api.reasons import RequeueReason
+from batchpools.api.states import NodeDeallocationOption
 from batchpools.core.views import TaskCounts
 
 
@@ -72,8 +73,18 @@ class RunLedger(Protocol):
         """Whether nothing is sent there for that reason."""
         ...
 
-    def drain_node(self, pod_uid: str, reason: RequeueReason) -> None:
-        """No more tasks for it; its runs are killed and requeued."""
+    def drain_node(
+        self, pod_uid: str, reason: RequeueReason, option: NodeDeallocationOption = NodeDeallocationOption.REQUEUE
+    ) -> None:
+        """No more tasks for it; its runs end as the option says (`core.pools.emptying`). reason: of a requeue."""
+        ...
+
+    def resume_node(self, pod_uid: str) -> None:
+        """It is to be emptied no more: it takes tasks again."""
+        ...
+
+    def is_draining(self, pod_uid: str) -> bool:
+        """Whether it takes no tasks since it is to be emptied."""
         ...
 
     def is_drained(self, pod_uid: str) -> bool:

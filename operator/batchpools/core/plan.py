@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from batchpools.api.reasons import RequeueReason
+from batchpools.api.states import NodeDeallocationOption
 from batchpools.core.identity import Key
 
 StatusT = TypeVar("StatusT")
@@ -78,10 +79,18 @@ class WriteStatus:
 
 @dataclass(frozen=True, slots=True)
 class DrainNode:
-    """Have the runs of a node killed and requeued, send it nothing more (`core.ledger`)."""
+    """Send a node nothing more, and do with its runs what the option says (`core.pools.emptying`). reason: of a requeue."""
 
     pod_uid: str
     reason: RequeueReason
+    option: NodeDeallocationOption = NodeDeallocationOption.REQUEUE
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeNode:
+    """A node that was being emptied stays after all: it takes tasks again. What was killed meanwhile stays killed."""
+
+    pod_uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,18 @@ class EndJob:
     job: str
 
 
-Effect = Create | Delete | AddFinalizer | RemoveFinalizer | Annotate | WriteStatus | DrainNode | ReleaseNode | EndJob
+Effect = (
+    Create
+    | Delete
+    | AddFinalizer
+    | RemoveFinalizer
+    | Annotate
+    | WriteStatus
+    | DrainNode
+    | ResumeNode
+    | ReleaseNode
+    | EndJob
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,12 @@ class StartTask(View, frozen=True):
     max_task_retry_count: int = 0
 
 
+class StopResize(View, frozen=True):
+    """A request to end the present resize."""
+
+    request_id: str
+
+
 class PoolSpec(View, frozen=True):
     """A pool as the user wants it; `template` and `resources` stay opaque: they are copied into pods."""
 
@@ -91,6 +97,10 @@ class PoolSpec(View, frozen=True):
     resources: dict[str, Any] = {}
     template: dict[str, Any] = {}
     target_dedicated_nodes: int = 0
+    target_low_priority_nodes: int = 0
+    resize_timeout: str = "15m"
+    node_deallocation_option: str = "Requeue"
+    stop_resize: StopResize | None = None
     task_slots_per_node: int = 1
     task_scheduling_policy: TaskSchedulingPolicy = TaskSchedulingPolicy()
     drain_timeout: str = "30s"
@@ -112,6 +122,20 @@ class SlotCounts(View, frozen=True, omit_defaults=False):
     used: int = 0
 
 
+class PoolAction(View, frozen=True):
+    """The answer to what was asked of a pool once."""
+
+    request_id: str
+    result: str
+
+
+class StoppedResize(View, frozen=True, omit_defaults=False):
+    """The targets of the spec that stopResize gave up."""
+
+    target_dedicated_nodes: int = 0
+    target_low_priority_nodes: int = 0
+
+
 class PoolStatus(View, frozen=True):
     """How a pool stands."""
 
@@ -119,9 +143,15 @@ class PoolStatus(View, frozen=True):
     epoch: int = 0
     state: str = "Active"
     allocation_state: str = "Steady"
+    allocation_state_transition_time: datetime | None = None
     selector: str = ""
     target_dedicated_nodes: int = msgspec.field(default=0)
+    target_low_priority_nodes: int = 0
     current_dedicated_nodes: int = msgspec.field(default=0)
+    current_low_priority_nodes: int = 0
+    node_deallocation_option: str = ""
+    stopped_resize: StoppedResize | None = None
+    last_action: PoolAction | None = None
     node_counts: dict[str, int] = {}
     task_slots: SlotCounts = SlotCounts()
     resize_errors: tuple[ResizeError, ...] = ()

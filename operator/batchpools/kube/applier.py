@@ -27,6 +27,7 @@ from batchpools.core.plan import (
     Plan,
     ReleaseNode,
     RemoveFinalizer,
+    ResumeNode,
     WriteStatus,
 )
 from batchpools.core.views import Meta
@@ -156,7 +157,9 @@ class Applier:
             case WriteStatus():
                 await self.write_status(effect)
             case DrainNode():
-                self._ledger.drain_node(effect.pod_uid, effect.reason)
+                self._ledger.drain_node(effect.pod_uid, effect.reason, effect.option)
+            case ResumeNode():
+                self._ledger.resume_node(effect.pod_uid)
             case ReleaseNode():
                 self._ledger.release_node(effect.pod_uid)
             case EndJob():

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from batchpools.api.reasons import Reason, RequeueReason
-from batchpools.api.states import Result, TaskState
+from batchpools.api.states import NodeDeallocationOption, Result, TaskState
 from batchpools.controllers.task.book import RunBook
 from batchpools.controllers.task.dispatcher import Dispatcher
 from batchpools.controllers.task.entry import Entry, PoolKey
@@ -19,6 +19,7 @@ from batchpools.controllers.task.sweep import Sweep
 from batchpools.controllers.task.takeover import Takeover
 from batchpools.controllers.task.writer import StatusWriter
 from batchpools.core.ledger import Contact, Explanation, NodeRuns
+from batchpools.core.pools.emptying import why_ended
 from batchpools.core.pools.reach import is_set_aside
 from batchpools.core.scheduling.explain import explain_waiting
 from batchpools.core.scheduling.fit import Question, job_is_active
@@ -151,11 +152,27 @@ class RunLedgerOfLeader:
         """Whether nothing is sent there for that reason."""
         return self._book.nodes.is_set_aside(pod_uid)
 
-    def drain_node(self, pod_uid: str, reason: RequeueReason) -> None:
-        """No more tasks for it; its runs are killed and requeued."""
+    def drain_node(
+        self, pod_uid: str, reason: RequeueReason, option: NodeDeallocationOption = NodeDeallocationOption.REQUEUE
+    ) -> None:
+        """No more tasks for it; its runs end as the option says."""
         self._book.nodes.drain(pod_uid)
+        why = why_ended(option)
+        if why is None:
+            return
         for entry in self._book.on_pod(pod_uid):
-            self._settler.end_run(entry, Why.DRAINED, reason)
+            self._settler.end_run(entry, why, reason)
+
+    def resume_node(self, pod_uid: str) -> None:
+        """It takes tasks again."""
+        self._book.nodes.resume(pod_uid)
+        page = self._book.nodes.get(pod_uid)
+        if page is not None:
+            self._book.wake_pool(page.pool)
+
+    def is_draining(self, pod_uid: str) -> bool:
+        """Whether it takes no tasks since it is to be emptied."""
+        return self._book.nodes.is_draining(pod_uid)
 
     def is_drained(self, pod_uid: str) -> bool:
         """Whether the node takes no tasks, and every end on it is confirmed and persisted."""

@@ -77,11 +77,18 @@ class Nodes:
         return page
 
     def drain(self, pod_uid: str) -> None:
-        """It takes no more tasks, ever."""
+        """It takes no more tasks, until it is resumed."""
         self._drained.add(pod_uid)
         page = self._pages.get(pod_uid)
         if page is not None:
             page.draining = True
+
+    def resume(self, pod_uid: str) -> None:
+        """It takes tasks again."""
+        self._drained.discard(pod_uid)
+        page = self._pages.get(pod_uid)
+        if page is not None:
+            page.draining = False
 
     def is_draining(self, pod_uid: str) -> bool:
         """Whether it takes no more tasks."""

@@ -4,14 +4,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from batchpools.api.reasons import FailureCode, RequeueReason
-from batchpools.api.states import FailureCategory, TaskState
+from batchpools.api.states import FailureCategory, NodeDeallocationOption, TaskState
 from batchpools.controllers.task.book import RunBook, is_terminal
 from batchpools.controllers.task.entry import Entry, directory_of
 from batchpools.controllers.task.writer import Lane, StatusWriter, Write
 from batchpools.core.ended import Ended
+from batchpools.core.pools.emptying import emptied_by
 from batchpools.core.tasks import status as statuses
 from batchpools.core.tasks.lifecycle import Bound, Done, Ending, OnNode, Running, Settling, Waiting, Why, ending
-from batchpools.core.tasks.outcome import Failed, Requeue, Retry, Succeeded, Verdict, judge
+from batchpools.core.tasks.outcome import Failed, Requeue, Retry, Succeeded, Verdict, for_good, judge
 from batchpools.core.views import FailureInfo, TaskStatus
 from batchpools.hub.port import HubPort
 from batchpools.telemetry.clock import Clock
@@ -36,13 +37,15 @@ class Settler:
         if not isinstance(state, OnNode):
             return
         asked = state.reason if isinstance(state, Ending) else None
+        is_terminated = self._is_terminated(entry, state)
         verdict = judge(
             ended,
             retry_count=entry.status.retry_count,
-            max_retries=self._max_retries(entry),
+            max_retries=0 if is_terminated else self._max_retries(entry),
             killed_for=asked,
             requeues=entry.status.requeue_reasons,
         )
+        verdict = for_good(verdict) if is_terminated else verdict
         self._count(state.pod_uid, verdict)
         if entry.deleted or is_terminal(entry.view):
             self._acknowledge(state)
@@ -65,7 +68,8 @@ class Settler:
         if isinstance(entry.state, OnNode):
             self.settle(entry, Ended(cause))
             return
-        verdict = Requeue(reason)
+        gone = self._leaves_by_terminate(entry.key.namespace, entry.status.pool_node_name)
+        verdict = for_good(Requeue(reason)) if gone else Requeue(reason)
         self._book.move(entry, Settling())
         self._write(entry, verdict, self._status_after(entry, verdict, Ended(cause)), Lane.RESULT)
 
@@ -167,6 +171,19 @@ class Settler:
         return statuses.completed(
             entry.status, verdict, ended, node=node, execution=execution, generation=generation, now=now
         )
+
+    def _is_terminated(self, entry: Entry, state: OnNode) -> bool:
+        """Whether the run ends for good with its node: we asked for it, or a former leader, as what is persisted says."""
+        if isinstance(state, Ending):
+            return state.why is Why.TERMINATED
+        return self._leaves_by_terminate(entry.key.namespace, state.node)
+
+    def _leaves_by_terminate(self, namespace: str, name: str) -> bool:
+        node = self._book.cache.nodes.get(namespace, name) if name else None
+        if node is None:
+            return False
+        pool = self._book.cache.pools.get(namespace, node.spec.pool_name)
+        return emptied_by(node, pool) is NodeDeallocationOption.TERMINATE
 
     def _max_retries(self, entry: Entry) -> int:
         """The task's own, else its job's, else none."""

@@ -11,10 +11,12 @@ from msgspec.structs import replace
 
 from batchpools.api import names
 from batchpools.api.reasons import Reason, RequeueReason
+from batchpools.api.states import NodeDeallocationOption
 from batchpools.core.identity import Key
 from batchpools.core.ledger import Contact, NodeRuns
 from batchpools.core.plan import AddFinalizer, Annotate, Delete, DrainNode, Effect, Plan, ReleaseNode, RemoveFinalizer
 from batchpools.core.pools import pod_facts
+from batchpools.core.pools.emptying import emptied_by
 from batchpools.core.pools.former_pods import clear, is_in_the_way
 from batchpools.core.pools.node_pod import NodePodSettings, create_pod, pod_name
 from batchpools.core.pools.node_state import (
@@ -186,7 +188,8 @@ def _leaving(situation: NodeSituation, key: Key, now: datetime) -> Plan[PoolNode
     status = _status(situation, now)
     if pod is not None and _is_ours(pod, node):
         if not pod_facts.is_over(pod) and not situation.drained:
-            drain = DrainNode(pod.metadata.uid, RequeueReason.POOL_RESIZED)
+            option = emptied_by(node, situation.pool) or NodeDeallocationOption.REQUEUE
+            drain = DrainNode(pod.metadata.uid, RequeueReason.POOL_RESIZED, option)
             return Plan(effects=(drain,), status=status, requeue_after=LOOK_AGAIN)
         return _bury(situation, pod, now)
     waits = _clear_the_way(situation)

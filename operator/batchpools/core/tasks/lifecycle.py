@@ -29,6 +29,7 @@ class Why(StrEnum):
 
     DELETED = "Deleted"
     DRAINED = "Drained"
+    TERMINATED = "Terminated"  # with its node, and it is not to run again
     JOB_ENDED = "JobEnded"
 
 

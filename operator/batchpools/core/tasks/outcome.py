@@ -95,6 +95,14 @@ def judge(
     return Failed(_failure(FailureCode.FAILURE_EXIT_CODE, message, FailureCategory.USER_ERROR), ended.exit_code)
 
 
+def for_good(verdict: Verdict) -> Verdict:
+    """The verdict on a run whose node leaves by Terminate: what would run again has ended instead."""
+    if not isinstance(verdict, Requeue):
+        return verdict
+    message = "The task was ended with its node, by nodeDeallocationOption Terminate."
+    return Failed(_failure(FailureCode.TASK_ENDED, message, FailureCategory.USER_ERROR), None)
+
+
 def _took_its_container_along(ended: Ended) -> bool:
     return ended.cause == "bootLost" and ended.code == FailureCode.OUT_OF_MEMORY
 

@@ -1,0 +1,36 @@
+"""Decides what becomes of the runs of a node that must be emptied: the same for every way in which it can come to that. Pure.
+
+Shrinking a pool, removing, rebooting, reimaging and disabling a node all ask `emptied_by`, and have `core.plan.DrainNode`
+carried out with its answer until the ledger says that the node is drained; a node that it is no more said of is resumed
+(`core.plan.ResumeNode`). Source: REST reference, computeNodeDeallocationOption, computeNodeRebootOption.
+
+| option | runs | the node is empty |
+|---|---|---|
+| Requeue | killed, back to Active, requeueCount + 1 | when that is confirmed |
+| Terminate | killed, Completed, Failure, TaskEnded, never run again | when that is confirmed |
+| TaskCompletion | go on; no new ones come | when all have ended |
+| RetainedData | go on; no new ones come | when all have ended, and then their retentionTime |
+"""
+
+from batchpools.api.states import NodeDeallocationOption
+from batchpools.core.pools.target import target_of
+from batchpools.core.tasks.lifecycle import Why
+from batchpools.core.views import PoolNodeView, PoolView
+
+_KILLS = {NodeDeallocationOption.REQUEUE: Why.DRAINED, NodeDeallocationOption.TERMINATE: Why.TERMINATED}
+
+
+def emptied_by(node: PoolNodeView, pool: PoolView | None) -> NodeDeallocationOption | None:
+    """By which option a node is to be emptied now; None = it is not.
+
+    It is a function of what is persisted, so that a next leader judges the runs that a former one had killed as that one
+    would have (`controllers.task.settler`). The present option of the pool counts, also for nodes that are leaving already.
+    """
+    if node.metadata.deletion_timestamp is None:
+        return None
+    return target_of(pool).option if pool is not None else NodeDeallocationOption.REQUEUE
+
+
+def why_ended(option: NodeDeallocationOption) -> Why | None:
+    """Why the runs of a node are killed under an option; None = they go on to their end."""
+    return _KILLS.get(option)
