@@ -22,6 +22,41 @@ def task_spec(**more: Any) -> Manifest:
 
 
 TEMPLATE = {"spec": {"containers": [{"name": "task", "image": "x"}]}}
+WHOLE: Manifest = {
+    "metadata": {"labels": {"team": "a"}, "annotations": {"note": "b"}},
+    "spec": {
+        "containers": [
+            {
+                "name": "task",
+                "image": "x",
+                "imagePullPolicy": "Always",
+                "env": [
+                    {"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+                    {"name": "B", "value": ""},
+                ],
+                "envFrom": [{"configMapRef": {"name": "c"}}],
+                "resources": {"requests": {"cpu": "1"}, "limits": {"nvidia.com/gpu": 1}},
+                "volumeMounts": [{"name": "v", "mountPath": "/v", "readOnly": True, "subPath": "a"}],
+                "securityContext": {"runAsUser": 2000, "readOnlyRootFilesystem": True},
+            }
+        ],
+        "volumes": [
+            {"name": "v", "persistentVolumeClaim": {"claimName": "c"}},
+            {"name": "w", "emptyDir": {"sizeLimit": "1Gi"}},
+        ],
+        "nodeSelector": {"disk": "ssd"},
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}},
+        "tolerations": [{"operator": "Exists"}],
+        "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
+        "imagePullSecrets": [{"name": "pull"}],
+        "priorityClassName": "low",
+        "runtimeClassName": "gvisor",
+        "serviceAccountName": "render",
+        "hostUsers": False,
+        "hostNetwork": False,
+        "securityContext": {"runAsUser": 2000, "fsGroup": 2000, "supplementalGroups": [7]},
+    },
+}
 GOOD: list[Manifest] = [
     manifest("Pool", "good", {"image": "x", "resources": {"requests": {"cpu": "1"}}, "drainTimeout": "1m30s"}),
     manifest("Pool", "good", {"template": TEMPLATE, "startTask": {"commandLine": "true"}}),
@@ -30,14 +65,20 @@ GOOD: list[Manifest] = [
         "good",
         {"image": "x", "targetLowPriorityNodes": 2, "resizeTimeout": "1s", "stopResize": {"requestId": "1"}},
     ),
+    manifest("Pool", "good", {"image": "x", "imagePullSecrets": [{"name": "pull"}]}),
+    manifest("Pool", "good", {"template": WHOLE, "nodeDiskSize": "10Gi"}),
     manifest("PoolNode", "good", {"poolName": "p"}),
     manifest("Job", "good", {"poolName": "p", "tasks": [{"id": "a", "command": ["true"]}]}),
     manifest("Task", "good", task_spec(constraints={"maxWallClockTime": "10m"}, env=[{"name": "A", "value": "b"}])),
 ]
 
 
-def volume(**more: Any) -> Manifest:
-    return {"template": {"spec": {**TEMPLATE["spec"], "volumes": [more]}}}
+def pod(**more: Any) -> Manifest:
+    return {"template": {"spec": {**TEMPLATE["spec"], **more}}}
+
+
+def container(**more: Any) -> Manifest:
+    return pod(containers=[{"name": "task", "image": "x", **more}])
 
 
 BAD: list[tuple[Manifest, str]] = [
@@ -50,6 +91,8 @@ BAD: list[tuple[Manifest, str]] = [
     (manifest("Pool", "bad", {"image": "x", "targetLowPriorityNodes": -1}), "targetLowPriorityNodes"),
     (manifest("Pool", "bad", {"image": "x", "nodeDeallocationOption": "Kill"}), "nodeDeallocationOption"),
     (manifest("Pool", "bad", {"image": "x", "stopResize": {}}), "requestId"),
+    (manifest("Pool", "bad", {"image": "x", "nodeDiskSize": "1Mi"}), "between 16Mi and 1Pi"),
+    (manifest("Pool", "bad", {"image": "x", "nodeDiskSize": "ten"}), "nodeDiskSize"),
     (manifest("Pool", "a.b", {"image": "x"}), "at most 50 characters and no dots"),
     (manifest("Pool", "p" * 51, {"image": "x"}), "at most 50 characters and no dots"),
     (manifest("Pool", "bad", {"image": "x", "taskSlotsPerNode": 0}), "taskSlotsPerNode"),
@@ -57,24 +100,31 @@ BAD: list[tuple[Manifest, str]] = [
         manifest("Pool", "bad", {"image": "x", "startTask": {"command": ["a"], "commandLine": "a"}}),
         "exactly one of command",
     ),
-    (manifest("Pool", "bad", volume(name="batchpools-root", emptyDir={})), "are the operator's"),
-    (manifest("Pool", "bad", volume(name="v")), "exactly one of configMap and emptyDir"),
     (
-        manifest("Pool", "bad", {"template": {"spec": {**TEMPLATE["spec"], "securityContext": {"runAsUser": 64500}}}}),
-        "is the agent's",
+        manifest("Pool", "bad", {"template": TEMPLATE, "imagePullSecrets": [{"name": "p"}]}),
+        "imagePullSecrets goes with",
     ),
-    (
-        manifest(
-            "Pool",
-            "bad",
-            {
-                "template": {
-                    "spec": {"containers": [{"name": "task", "image": "x", "securityContext": {"runAsUser": 64500}}]}
-                }
-            },
-        ),
-        "is the agent's",
-    ),
+    (manifest("Pool", "bad", pod(volumes=[{"name": "batchpools-root", "emptyDir": {}}])), "are the operator's"),
+    (manifest("Pool", "bad", pod(volumes=[{"name": "v"}, {"name": "v"}])), "Duplicate"),
+    (manifest("Pool", "bad", pod(securityContext={"runAsUser": 64500})), "is the agent's"),
+    (manifest("Pool", "bad", pod(securityContext={"runAsUser": 0})), "is root"),
+    (manifest("Pool", "bad", pod(hostNetwork=True)), "hostNetwork may not be set"),
+    (manifest("Pool", "bad", pod(hostPID=True)), "hostPID may not be set"),
+    (manifest("Pool", "bad", pod(hostIPC=True)), "hostIPC may not be set"),
+    (manifest("Pool", "bad", pod(shareProcessNamespace=True)), "shareProcessNamespace may not be set"),
+    (manifest("Pool", "bad", pod(restartPolicy="Never")), "restartPolicy may not be set"),
+    (manifest("Pool", "bad", pod(initContainers=[{"name": "a", "image": "x"}])), "initContainers may not be set"),
+    (manifest("Pool", "bad", container(command=["sh"])), "command may not be set"),
+    (manifest("Pool", "bad", container(args=["-c"])), "args may not be set"),
+    (manifest("Pool", "bad", container(livenessProbe={"exec": {}})), "livenessProbe may not be set"),
+    (manifest("Pool", "bad", container(readinessProbe={"exec": {}})), "readinessProbe may not be set"),
+    (manifest("Pool", "bad", container(startupProbe={"exec": {}})), "startupProbe may not be set"),
+    (manifest("Pool", "bad", container(lifecycle={"preStop": {}})), "lifecycle may not be set"),
+    (manifest("Pool", "bad", container(securityContext={"runAsUser": 64500})), "is the agent's"),
+    (manifest("Pool", "bad", container(securityContext={"privileged": True})), "privileged"),
+    (manifest("Pool", "bad", container(env=[{"name": "AZ_BATCH_X", "value": ""}])), "set by the system"),
+    (manifest("Pool", "bad", container(volumeMounts=[{"name": "v", "mountPath": "/mnt/batch/"}])), "the operator's"),
+    (manifest("Pool", "bad", container(volumeMounts=[{"name": "v", "mountPath": "/batchpools"}])), "the operator's"),
     (manifest("Job", "a.b", {"poolName": "p"}), "at most 63 characters and no dots"),
     (manifest("Job", "bad", {"poolName": "p", "priority": -1001}), "priority"),
     (manifest("Job", "bad", {"poolName": "p", "tasks": [{"id": "a"}]}), "exactly one of command"),

@@ -52,20 +52,17 @@ Word = Annotated[str, Field(min_length=1, max_length=4096)]
 Command = Annotated[list[Word], Field(min_length=1, max_length=256)]
 CommandLine = Annotated[str, Field(min_length=1, max_length=8192)]
 
+RESERVED_ENV = rule(
+    "!self.name.startsWith('AZ_BATCH_') && !self.name.startsWith('BATCHPOOLS_')",
+    "names that begin with AZ_BATCH_ or BATCHPOOLS_ are set by the system",
+)
 ONE_COMMAND = rule("has(self.command) != has(self.commandLine)", "exactly one of command and commandLine must be given")
 
 
 class EnvVar(Model):
     """An environment variable with a plain value."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule(
-                "!self.name.startsWith('AZ_BATCH_') && !self.name.startsWith('BATCHPOOLS_')",
-                "names that begin with AZ_BATCH_ or BATCHPOOLS_ are set by the system",
-            )
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=rules(RESERVED_ENV))
     name: Annotated[str, Field(pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$", max_length=128)] = Field(
         description="Name of the variable."
     )

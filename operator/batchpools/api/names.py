@@ -50,12 +50,13 @@ VOLUME_CA = f"{VOLUME_PREFIX}ca"
 
 # Paths inside node pods.
 NODE_ROOT_DIR = "/mnt/batch"
-RUNNER_DIR = "/batchpools/bin"
+OUR_DIR = "/batchpools"
+RUNNER_DIR = f"{OUR_DIR}/bin"
 RUNNER_PATH = f"{RUNNER_DIR}/runner"
 RUNNER_IN_IMAGE = "/usr/local/bin/batchpools-runner"
-AGENT_STATE_DIR = "/batchpools/agent"
-TOKEN_DIR = "/batchpools/token"  # noqa: S105 (a path, not a password)
-CA_DIR = "/batchpools/ca"
+AGENT_STATE_DIR = f"{OUR_DIR}/agent"
+TOKEN_DIR = f"{OUR_DIR}/token"
+CA_DIR = f"{OUR_DIR}/ca"
 # Abstract Unix sockets: the containers of a pod share the network namespace, and no task can take the name from a living PID 1.
 RUNNER_SOCKET = "@batchpools-runner"
 START_TASK_SOCKET = "@batchpools-start-task"

@@ -1,15 +1,13 @@
 """Pool: a set of warm nodes of one kind. Source of the concepts: Azure Batch REST reference, Pool."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from batchpools.api import names
 from batchpools.api.common import EPOCH_RULE as EPOCH
 from batchpools.api.common import (
     ONE_COMMAND,
-    PRESERVE,
     Command,
     CommandLine,
     Duration,
@@ -17,121 +15,12 @@ from batchpools.api.common import (
     Model,
     RequestId,
     Status,
-    Text,
     opaque,
     rule,
     rules,
 )
+from batchpools.api.pod_template import DISK_RULE, DiskSize, Image, LocalObjectReference, Template
 from batchpools.api.states import AllocationState, NodeDeallocationOption, NodeFillType, PoolState
-
-Opaque = Annotated[dict[str, Any], Field(json_schema_extra=PRESERVE)]
-Image = Annotated[str, Field(min_length=1, max_length=512)]
-_AGENT = f"!has(self.runAsUser) || self.runAsUser != {names.AGENT_UID}"
-
-
-class PodSecurityContext(Model):
-    """Users of the pod. What the system needs (non-root, seccomp) is set by it."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(rule(_AGENT, f"runAsUser {names.AGENT_UID} is the agent's; tasks may not run as it"))
-    )
-    run_as_user: int | None = Field(default=None, ge=0, description="User id of tasks; 1000 by default.")
-    run_as_group: int | None = Field(default=None, ge=0, description="Group id of tasks; 1000 by default.")
-    fs_group: int | None = Field(default=None, ge=0, description="Group that owns the volumes; 1000 by default.")
-
-
-class ContainerSecurityContext(Model):
-    """Users of the task container."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(rule(_AGENT, f"runAsUser {names.AGENT_UID} is the agent's; tasks may not run as it"))
-    )
-    run_as_user: int | None = Field(default=None, ge=0, description="User id of tasks.")
-    run_as_group: int | None = Field(default=None, ge=0, description="Group id of tasks.")
-    read_only_root_filesystem: bool | None = Field(default=None, description="Whether the image's files are read-only.")
-
-
-class VolumeMount(Model):
-    """A volume in the task container."""
-
-    name: Annotated[str, Field(max_length=63)] = Field(description="The volume.")
-    mount_path: Annotated[str, Field(max_length=512)] = Field(description="Where it appears.")
-    read_only: bool | None = Field(default=None, description="Whether it can only be read.")
-    sub_path: Annotated[str, Field(max_length=512)] | None = Field(
-        default=None, description="A path inside the volume."
-    )
-
-
-class Container(Model):
-    """The container that tasks run in; its command is the runner's."""
-
-    name: Literal["task"] = Field(description="Always `task`.")
-    image: Image = Field(description="The image that tasks run in.")
-    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
-        default=None, description="As in a pod; IfNotPresent by default."
-    )
-    env: Annotated[list[Opaque], Field(max_length=100)] | None = Field(
-        default=None, description="Environment of everything on the node, as in a pod."
-    )
-    env_from: Annotated[list[Opaque], Field(max_length=20)] | None = Field(
-        default=None, description="Environment from ConfigMaps and Secrets, as in a pod."
-    )
-    resources: dict[str, Any] | None = opaque("Requests and limits of a node, as in a pod.")
-    volume_mounts: Annotated[list[VolumeMount], Field(max_length=50)] | None = Field(
-        default=None, description="Volumes in the container."
-    )
-    security_context: ContainerSecurityContext | None = Field(default=None, description="Users of the container.")
-
-
-class Volume(Model):
-    """A volume: a ConfigMap or an empty directory."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule(
-                f"!self.name.startsWith('{names.VOLUME_PREFIX}')",
-                f"volume names that begin with {names.VOLUME_PREFIX} are the operator's",
-            ),
-            rule("has(self.configMap) != has(self.emptyDir)", "exactly one of configMap and emptyDir must be given"),
-        )
-    )
-    name: Annotated[str, Field(max_length=63)] = Field(description="Name of the volume.")
-    config_map: dict[str, Any] | None = opaque("A ConfigMap, as in a pod.")
-    empty_dir: dict[str, Any] | None = opaque("An empty directory, as in a pod.")
-
-
-class PodTemplateSpec(Model):
-    """The user's part of a node's pod."""
-
-    containers: Annotated[list[Container], Field(min_length=1, max_length=1)] = Field(
-        description="Exactly one container, called `task`."
-    )
-    volumes: Annotated[list[Volume], Field(max_length=50)] | None = Field(
-        default=None, description="Volumes of the node."
-    )
-    node_selector: dict[str, Annotated[str, Field(max_length=63)]] | None = Field(
-        default=None, description="Which Kubernetes nodes may carry it, as in a pod."
-    )
-    tolerations: Annotated[list[Opaque], Field(max_length=50)] | None = Field(
-        default=None, description="Which taints it bears, as in a pod."
-    )
-    security_context: PodSecurityContext | None = Field(default=None, description="Users of the pod.")
-
-
-class TemplateMetadata(Model):
-    """Labels and annotations of node pods."""
-
-    labels: dict[str, Annotated[str, Field(max_length=63)]] | None = Field(
-        default=None, description="Labels of node pods."
-    )
-    annotations: dict[str, Text] | None = Field(default=None, description="Annotations of node pods.")
-
-
-class Template(Model):
-    """What a node's pod looks like."""
-
-    metadata: TemplateMetadata | None = Field(default=None, description="Labels and annotations of node pods.")
-    spec: PodTemplateSpec = Field(description="The user's part of a node's pod.")
 
 
 class TaskSchedulingPolicy(Model):
@@ -174,6 +63,11 @@ class PoolSpec(Model):
                 "resources goes with image; in a template it stands in the container",
             ),
             rule(
+                "!has(self.imagePullSecrets) || has(self.image)",
+                "imagePullSecrets goes with image; in a template it stands in the pod's spec",
+            ),
+            DISK_RULE,
+            rule(
                 "duration(self.drainTimeout) >= duration('1s') && duration(self.drainTimeout) <= duration('24h')",
                 "drainTimeout must lie between 1s and 24h",
             ),
@@ -190,7 +84,15 @@ class PoolSpec(Model):
     )
     image: Image | None = Field(default=None, description="Short form: the image that tasks run in.")
     resources: dict[str, Any] | None = opaque("Short form: requests and limits of a node.")
+    image_pull_secrets: Annotated[list[LocalObjectReference], Field(max_length=16)] | None = Field(
+        default=None, description="Short form: Secrets for pulling the image."
+    )
     template: Template | None = Field(default=None, description="Long form: the pod of a node.")
+    node_disk_size: DiskSize | None = Field(
+        default=None,
+        description="Size of a node's local file system: its directory holds no more, and so much of a machine's disk is "
+        "kept for it. The task with the most ends as DiskFull before it comes to that.",
+    )
     target_dedicated_nodes: int = Field(default=0, ge=0, le=10000, description="How many nodes there shall be.")
     target_low_priority_nodes: int = Field(
         default=0, ge=0, le=10000, description="How many nodes there shall be that may be preempted."

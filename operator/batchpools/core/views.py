@@ -95,7 +95,9 @@ class PoolSpec(View, frozen=True):
 
     image: str = ""
     resources: dict[str, Any] = {}
+    image_pull_secrets: tuple[dict[str, Any], ...] = ()
     template: dict[str, Any] = {}
+    node_disk_size: str = ""
     target_dedicated_nodes: int = 0
     target_low_priority_nodes: int = 0
     resize_timeout: str = "15m"

@@ -11,7 +11,8 @@ from tests.core.pools.situations import SETTINGS, node, pool
 from batchpools.api import names
 from batchpools.core.node_config import NODE_CONFIG_ENV, NodeConfig
 from batchpools.core.pools.node_pod import create_pod
-from batchpools.core.pools.template import read_template, refused
+from batchpools.core.pools.template import read_template
+from batchpools.core.pools.template_rules import refused
 from batchpools.core.views import PoolSpec, PoolView, StartTask
 
 LONG: dict[str, Any] = {
@@ -27,8 +28,17 @@ LONG: dict[str, Any] = {
         ],
         "volumes": [{"name": "library", "configMap": {"name": "library"}}],
         "nodeSelector": {"disk": "ssd"},
+        "affinity": {"podAntiAffinity": {}},
         "tolerations": [{"operator": "Exists"}],
-        "securityContext": {"runAsUser": 2000},
+        "topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "ScheduleAnyway"}
+        ],
+        "imagePullSecrets": [{"name": "pull"}],
+        "priorityClassName": "low",
+        "runtimeClassName": "gvisor",
+        "serviceAccountName": "render",
+        "hostUsers": False,
+        "securityContext": {"runAsUser": 2000, "supplementalGroups": [7], "fsGroupChangePolicy": "OnRootMismatch"},
     },
 }
 
@@ -85,10 +95,21 @@ def test_the_template_is_taken_over_and_our_labels_win() -> None:
     manifest = pod_of(pool(image="", template=LONG))
     assert manifest["metadata"]["labels"]["team"] == "a"
     assert manifest["metadata"]["labels"][names.LABEL_POOL] == "p"
-    assert manifest["spec"]["nodeSelector"] == {"disk": "ssd"}
+    taken = ["nodeSelector", "affinity", "tolerations", "topologySpreadConstraints", "imagePullSecrets"]
+    taken += ("priorityClassName", "runtimeClassName", "serviceAccountName", "hostUsers")
+    for field in taken:
+        assert manifest["spec"][field] == LONG["spec"][field], field
+    assert LONG["spec"]["securityContext"].items() <= manifest["spec"]["securityContext"].items()
     task = containers(manifest)[names.TASK_CONTAINER]
     assert {"name": "library", "mountPath": "/library"} in task["volumeMounts"]
     assert task["command"][0] == names.RUNNER_PATH
+
+
+def test_the_short_form_has_what_it_takes_to_pull_its_image() -> None:
+    short = pool(resources={"limits": {"cpu": "1"}}, image_pull_secrets=({"name": "pull"},))
+    made = pod_of(short)["spec"]
+    assert made["imagePullSecrets"] == [{"name": "pull"}]
+    assert made["containers"][0]["resources"] == {"limits": {"cpu": "1"}}
 
 
 def test_the_start_task_sees_what_tasks_see_in_its_own_image() -> None:
@@ -118,6 +139,23 @@ def test_the_grace_period_leaves_time_for_reports() -> None:
     assert task["command"][task["command"].index("--stop-timeout") + 1] == "65s"
 
 
+def test_a_nodes_disk_is_limited_kept_for_it_and_watched() -> None:
+    """S8.5: the runner ends the largest run before the kubelet evicts the pod."""
+    made = pod_of(
+        pool(node_disk_size="10Gi", resources={"requests": {"cpu": "1"}}, start_task=StartTask(command=("a",)))
+    )
+    root = next(one for one in made["spec"]["volumes"] if one["name"] == names.VOLUME_ROOT)
+    assert root["emptyDir"] == {"sizeLimit": "10Gi"}
+    task, start = (containers(made)[name] for name in (names.TASK_CONTAINER, names.START_TASK_CONTAINER))
+    assert task["resources"] == {"requests": {"cpu": "1", "ephemeral-storage": "10Gi"}}
+    for one in (task, start):
+        assert one["command"][one["command"].index("--disk-limit") + 1] == str(10 << 30)
+    assert "--disk-limit" not in containers(pod_of(pool()))[names.TASK_CONTAINER]["command"]
+    own = {"requests": {"ephemeral-storage": "1Gi"}}
+    kept = containers(pod_of(pool(node_disk_size="10Gi", resources=own)))[names.TASK_CONTAINER]
+    assert kept["resources"] == own
+
+
 def long(**spec: Any) -> PoolSpec:
     """The long form with parts of its spec replaced; `task` replaces parts of the container."""
     container = {**LONG["spec"]["containers"][0], **spec.pop("task", {})}
@@ -144,7 +182,14 @@ TOKEN = {"sources": [{"serviceAccountToken": {"audience": "batchpools", "path": 
             long(task={"volumeMounts": [{"name": "library", "mountPath": "/mnt/batch/"}]}), "/mnt/batch", id="our root"
         ),
         pytest.param(
-            long(task={"volumeMounts": [{"name": "library", "mountPath": "/batchpools/bin/x"}]}), "bin", id="our runner"
+            long(task={"volumeMounts": [{"name": "library", "mountPath": "/batchpools/bin/x"}]}),
+            "/batchpools",
+            id="our runner",
+        ),
+        pytest.param(
+            long(task={"volumeMounts": [{"name": "library", "mountPath": "//mnt/x/../batch"}]}),
+            "/mnt/batch",
+            id="our root, by a way round",
         ),
         pytest.param(long(shareProcessNamespace=True), "shareProcessNamespace", id="our process namespace"),
         pytest.param(long(hostPID=True), "hostPID", id="the machine's processes"),
@@ -172,7 +217,8 @@ def test_what_is_not_on_the_list_is_not_taken_over_and_no_lock_can_be_opened() -
     wild = {"hostPID": True, "hostNetwork": True, "shareProcessNamespace": True, "restartPolicy": "Never"}
     open_ = {"allowPrivilegeEscalation": True, "capabilities": {"add": ["SYS_ADMIN"]}}
     bare = {"runAsNonRoot": False, "seccompProfile": {"type": "Unconfined"}}
-    spec = long(task={"securityContext": open_}, securityContext=bare, **wild)
+    own = {"command": ["sh"], "args": ["-c"], "livenessProbe": {}, "lifecycle": {}, "name": "task"}
+    spec = long(task={"securityContext": open_, **own}, securityContext=bare, initContainers=[{"name": "x"}], **wild)
     made = pod_of(pool(image="", template=spec.template))["spec"]
     assert not {"hostPID", "hostNetwork", "shareProcessNamespace"} & made.keys()
     assert made["restartPolicy"] == "Always"
@@ -180,5 +226,8 @@ def test_what_is_not_on_the_list_is_not_taken_over_and_no_lock_can_be_opened() -
         True,
         {"type": "RuntimeDefault"},
     )
+    assert [one["name"] for one in made["initContainers"]] == ["install-runner", "agent"]
     (task,) = made["containers"]
+    assert task["command"][0] == names.RUNNER_PATH
+    assert not {"args", "livenessProbe", "lifecycle"} & task.keys()
     assert task["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}

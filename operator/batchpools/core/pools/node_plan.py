@@ -27,7 +27,8 @@ from batchpools.core.pools.node_state import (
     start_task_info,
     state_of,
 )
-from batchpools.core.pools.template import read_template, refused
+from batchpools.core.pools.template import read_template
+from batchpools.core.pools.template_rules import refused
 from batchpools.core.views import PodView, PoolNodeStatus, PoolNodeView, PoolView
 
 LOOK_AGAIN = 1.0

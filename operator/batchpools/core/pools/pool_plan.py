@@ -9,7 +9,8 @@ from batchpools.core.plan import AddFinalizer, Create, Delete, Effect, Plan, Rem
 from batchpools.core.pools.pool_status import status_of, without_counters
 from batchpools.core.pools.resize import NODES_PER_PLAN, names_to_make, nodes_to_leave
 from batchpools.core.pools.situation import PoolSituation
-from batchpools.core.pools.template import read_template, refused
+from batchpools.core.pools.template import read_template
+from batchpools.core.pools.template_rules import refused
 from batchpools.core.views import PoolNodeView, PoolStatus
 
 COUNTER_INTERVAL = 5.0  # seconds between two writes of a pool's counters (safety rule S5.4)

@@ -11,7 +11,8 @@ from batchpools.api.states import AllocationState, NodeState, PoolState
 from batchpools.core.conditions import set_condition
 from batchpools.core.pools.node_state import live_state
 from batchpools.core.pools.situation import PoolSituation
-from batchpools.core.pools.template import read_template, refused
+from batchpools.core.pools.template import read_template
+from batchpools.core.pools.template_rules import refused
 from batchpools.core.views import ConditionView, PoolNodeView, PoolStatus, ResizeError, SlotCounts
 
 _FAULTY = (NodeState.UNUSABLE, NodeState.START_TASK_FAILED, NodeState.DISCONNECTED, NodeState.UNKNOWN)

@@ -1,8 +1,7 @@
-"""Decides what of a pool's template goes into its node pods, and which templates are refused, with a sentence each. Pure."""
+"""Decides what of a pool's template goes into its node pods: a closed list, from whichever form it is written in. Pure."""
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,21 @@ from batchpools.core.views import PoolSpec
 
 Json = dict[str, Any]
 
-_SHARED = ("shareProcessNamespace", "hostPID", "hostIPC", "hostNetwork")
+_PLACEMENT = (
+    "nodeSelector",
+    "affinity",
+    "tolerations",
+    "topologySpreadConstraints",
+    "imagePullSecrets",
+    "priorityClassName",
+    "runtimeClassName",
+    "serviceAccountName",
+    "hostUsers",
+)
+_USERS = ("runAsUser", "runAsGroup", "fsGroup", "fsGroupChangePolicy", "supplementalGroups")
+_CONTAINER = ("image", "imagePullPolicy", "env", "envFrom", "resources", "volumeMounts")
+_CONTAINER_USERS = ("runAsUser", "runAsGroup", "readOnlyRootFilesystem")
+_NEVER = ("shareProcessNamespace", "hostPID", "hostIPC", "hostNetwork")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +33,11 @@ class Template:
 
     labels: dict[str, str]
     annotations: dict[str, str]
-    container: Json  # the task container as the user wrote it
+    container: Json  # the task container, as far as it is taken over
     volumes: list[Json]
-    scheduling: Json  # nodeSelector, tolerations
-    security: Json  # pod level
-    shared: tuple[str, ...] = ()  # namespaces that the pod was to share: never taken over, so no part of the hash
+    placement: Json  # where the pod runs and how: fields of a pod's spec
+    security: Json  # users, pod level
+    never: tuple[str, ...] = ()  # what was asked for and is never taken over, so it is no part of the hash
 
     @property
     def image(self) -> str:
@@ -34,88 +47,34 @@ class Template:
     @property
     def hash(self) -> str:
         """Changes with anything in it."""
-        parts = [self.labels, self.annotations, self.container, self.volumes, self.scheduling, self.security]
+        parts = [self.labels, self.annotations, self.container, self.volumes, self.placement, self.security]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def read_template(spec: PoolSpec) -> Template:
     """The template of a pool, from whichever form it is written in."""
     if not spec.template:
-        container: Json = {"name": names.TASK_CONTAINER, "image": spec.image}
+        container: Json = {"image": spec.image}
         if spec.resources:
             container["resources"] = spec.resources
-        return Template({}, {}, container, [], {}, {})
+        placement: Json = {"imagePullSecrets": list(spec.image_pull_secrets)} if spec.image_pull_secrets else {}
+        return Template({}, {}, container, [], placement, {})
     metadata, pod = spec.template.get("metadata", {}), spec.template.get("spec", {})
     task: Json = next((one for one in pod.get("containers", []) if one.get("name") == names.TASK_CONTAINER), {})
+    container = _only(task, _CONTAINER)
+    users = _only(task.get("securityContext", {}), _CONTAINER_USERS)
+    if users:
+        container["securityContext"] = users
     return Template(
         labels=dict(metadata.get("labels", {})),
         annotations=dict(metadata.get("annotations", {})),
-        container=dict(task),
+        container=container,
         volumes=list(pod.get("volumes", [])),
-        scheduling={key: pod[key] for key in ("nodeSelector", "tolerations") if key in pod},
-        security=dict(pod.get("securityContext", {})),
-        shared=tuple(key for key in _SHARED if pod.get(key)),
+        placement=_only(pod, _PLACEMENT),
+        security=_only(pod.get("securityContext", {}), _USERS),
+        never=tuple(key for key in _NEVER if pod.get(key)),
     )
 
 
-def refused(template: Template) -> str:
-    """Why a template cannot be used, as a sentence; empty when it can. What it takes over is a closed list: no more is read."""
-    return next((sentence for sentence in (rule(template) for rule in _RULES) if sentence), "")
-
-
-def _no_image(template: Template) -> str:
-    return "" if template.image else "The template needs a container named 'task' with an image."
-
-
-def _our_volumes(template: Template) -> str:
-    found = [*_names_of(template.volumes), *_names_of(template.container.get("volumeMounts", []))]
-    taken = next((name for name in found if name.startswith(names.VOLUME_PREFIX)), "")
-    if not taken:
-        return ""
-    return f"Volume {taken!r} may not begin with {names.VOLUME_PREFIX!r}: those names are the operator's."
-
-
-def _our_audience(template: Template) -> str:
-    """Nobody but the agent may hold the node's credential (safety rule S8.2)."""
-    for volume in template.volumes:
-        for source in volume.get("projected", {}).get("sources", []):
-            if source.get("serviceAccountToken", {}).get("audience") == names.TOKEN_AUDIENCE:
-                return f"Volume {volume.get('name')!r} asks for a token of audience {names.TOKEN_AUDIENCE!r}: it is the agent's."
-    return ""
-
-
-def _our_places(template: Template) -> str:
-    for mount in template.container.get("volumeMounts", []):
-        path = str(mount.get("mountPath", ""))
-        for place in (names.NODE_ROOT_DIR, names.RUNNER_DIR):
-            if f"{path.rstrip('/')}/".startswith(f"{place}/"):
-                return f"Nothing may be mounted at {path!r}: {place} is the operator's."
-    return ""
-
-
-def _our_namespaces(template: Template) -> str:
-    """The runner is PID 1 of its container, so that its end is the end of its tasks; nobody else reaches it (S3.1)."""
-    if not template.shared:
-        return ""
-    return f"{template.shared[0]} may not be set: the runner must be the first process of its container, and alone with its tasks."
-
-
-def _our_environment(template: Template) -> str:
-    for name in _names_of(template.container.get("env", [])):
-        if name.startswith(names.RESERVED_ENV_PREFIXES):
-            return f"Environment variable {name!r} is set by the system."
-    return ""
-
-
-def _our_user(template: Template) -> str:
-    users = [template.security.get("runAsUser"), template.container.get("securityContext", {}).get("runAsUser")]
-    if names.AGENT_UID in users:
-        return f"runAsUser {names.AGENT_UID} is the agent's; tasks may not run as it."
-    return ""
-
-
-_RULES = (_no_image, _our_volumes, _our_audience, _our_places, _our_namespaces, _our_environment, _our_user)
-
-
-def _names_of(items: Iterable[Json]) -> list[str]:
-    return [str(item.get("name", "")) for item in items]
+def _only(given: Json, keys: tuple[str, ...]) -> Json:
+    return {key: given[key] for key in keys if key in given}

@@ -1,0 +1,99 @@
+"""Decides the containers of a node's pod: install-runner, agent, start task, and the user's under the runner. Pure."""
+
+import json
+
+import msgspec
+
+from batchpools.api import names
+from batchpools.api.durations import parse_duration
+from batchpools.api.quantities import parse_bytes
+from batchpools.core.node_config import NODE_CONFIG_ENV, NodeConfig
+from batchpools.core.pools.pod_security import agent_security, installer_security, task_security
+from batchpools.core.pools.pod_volumes import agent_mounts, installer_mounts, runner_mounts
+from batchpools.core.pools.template import Json, Template
+from batchpools.core.views import PoolSpec, StartTask
+
+_OURS = {"requests": {"cpu": "10m", "memory": "48Mi"}, "limits": {"memory": "128Mi"}}
+_STOP_OF_START_TASK = 5.0
+_STOP_RESERVE = 5.0  # seconds that the runner has beside the drain timeout; 10 more are the agent's (safety rule S6.3)
+
+
+def installer(image: str) -> Json:
+    """Copies the runner to where the other containers find it, and ends."""
+    return {
+        "name": names.INSTALL_CONTAINER,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": [names.RUNNER_IN_IMAGE, "install", names.RUNNER_DIR],
+        "resources": _OURS,
+        "securityContext": installer_security(),
+        "volumeMounts": installer_mounts(),
+    }
+
+
+def agent(image: str, config: NodeConfig) -> Json:
+    """The sidecar, always on."""
+    return {
+        "name": names.AGENT_CONTAINER,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "restartPolicy": "Always",
+        "args": ["agent"],
+        "env": [{"name": NODE_CONFIG_ENV, "value": json.dumps(msgspec.to_builtins(config))}],
+        "resources": _OURS,
+        "securityContext": agent_security(),
+        "volumeMounts": agent_mounts(),
+    }
+
+
+def start_task(spec: PoolSpec, start: StartTask, template: Template) -> Json:
+    """The start task sees what tasks see: the same volumes, environment and rights, in an image of its own if it asks for one."""
+    return {
+        **_user_container(template),
+        "name": names.START_TASK_CONTAINER,
+        "image": start.image or template.image,
+        "command": _serve(spec, names.START_TASK_SOCKET, "start-task", _STOP_OF_START_TASK),
+    }
+
+
+def task(spec: PoolSpec, template: Template) -> Json:
+    """The container that tasks run in."""
+    stop = parse_duration(spec.drain_timeout) + _STOP_RESERVE
+    return {
+        **_user_container(template),
+        **_resources(spec, template),
+        "name": names.TASK_CONTAINER,
+        "command": _serve(spec, names.RUNNER_SOCKET, "serve", stop),
+    }
+
+
+def _user_container(template: Template) -> Json:
+    """What the user wrote, with our rights and volumes."""
+    return {
+        "imagePullPolicy": "IfNotPresent",
+        **template.container,
+        "securityContext": task_security(template),
+        "volumeMounts": [*template.container.get("volumeMounts", []), *runner_mounts()],
+    }
+
+
+def _resources(spec: PoolSpec, template: Template) -> Json:
+    """The node's disk is kept for it on its machine, unless the template says otherwise."""
+    if not spec.node_disk_size:
+        return {}
+    given = template.container.get("resources", {})
+    requests = {"ephemeral-storage": spec.node_disk_size, **given.get("requests", {})}
+    return {"resources": {**given, "requests": requests}}
+
+
+def _serve(spec: PoolSpec, socket: str, mode: str, stop_timeout: float) -> list[str]:
+    options = {
+        "--mode": mode,
+        "--socket": socket,
+        "--root": names.NODE_ROOT_DIR,
+        "--agent-uid": str(names.AGENT_UID),
+        "--stop-timeout": f"{stop_timeout:g}s",
+    }
+    if spec.node_disk_size:
+        options["--disk-limit"] = str(parse_bytes(spec.node_disk_size))
+    return [names.RUNNER_PATH, "serve", *(word for pair in options.items() for word in pair)]
