@@ -40,6 +40,9 @@ class Census:
             "batchpools_tasks": self._tasks,
             "batchpools_nodes": self._nodes,
             "batchpools_pool_slots": self._slots,
+            "batchpools_pool_target_nodes": self._targets,
+            "batchpools_pool_current_nodes": self._current,
+            "batchpools_pool_resize_errors": self._resize_errors,
             "batchpools_leader": lambda: {(): float(self._epoch() > 0)},
             "batchpools_epoch": lambda: {(): float(self._epoch())},
             "batchpools_queue_depth": lambda: {(): float(self._queue.depth)},
@@ -98,3 +101,26 @@ class Census:
             total, used = self._ledger.pool_slots(namespace, name)
             found[namespace, name, "total"], found[namespace, name, "used"] = total, used
         return found
+
+    def _targets(self) -> Samples:
+        found: dict[tuple[str, ...], float] = {}
+        for pool in self._cache.pools:
+            key, status = (pool.metadata.namespace, pool.metadata.name), pool.status
+            found[*key, "dedicated"] = status.target_dedicated_nodes
+            found[*key, "lowPriority"] = status.target_low_priority_nodes
+        return found
+
+    def _current(self) -> Samples:
+        found: dict[tuple[str, ...], float] = {}
+        for pool in self._cache.pools:
+            key, status = (pool.metadata.namespace, pool.metadata.name), pool.status
+            found[*key, "dedicated"] = status.current_dedicated_nodes
+            found[*key, "lowPriority"] = status.current_low_priority_nodes
+        return found
+
+    def _resize_errors(self) -> Samples:
+        return {
+            (pool.metadata.namespace, pool.metadata.name, error.code): 1.0
+            for pool in self._cache.pools
+            for error in pool.status.resize_errors
+        }

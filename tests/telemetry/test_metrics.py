@@ -9,7 +9,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from batchpools.census import Census
-from batchpools.core.views import PoolNodeStatus, TaskCounts
+from batchpools.core.views import PoolNodeStatus, PoolStatus, ResizeError, TaskCounts
 from batchpools.kube.cache import Cache
 from batchpools.telemetry.metrics import ASKED, DISPATCH_LATENCY, TABLE, OperatorMetrics
 from batchpools.testing import builders
@@ -41,7 +41,13 @@ class Ledger:
 def census() -> Census:
     """Of one pool with two jobs, a task and two nodes, each with a name that is easily found."""
     cache = Cache()
-    cache.pools.put(builders.pool("demo"))
+    status = PoolStatus(
+        target_dedicated_nodes=3,
+        target_low_priority_nodes=1,
+        current_dedicated_nodes=2,
+        resize_errors=(ResizeError(code="AllocationFailed", message="secret-message"),),
+    )
+    cache.pools.put(builders.pool("demo", status=status))
     for name in ("secret-job-1", "secret-job-2"):
         cache.jobs.put(builders.job(name, pool_name="demo"))
     cache.tasks.put(builders.task("secret-task", job_name="secret-job-1"))
@@ -92,6 +98,10 @@ def test_a_scrape_shows_every_metric_with_its_numbers() -> None:
     }
     assert found["batchpools_nodes"] == {("default", "demo", "Idle"): 2}
     assert found["batchpools_pool_slots"] == {("default", "demo", "total"): 8, ("default", "demo", "used"): 2}
+    of_kinds = [("default", "demo", "dedicated"), ("default", "demo", "lowPriority")]
+    assert found["batchpools_pool_target_nodes"] == dict(zip(of_kinds, (3, 1), strict=True))
+    assert found["batchpools_pool_current_nodes"] == dict(zip(of_kinds, (2, 0), strict=True))
+    assert found["batchpools_pool_resize_errors"] == {("default", "demo", "AllocationFailed"): 1}
     assert found["batchpools_api_requests"] == {("patch", "tasks", "200"): 9}
     assert found["batchpools_link_refusals"] == {("BadToken",): 5}
     assert (found["batchpools_leader"], found["batchpools_epoch"]) == ({(): 1}, {(): 6})

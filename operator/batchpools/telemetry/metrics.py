@@ -24,6 +24,11 @@ TABLE: Mapping[str, Row] = {
     "batchpools_tasks": Row("gauge", "Tasks by namespace, pool and state.", ("namespace", "pool", "state")),
     "batchpools_nodes": Row("gauge", "Nodes by namespace, pool and state.", ("namespace", "pool", "state")),
     "batchpools_pool_slots": Row("gauge", "Slots of ready nodes.", ("namespace", "pool", "use")),
+    "batchpools_pool_target_nodes": Row("gauge", "Nodes that a pool is to have.", ("namespace", "pool", "kind")),
+    "batchpools_pool_current_nodes": Row("gauge", "Nodes that a pool has.", ("namespace", "pool", "kind")),
+    "batchpools_pool_resize_errors": Row(
+        "gauge", "1 for each reason of a missed target.", ("namespace", "pool", "code")
+    ),
     "batchpools_dispatch_latency_seconds": Row(
         "histogram", "From a task's arrival in the leader's queue to its dispatch."
     ),
