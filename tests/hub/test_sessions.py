@@ -52,8 +52,21 @@ async def test_an_inventory_in_parts_arrives_as_one() -> None:
     await peer.hello()
     await peer.say(link.InventoryPart(["a", "b"]))
     await peer.say(link.InventoryPart(["c"]), link.Inventory(1, "boot", [], ["d"]))
-    await peer.say(link.Inventory(1, "boot", [], ["e"]))
+    house.lead(2)
+    await peer.say(link.Inventory(2, "boot", [], ["e"]))
     assert [told.acknowledged for told in house.listener.of("inventory")] == [["a", "b", "c", "d"], ["e"]]
+
+
+async def test_one_account_of_a_session_counts_since_a_second_would_not_know_what_was_sent_since() -> None:
+    house = House()
+    house.lead(1)
+    peer = Peer(house.hub)
+    await peer.hello()
+    for _ in range(2):
+        await peer.say(link.Inventory(1, "", [], []))  # no runner yet: it says nothing, and is no account
+    for _ in range(2):
+        await peer.say(link.Inventory(1, "boot", [], []))
+    assert [told.boot_id for told in house.listener.of("inventory")] == ["", "", "boot"]
 
 
 async def test_runs_go_only_to_a_node_whose_inventory_for_this_epoch_is_known() -> None:

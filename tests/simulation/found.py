@@ -28,4 +28,13 @@ FOUND: dict[str, Script] = {
             Act(17.624, "recreate-task", 41, 20.354, 0),
         ),
     ),
+    "an account that came twice said that the runs sent since the first were not there": Script(
+        43,
+        SMALL,
+        (
+            Act(1.729, "crash-operator", 60, 5.767, 0),
+            Act(7.082, "crash-operator", 37, 14.867, 2),
+            Act(9.837, "duplicate", 1, 2.503, 6),
+        ),
+    ),
 }

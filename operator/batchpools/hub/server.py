@@ -204,9 +204,7 @@ class Hub:
             case link.NodeReport():
                 self._listener.node_reported(node, message)
             case link.Inventory():
-                if message.epoch == self._epoch:
-                    session.inventory_epoch = message.epoch
-                    self._listener.inventory(node, message)
+                self._account(session, node, message)
             case link.Started():
                 self._listener.started(node, message)
             case link.Finished():
@@ -297,6 +295,16 @@ class Hub:
         if session.vouched_epoch != self._epoch:
             session.vouched_epoch = self._epoch
             self._listener.vouched(session.node)
+
+    def _account(self, session: Session, node: NodeIdentity, inventory: link.Inventory) -> None:
+        """One account a session: a second one (it came twice) would not know of the runs that were sent since the first.
+
+        A node that has not met its runner yet says nothing with it, and tells again.
+        """
+        if inventory.epoch == self._epoch != session.inventory_epoch:
+            if inventory.boot_id:
+                session.inventory_epoch = inventory.epoch
+            self._listener.inventory(node, inventory)
 
     def _answered(self, session: Session, chunk: link.FileChunk) -> None:
         """A node answers its own requests alone."""

@@ -23,11 +23,17 @@ _LONGEST_MOMENT = 100_000  # turns
 class _Call(asyncio.TimerHandle):
     """What call_soon and call_at give: as asyncio's own, but without a copied context and a traceback; there are millions."""
 
-    __slots__ = ("args", "at", "context", "function", "is_off")
+    __slots__ = ("args", "at", "context", "function", "is_off", "process")
 
     def __init__(
-        self, at: float, function: Callable[..., object], args: tuple[Any, ...], context: Context | None
+        self,
+        process: "Process",
+        at: float,
+        function: Callable[..., object],
+        args: tuple[Any, ...],
+        context: Context | None,
     ) -> None:
+        self.process = process
         self.at = at
         self.function = function
         self.args = args
@@ -56,15 +62,13 @@ class Process(asyncio.AbstractEventLoop):
     def __init__(self, scheduler: "Scheduler", name: str) -> None:
         self.name = name
         self.dead = False
-        self.wake = _NEVER  # the earliest time at which the scheduler will look at it
-        self._paused = False
-        self._turns = False  # what it puts off in its own turn is looked at after it
         self.defects: list[str] = []
+        self._paused = False
+        self._turns = False  # what it puts off in its own turn is done in that turn
         self._scheduler = scheduler
         self._ready: deque[_Call] = deque()
-        self._timers: list[tuple[float, int, _Call]] = []
-        self._made = 0
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._overdue: list[_Call] = []  # what has come while it was paused
+        self._tasks: list[asyncio.Task[Any]] = []
 
     # ---------------------------------------------------------------- what asyncio asks for
 
@@ -85,12 +89,13 @@ class Process(asyncio.AbstractEventLoop):
         return False
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:  # type: ignore[override]
-        """In the next turn."""
-        handle = _Call(self._scheduler.now, callback, args, context)
-        self._ready.append(handle)
-        if not self._turns and self.wake > self._scheduler.now:
-            self._scheduler.look_at(self, self._scheduler.now)
-        return handle
+        """In this turn, or else in the next."""
+        call = _Call(self, self._scheduler.now, callback, args, context)
+        if self._turns:
+            self._ready.append(call)
+        else:
+            self._scheduler.put(call)
+        return call
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]
 
@@ -98,18 +103,17 @@ class Process(asyncio.AbstractEventLoop):
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> _Call:
         """At that time."""
-        handle = _Call(when, callback, args, context)
-        self._made += 1
-        heapq.heappush(self._timers, (when, self._made, handle))
-        if not self._turns and when < self.wake:
-            self._scheduler.look_at(self, when)
-        return handle
+        call = _Call(self, when, callback, args, context)
+        self._scheduler.put(call)
+        return call
 
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> _Call:
         """After so many seconds."""
-        return self.call_at(self._scheduler.now + delay, callback, *args, context=context)
+        call = _Call(self, self._scheduler.now + delay, callback, args, context)
+        self._scheduler.put(call)
+        return call
 
     def create_future(self) -> asyncio.Future[Any]:
         """A future of this loop."""
@@ -120,8 +124,7 @@ class Process(asyncio.AbstractEventLoop):
     ) -> asyncio.Task[Any]:
         """A task of this loop; kept, so that nothing depends on when garbage is collected."""
         task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.append(task)
         return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
@@ -139,43 +142,39 @@ class Process(asyncio.AbstractEventLoop):
     def paused(self, paused: bool) -> None:
         self._paused = paused
         if not paused:
-            self._scheduler.look_at(self, self._scheduler.now)
+            overdue, self._overdue = self._overdue, []
+            for call in overdue:
+                self._scheduler.put(call)
 
-    def next_at(self) -> float:
-        """When there is something to do; infinity = never."""
-        if self.dead or self._paused:
-            return _NEVER
-        if self._ready:
-            return self._scheduler.now
-        while self._timers and self._timers[0][2].is_off:
-            heapq.heappop(self._timers)
-        return self._timers[0][0] if self._timers else _NEVER
-
-    def turn(self) -> None:
-        """Run what is due, and what that makes due at once."""
-        now, ready, timers = self._scheduler.now, self._ready, self._timers
-        while timers and timers[0][0] <= now:
-            ready.append(heapq.heappop(timers)[2])
+    def turn(self, due: _Call) -> None:
+        """Run what is due, and what that makes due at once; a process that stands still keeps it."""
+        if self.dead:
+            return
+        if self._paused:
+            self._overdue.append(due)
+            return
         asyncio._set_running_loop(self)
-        self._turns = True
+        self._turns, ready = True, self._ready
+        ready.append(due)
+        left = _LONGEST_TURN
         try:
-            for _ in range(_LONGEST_TURN):
-                if not ready:
-                    return
-                due = ready.popleft()
-                if due.is_off:
+            while ready:
+                call = ready.popleft()
+                if call.is_off:
                     continue
                 try:
-                    if due.context is None:
-                        due.function(*due.args)
+                    if call.context is None:
+                        call.function(*call.args)
                     else:
-                        due.context.run(due.function, *due.args)
+                        call.context.run(call.function, *call.args)
                 except Exception as error:  # noqa: BLE001 (as any loop does)
-                    self.call_exception_handler({"message": f"in {due.function!r}", "exception": error})
-            self.defects.append(f"{self.name}: a turn without end")
+                    self.call_exception_handler({"message": f"in {call.function!r}", "exception": error})
+                left -= 1
+                if not left:
+                    self.defects.append(f"{self.name}: a turn without end")
+                    self.crash()
         finally:
             self._turns = False
-            asyncio._set_running_loop(None)
 
     @contextmanager
     def as_running(self) -> Iterator[None]:
@@ -191,16 +190,17 @@ class Process(asyncio.AbstractEventLoop):
         """SIGKILL: it never turns again, and nothing of it is cleaned up."""
         self.dead = True
         self._ready.clear()
-        self._timers.clear()
+        self._overdue.clear()
 
     def dispose(self) -> None:
         """End what is left of its coroutines; what they would still do counts no more."""
         with self.as_running():
-            for task in list(self._tasks):
-                _close(task)
+            for task in self._tasks:
+                if not task.done():
+                    _close(task)
         self._tasks.clear()
         self._ready.clear()
-        self._timers.clear()
+        self._overdue.clear()
 
 
 def _close(task: "asyncio.Task[Any]") -> None:
@@ -215,15 +215,13 @@ def _close(task: "asyncio.Task[Any]") -> None:
 
 
 class Scheduler:
-    """All processes, and the time. Of several that may turn, the one that was asked for first does."""
+    """All processes, and the time. What was asked for first of several things at one moment is done first."""
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.turns = 0
-        self.turns = 0
         self._moment = 0  # turns without any time between them
         self._all: list[Process] = []
-        self._heap: list[tuple[float, int, Process]] = []
+        self._heap: list[tuple[float, int, _Call]] = []
         self._made = 0
 
     def process(self, name: str) -> Process:
@@ -232,33 +230,28 @@ class Scheduler:
         self._all.append(made)
         return made
 
-    def look_at(self, process: Process, when: float) -> None:
-        """Something is to do there at that time."""
-        if when < process.wake:
-            process.wake = when
-            self._made += 1
-            heapq.heappush(self._heap, (when, self._made, process))
+    def put(self, call: _Call) -> None:
+        """To be done by its process, in a turn of its own."""
+        self._made += 1
+        heapq.heappush(self._heap, (call.at, self._made, call))
 
     def run(self, until: float) -> None:
         """Let time pass up to that moment."""
-        heap = self._heap
-        while heap and heap[0][0] <= until:
-            when, _, process = heapq.heappop(heap)
-            if when != process.wake:
-                continue  # an earlier look has been made since
-            process.wake = _NEVER
-            due = process.next_at()
-            if due <= when:
-                self._moment = self._moment + 1 if when <= self.now else 0
-                self.now = max(self.now, when)
-                self.turns += 1
-                process.turn()
+        heap, pop = self._heap, heapq.heappop
+        try:
+            while heap and heap[0][0] <= until:
+                when, _, call = pop(heap)
+                if call.is_off:
+                    continue
+                if when > self.now:
+                    self.now, self._moment = when, 0
+                self._moment += 1
+                call.process.turn(call)
                 if self._moment > _LONGEST_MOMENT:
-                    process.defects.append(f"{process.name}: it never lets time pass")
-                    process.crash()
-                due = process.next_at()
-            if due != _NEVER:
-                self.look_at(process, max(due, self.now))
+                    call.process.defects.append(f"{call.process.name}: it never lets time pass")
+                    call.process.crash()
+        finally:
+            asyncio._set_running_loop(None)
         self.now = max(self.now, until)
 
     def defects(self) -> list[str]:
@@ -269,6 +262,7 @@ class Scheduler:
         """The history is over."""
         for process in self._all:
             process.dispose()
+        self._heap.clear()
 
 
 class ProcessClock:
