@@ -219,6 +219,7 @@ class Scheduler:
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.turns = 0
         self._moment = 0  # turns without any time between them
         self._all: list[Process] = []
         self._heap: list[tuple[float, int, _Call]] = []
@@ -246,6 +247,7 @@ class Scheduler:
                 if when > self.now:
                     self.now, self._moment = when, 0
                 self._moment += 1
+                self.turns += 1
                 call.process.turn(call)
                 if self._moment > _LONGEST_MOMENT:
                     call.process.defects.append(f"{call.process.name}: it never lets time pass")
