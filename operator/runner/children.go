@@ -40,13 +40,29 @@ func (c *children) reap(pid int) (status syscall.WaitStatus, usage syscall.Rusag
 }
 
 // peek waits for the end of a child without reaping it: its process and group id stay its own.
-func peek(pid int) {
+func peek(pid int) { _ = endOf(pid) }
+
+// succeeded says whether a child that has ended, and was not reaped, left with exit code 0.
+func succeeded(pid int) bool {
+	const exited = 1 // CLD_EXITED
+	end := endOf(pid)
+	return end.code == exited && end.status == 0
+}
+
+// childEnd is the kernel's siginfo_t of a child's end, the same on amd64 and arm64.
+type childEnd struct {
+	signal, errno, code, _ int32
+	pid, uid, status       int32
+	_                      [100]byte
+}
+
+func endOf(pid int) childEnd {
 	const pPid, exited, noWait = 1, 0x4, 0x1000000
-	var info [128]byte
+	var end childEnd
 	for {
-		_, _, e := syscall.Syscall6(syscall.SYS_WAITID, pPid, uintptr(pid), uintptr(unsafe.Pointer(&info[0])), exited|noWait, 0, 0)
+		_, _, e := syscall.Syscall6(syscall.SYS_WAITID, pPid, uintptr(pid), uintptr(unsafe.Pointer(&end)), exited|noWait, 0, 0)
 		if e != syscall.EINTR {
-			return
+			return end
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"syscall"
 	"time"
 	"unsafe"
@@ -49,7 +50,7 @@ func (s *server) expire() {
 		return
 	}
 	s.deadline = 0
-	live := s.live()
+	live := s.liveTasks()
 	s.mu.Unlock()
 	for _, r := range live {
 		r.end(ending{cause: causeExpired, message: whyExpired})
@@ -57,6 +58,11 @@ func (s *server) expire() {
 	if len(live) > 0 {
 		log("ended all runs: "+whyExpired, "runs", len(live))
 	}
+}
+
+// liveTasks lists those of them that are no start task: only they have to end when nobody vouches. With s.mu held.
+func (s *server) liveTasks() []*run {
+	return slices.DeleteFunc(s.live(), func(r *run) bool { return r.request.StartTask })
 }
 
 // live lists the runs that have not ended, also those that are being launched. With s.mu held.

@@ -35,7 +35,7 @@ func (s *server) watchMemory() {
 		log("this container's memory cgroup cannot be seen: its memory is not watched")
 		return
 	}
-	watch := memoryWatch{server: s, cgroup: own}
+	watch := memoryWatch{server: s, cgroup: own, ownership: ownership{isStray: s.isStray}}
 	for {
 		time.Sleep(watch.look(time.Now()))
 	}

@@ -8,7 +8,12 @@ import (
 
 // ownership says whose each process is. A process that was once seen to be a run's stays its, also when it cleans its
 // environment and leaves its group later.
-type ownership struct{ known map[identity]string }
+//
+// isStray says of one that is no run's whether it is nobody's; nil = each is.
+type ownership struct {
+	known   map[identity]string
+	isStray func(pid int) bool
+}
 
 // identity is a process id together with the time of its start.
 type identity struct {
@@ -89,6 +94,8 @@ func (o *ownership) find(runs []*run) map[int]owned {
 		}
 		switch {
 		case there:
+		case o.isStray != nil && !o.isStray(pid):
+			owner = stranger // a daemon of the node
 		case one.parent == self:
 			owner = ""
 		default:

@@ -28,6 +28,7 @@ type process struct {
 	state   byte // 'Z' for a zombie
 	parent  int
 	group   int
+	session int
 	started uint64 // with its id, what no other process has
 }
 
@@ -42,8 +43,9 @@ func processOf(pid int) process {
 	}
 	parent, _ := strconv.Atoi(string(fields[1]))
 	group, _ := strconv.Atoi(string(fields[2]))
+	session, _ := strconv.Atoi(string(fields[3]))
 	started, _ := strconv.ParseUint(string(fields[19]), 10, 64)
-	return process{fields[0][0], parent, group, started}
+	return process{fields[0][0], parent, group, session, started}
 }
 
 // kinship is a process's parent and state ('Z' for a zombie); zeros when it has ended.

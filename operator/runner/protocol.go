@@ -8,11 +8,11 @@ package main
 // hello: what does not fit goes before it, in known messages. A run with an id that is known, also as acknowledged, starts
 // nothing; unknown answers a kill, or such a run, of an id that does not run here and will not. Times are Unix seconds, durations seconds.
 //
-// agent -> runner    hello, deadline, run, kill, ack, read, list, remove, exit
+// agent -> runner    hello, deadline, run, kill, ack, read, list, remove, exit, restart
 // runner -> agent    known, hello, refused, started, finished, unknown, memory, data, entries, done, error, bye, stopping
 
 const (
-	protocolVersion = 2
+	protocolVersion = 3
 	maxFrame        = 1 << 20
 	maxRead         = 64 << 10
 
@@ -40,6 +40,7 @@ type request struct {
 	WallClock      float64  `json:"wallClock"`      // run: 0 = no limit
 	KillGrace      float64  `json:"killGrace"`      // run: between SIGTERM and SIGKILL
 	MaxOutputBytes int64    `json:"maxOutputBytes"` // run: of stdout.txt and stderr.txt together, 0 = no limit
+	StartTask      bool     `json:"startTask"`      // run: needs nobody's word, and what it leaves running stays when it succeeds
 
 	At float64 `json:"at"` // deadline: CLOCK_BOOTTIME in seconds; runs start and go on only until then
 
@@ -52,6 +53,8 @@ type request struct {
 	Limit  int    `json:"limit"`  // read: at most maxRead
 
 	Code int `json:"code"` // exit (only in mode start-task)
+
+	Boot string `json:"boot"` // restart (only in mode serve, when nothing runs): the boot id that is to end
 }
 
 type helloReply struct {
@@ -122,7 +125,7 @@ type memory struct {
 
 // note is any small answer: refused, unknown, done, error, bye, stopping.
 //
-// Codes of error: NotFound, NotRegular, Escapes, Failed (of files); Refused (exit), BadRequest, Unknown (op).
+// Codes of error: NotFound, NotRegular, Escapes, Failed (of files); Refused (exit, restart), BadRequest, Unknown (op).
 type note struct {
 	Op      string `json:"op"`
 	ID      string `json:"id,omitempty"`

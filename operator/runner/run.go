@@ -88,6 +88,9 @@ func (s *server) fork(r *run, files *outputs) (string, error) {
 	}
 	s.forks.RLock()
 	defer s.forks.RUnlock()
+	if !r.request.StartTask {
+		s.daemons.close()
+	}
 	if r.askedToEnd() {
 		return "", errors.New("ended before it started")
 	}
@@ -95,7 +98,7 @@ func (s *server) fork(r *run, files *outputs) (string, error) {
 	pid, err := s.children.fork(program, argv, &syscall.ProcAttr{
 		Dir: wd, Env: env,
 		Files: []uintptr{files.null.Fd(), files.stdout.Fd(), files.stderr.Fd()},
-		Sys:   &syscall.SysProcAttr{Setpgid: true},
+		Sys:   &syscall.SysProcAttr{Setpgid: !r.request.StartTask, Setsid: r.request.StartTask},
 	})
 	if err != nil {
 		return "CommandLaunchFailed", fmt.Errorf("cannot start %s: %w", argv[0], err)
@@ -111,6 +114,11 @@ func (s *server) fork(r *run, files *outputs) (string, error) {
 func (s *server) wait(r *run) finished {
 	peek(r.pid)
 	at := r.leave()
+	if r.request.StartTask && r.reason() == nil && succeeded(r.pid) {
+		s.daemons.keep(r)
+		status, usage := s.children.reap(r.pid)
+		return result(r.startedAt, at, status, usage)
+	}
 	_ = syscall.Kill(-r.pid, syscall.SIGKILL)
 	status, usage := s.children.reap(r.pid)
 	killMarked(r.cookie)

@@ -20,6 +20,7 @@ type server struct {
 	bootID   string
 	env      []string // the container's, without BATCHPOOLS_*
 	children children
+	daemons  daemons
 	forks    sync.RWMutex // held for reading while a run is forked
 
 	mu       sync.Mutex
@@ -122,6 +123,8 @@ func (s *server) handle(agent *connection, message request) {
 		s.remove(agent, message)
 	case "exit":
 		s.leave(agent, message)
+	case "restart":
+		s.restart(agent, message)
 	default:
 		agent.send(note{Op: "error", Req: message.Req, Code: "Unknown", Message: "unknown op " + shorten(message.Op)})
 	}
@@ -159,7 +162,7 @@ func (s *server) start(agent *connection, message request) {
 		s.tell(finished{Op: "finished", ID: message.ID, Label: message.Label, Cause: causeStopping, EndedAt: seconds(time.Now())})
 		return
 	}
-	if !s.isVouchedFor() {
+	if !message.StartTask && !s.isVouchedFor() {
 		now := seconds(time.Now())
 		s.tell(finished{Op: "finished", ID: message.ID, Label: message.Label, Cause: causeExpired, EndedAt: now, Message: whyExpired})
 		return

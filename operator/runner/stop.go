@@ -1,6 +1,15 @@
 package main
 
-import "time"
+import (
+	"strings"
+	"time"
+)
+
+// restartExitCode has the kubelet restart all containers of the pod (safety rule S6.4): the pod's restart rule names it, and
+// nothing else ends this process with it. A task's own exit code is never this process's.
+const restartExitCode = 77
+
+const startTaskID = "start-task:" // the ids of a start task's runs begin with it
 
 // stop is what SIGTERM means: start nothing more, end every run, wait until the agent has the results, leave.
 //
@@ -21,7 +30,7 @@ func (s *server) stop() {
 	})
 	defer timer.Stop()
 	s.mu.Lock()
-	for len(s.runs) > 0 || len(s.finished) > 0 {
+	for len(s.runs) > 0 || s.isUntold() {
 		s.idle.Wait()
 	}
 	agent := s.agent
@@ -45,6 +54,32 @@ func (s *server) leave(agent *connection, message request) {
 	agent.send(note{Op: "bye"})
 	agent.close()
 	s.quit(message.Code)
+}
+
+// restart ends this process so that all containers of the pod begin anew: once for a boot id, and only when no task runs
+// and no result is left that the agent has not been told to forget (safety rule S6.4). A start task goes with it.
+func (s *server) restart(agent *connection, message request) {
+	s.mu.Lock()
+	refused := s.mode != modeServe || s.stopping || message.Boot != s.bootID || len(s.liveTasks()) > 0 || s.isUntold()
+	s.stopping = s.stopping || !refused // nothing starts between here and the end
+	s.mu.Unlock()
+	if refused {
+		agent.send(note{Op: "error", Code: "Refused", Message: "this runner does not restart now"})
+		return
+	}
+	agent.send(note{Op: "bye"})
+	agent.close()
+	s.quit(restartExitCode)
+}
+
+// isUntold says whether there is a task's result that was not acknowledged. A start task's is kept for whoever asks. With s.mu held.
+func (s *server) isUntold() bool {
+	for id := range s.finished {
+		if !strings.HasPrefix(id, startTaskID) {
+			return true
+		}
+	}
+	return false
 }
 
 // quit ends this process; the first to say so gives the exit code.

@@ -89,3 +89,48 @@ func TestSigtermDoesNotWaitForALongGrace(t *testing.T) {
 	p.send(message{"op": "ack", "ids": []string{"a", "b"}})
 	expect(t, "exit code", f.left(), 0)
 }
+
+func TestARestartEndsAnEmptyRunnerWithTheReservedCode(t *testing.T) {
+	f := begin(t)
+	p, told := f.hello()
+	p.startTask("start-task:0", "exit 7") // its result is kept, and holds nothing up
+	p.run("start-task:1", "sleep 60", message{"dir": "startup", "startTask": true})
+	p.next("started")
+	p.send(message{"op": "restart", "boot": told["bootId"]})
+	p.next("bye")
+	expect(t, "exit code", f.left(), restartExitCode)
+}
+
+func TestARestartIsRefusedUnlessNothingRunsAndEverythingIsTold(t *testing.T) {
+	f := begin(t)
+	p, told := f.hello()
+	ask := func(boot any) message {
+		p.send(message{"op": "restart", "boot": boot})
+		return p.next("error")
+	}
+	expect(t, "another boot", ask("former")["code"], "Refused")
+	p.run("a", "sleep 60", nil)
+	p.next("started")
+	expect(t, "while a task runs", ask(told["bootId"])["code"], "Refused")
+	p.send(message{"op": "kill", "id": "a", "grace": 0})
+	p.next("finished")
+	expect(t, "before its result is acknowledged", ask(told["bootId"])["code"], "Refused")
+	p.send(message{"op": "ack", "ids": []string{"a"}})
+	p.send(message{"op": "restart", "boot": told["bootId"]})
+	expect(t, "exit code", f.left(), restartExitCode)
+}
+
+func TestAStartTasksRunnerDoesNotRestart(t *testing.T) {
+	f := begin(t, "--mode", modeStartTask)
+	p, told := f.hello()
+	p.send(message{"op": "restart", "boot": told["bootId"]})
+	expect(t, "answer", p.next("error")["code"], "Refused")
+}
+
+func TestNoCommandOfATaskMakesTheRunnerLeaveWithTheReservedCode(t *testing.T) {
+	f := begin(t)
+	p, _ := f.hello()
+	expect(t, "the task's code", p.finish("a", "exit 77", nil)["exitCode"], float64(restartExitCode))
+	f.terminate()
+	expect(t, "exit code", f.left(), 0)
+}

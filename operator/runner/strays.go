@@ -25,7 +25,7 @@ func (s *server) clear(ended *run) {
 	if s.isAnotherLive(ended) {
 		return
 	}
-	for end := time.Now().Add(strayPatience); s.children.killOrphans(func(int) bool { return true }); {
+	for end := time.Now().Add(strayPatience); s.children.killOrphans(s.isStray); {
 		if time.Now().After(end) {
 			log("processes that a task left behind do not die")
 			return
@@ -33,6 +33,9 @@ func (s *server) clear(ended *run) {
 		time.Sleep(time.Millisecond)
 	}
 }
+
+// isStray says whether a child that is no run is nobody's. What a start task left running is the node's.
+func (s *server) isStray(pid int) bool { return !s.daemons.holds(pid) }
 
 // haveChildren says whether this process has any child, also a dead one: it is cheaper than to look for them.
 func haveChildren() bool {

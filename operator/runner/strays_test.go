@@ -20,16 +20,28 @@ const (
 
 func (f *fixture) pids(task string) []int {
 	f.t.Helper()
+	return pidsIn(f.t, f.file("workitems/j/"+task+"/stdout.txt"))
+}
+
+// pidsIn reads three process ids.
+func pidsIn(t *testing.T, written string) []int {
+	t.Helper()
 	var found []int
-	for _, text := range strings.Fields(f.file("workitems/j/" + task + "/stdout.txt")) {
+	for _, text := range strings.Fields(written) {
 		pid, err := strconv.Atoi(text)
 		if err != nil {
-			f.t.Fatal(err)
+			t.Fatal(err)
 		}
 		found = append(found, pid)
 	}
-	expect(f.t, "processes", len(found), 3)
+	expect(t, "processes", len(found), 3)
 	return found
+}
+
+func killAll(pids []int) {
+	for _, pid := range pids {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
 }
 
 func isThere(pid int) bool {

@@ -367,6 +367,51 @@ async def test_only_a_start_tasks_runner_leaves_when_told(any_runner: Runner, ta
     assert (await agent.next("error"))["code"] == "Refused"
 
 
+async def test_a_start_task_needs_nobodys_word_and_its_result_holds_up_no_restart(
+    any_runner: Runner, talk: Open
+) -> None:
+    await any_runner.start()
+    agent = await talk(any_runner, None)
+    agent.run("start-task:0", leave_with(0), dir="startup", startTask=True)
+    assert (await agent.next("finished"))["exitCode"] == 0
+    agent.run("a", leave_with(0))
+    assert (await agent.next("finished"))["cause"] == "expired"
+    agent.client.tell("restart", boot=agent.client.hello["bootId"])
+    await agent.next("bye")
+
+
+async def test_a_deadline_that_passes_does_not_end_a_start_task(any_runner: Runner, talk: Open) -> None:
+    await any_runner.start()
+    agent = await talk(any_runner, 0.05)
+    agent.run("start-task:0", WAIT, dir="startup", startTask=True)
+    agent.run("a", WAIT)
+    assert (await agent.next("finished"))["id"] == "a"
+    agent.client.tell("kill", id="start-task:0", grace=0)
+    assert (await agent.next("finished"))["cause"] == "killed"
+
+
+async def test_a_runner_restarts_once_for_a_boot_id_when_nothing_runs_and_everything_is_told(
+    any_runner: Runner, talk: Open
+) -> None:
+    await any_runner.start()
+    agent = await talk(any_runner)
+    boot = agent.client.hello["bootId"]
+
+    async def refused(which: str) -> bool:
+        agent.client.tell("restart", boot=which)
+        return bool((await agent.next("error"))["code"] == "Refused")
+
+    assert await refused("another")
+    agent.run("a", WAIT)
+    assert await refused(boot)
+    agent.client.tell("kill", id="a", grace=0)
+    await agent.next("finished")
+    assert await refused(boot)
+    agent.client.tell("ack", ids=["a"])
+    agent.client.tell("restart", boot=boot)
+    await agent.next("bye")
+
+
 async def test_files_are_read_and_missing_ones_refused_with_a_code(any_runner: Runner, talk: Open) -> None:
     await any_runner.start()
     agent = await talk(any_runner)

@@ -43,6 +43,7 @@ class MemoryHub:
         self.kills: list[tuple[str, str]] = []
         self.acks: list[tuple[str, str]] = []
         self.removed: list[tuple[str, str]] = []
+        self.restarts: list[tuple[str, str]] = []
 
     def dispatch(self, pod_uid: str, run: Run) -> bool:
         """Send a run."""
@@ -68,6 +69,11 @@ class MemoryHub:
         """Have a task's directory removed."""
         self.removed.append((pod_uid, path))
         return True
+
+    def restart(self, pod_uid: str, boot_id: str) -> bool:
+        """Have all containers of a pod begin anew."""
+        self.restarts.append((pod_uid, boot_id))
+        return pod_uid in self.connected
 
     def drop(self, pod_uid: str) -> None:
         """Cut the session of a pod."""

@@ -59,7 +59,9 @@ WHOLE: Manifest = {
 }
 GOOD: list[Manifest] = [
     manifest("Pool", "good", {"image": "x", "resources": {"requests": {"cpu": "1"}}, "drainTimeout": "1m30s"}),
-    manifest("Pool", "good", {"template": TEMPLATE, "startTask": {"commandLine": "true"}}),
+    manifest("Pool", "good", {"template": TEMPLATE, "startTask": {"commandLine": "true", "image": "y"}}),
+    manifest("Pool", "good", {"image": "x", "startTask": {"command": ["true"], "container": "task"}}),
+    manifest("Pool", "good", {"image": "x", "startTask": {"command": ["true"], "waitForSuccess": False}}),
     manifest(
         "Pool",
         "good",
@@ -100,6 +102,15 @@ BAD: list[tuple[Manifest, str]] = [
         manifest("Pool", "bad", {"image": "x", "startTask": {"command": ["a"], "commandLine": "a"}}),
         "exactly one of command",
     ),
+    (
+        manifest("Pool", "bad", {"image": "x", "startTask": {"command": ["a"], "container": "task", "image": "y"}}),
+        "image goes with a start task in an init container",
+    ),
+    (
+        manifest("Pool", "bad", {"image": "x", "startTask": {"command": ["a"], "waitForSuccess": False, "image": "y"}}),
+        "image goes with a start task in an init container",
+    ),
+    (manifest("Pool", "bad", {"image": "x", "startTask": {"command": ["a"], "container": "agent"}}), "container"),
     (
         manifest("Pool", "bad", {"template": TEMPLATE, "imagePullSecrets": [{"name": "p"}]}),
         "imagePullSecrets goes with",

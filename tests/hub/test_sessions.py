@@ -134,12 +134,14 @@ async def test_what_a_leader_wants_is_sent_in_one_frame_in_order() -> None:
     assert house.hub.kill("uid-pod-1", "b", 5.0)
     assert house.hub.acknowledge("uid-pod-1", ["c"])
     assert house.hub.remove_directory("uid-pod-1", "workitems/job/t")
+    assert house.hub.restart("uid-pod-1", "boot")
     await turns()
     assert peer.received[2:] == [
         a_run(),
         link.Kill("b", 1, 5.0),
         link.Ack(["c"]),
         link.RemoveDirectory(1, "workitems/job/t"),
+        link.Restart(1, "boot"),
     ]
 
 

@@ -12,14 +12,14 @@ from batchpools.agent.journal import Journal
 from batchpools.agent.places import Places
 from batchpools.agent.reports import Reports
 from batchpools.agent.runner_client import BadNoteError, Note, RunnerClient, RunnerError
-from batchpools.agent.runner_notes import event_of_hello, event_of_note
+from batchpools.agent.runner_notes import event_of_hello, event_of_note, is_of_start_task
 from batchpools.agent.sessions import Session, Sessions
 from batchpools.agent.start_task import StartTaskDriver
 from batchpools.api.reasons import FailureCode
 from batchpools.core import execution_events as events
 from batchpools.core.ended import Ended
 from batchpools.core.execution import Executions
-from batchpools.core.node_config import NodeConfig
+from batchpools.core.node_config import NodeConfig, StartTaskConfig
 from batchpools.link import messages as link
 from batchpools.link.bounds import clip
 from batchpools.link.words import Cause, NodePhase
@@ -98,7 +98,9 @@ class Node:
     async def _follow_runner(self) -> None:
         """The task container's runner if it is there, else the start task's; whichever ends, look again."""
         while True:
-            if not await self._serve_with(self._places.runner_socket, self._serve_tasks) and self._config.start_task:
+            start = self._config.start_task
+            served = await self._serve_with(self._places.runner_socket, self._serve_tasks)
+            if not served and start is not None and not start.inside:
                 await self._serve_with(self._places.start_task_socket, self._serve_start_task)
             await asyncio.sleep(_RUNNER_PAUSE)
 
@@ -120,17 +122,43 @@ class Node:
         return True
 
     async def _serve_tasks(self, runner: RunnerClient) -> None:
-        event = event_of_hello(runner.hello)
+        start = self._config.start_task
+        driver = self._driver(start, runner) if start is not None and start.inside else None
+        waits = driver is not None and not driver.has_succeeded and start is not None and start.waits
+        event = event_of_hello(runner.hello, serves=not waits)
         self._tell_deadline()  # first: what it is asked to run comes after
         self._handle(event)
-        self._set_phase(self._phase(NodePhase.READY), boot_id=event.boot_id)
-        await runner.listen(self._on_note)
+        self._set_phase(self._phase(NodePhase.START_TASK if waits else NodePhase.READY), boot_id=event.boot_id)
+
+        def on_note(note: Note) -> None:
+            if driver is not None and is_of_start_task(note):
+                driver.note(note)
+            else:
+                self._on_note(note)
+
+        reading = runner.listen(on_note)
+        preparing = asyncio.create_task(self._prepare(driver), name="start-task")
+        try:
+            await reading
+        finally:
+            preparing.cancel()
+            await asyncio.gather(preparing, return_exceptions=True)
         self._handle(events.RunnerDown())
         self._set_phase(self._phase(NodePhase.STARTING))
 
+    async def _prepare(self, driver: StartTaskDriver | None) -> None:
+        """Have the start task run in the task container, if it is to; tasks that wait for it may come then."""
+        if driver is not None:
+            await driver.drive()
+            self._handle(events.Prepared())
+            self._set_phase(self._phase(NodePhase.READY))
+
+    def _driver(self, start: StartTaskConfig, runner: RunnerClient) -> StartTaskDriver:
+        return StartTaskDriver(self._config, start, runner, self._clock, self._start_task_changed)
+
     async def _serve_start_task(self, runner: RunnerClient) -> None:
         assert self._config.start_task is not None  # noqa: S101 (asked before)
-        driver = StartTaskDriver(self._config, self._config.start_task, runner, self._clock, self._start_task_changed)
+        driver = self._driver(self._config.start_task, runner)
         reading = runner.listen(driver.note)
         driving = asyncio.create_task(driver.drive(), name="start-task")
         try:
@@ -140,6 +168,9 @@ class Node:
             await asyncio.gather(driving, return_exceptions=True)
 
     def _start_task_changed(self, told: link.StartTaskReport, failed: bool) -> None:
+        if self._config.start_task is not None and not self._config.start_task.waits:
+            self._set_phase(NodePhase(self._report.phase), start_task=told)  # tasks go on, whatever becomes of it
+            return
         phase = NodePhase.START_TASK_FAILED if failed else NodePhase.START_TASK
         self._set_phase(self._phase(phase), start_task=told)
 
@@ -168,13 +199,8 @@ class Node:
             case link.Lead(epoch=epoch):
                 session.epoch = epoch
                 self._handle(events.Led(epoch))
-            case link.Run():
-                asked = events.RunAsked(message.execution_id, message.epoch, message.task_name, message)
-                self._handle(asked)
-            case link.Kill(execution_id, epoch, grace):
-                self._handle(events.KillAsked(execution_id, epoch, grace))
-            case link.Ack(execution_ids=ids):
-                self._handle(events.Acknowledged(tuple(ids)))
+            case link.Run() | link.Kill() | link.Ack() | link.Restart():
+                self._handle(_asked(message))
             case link.ReadFile():
                 self._later(self._read(session, message))
             case link.RemoveDirectory(epoch=epoch, path=path):
@@ -238,6 +264,8 @@ class Node:
                 self._launch(instruction)
             case events.End(one, grace):
                 self._tell_runner("kill", id=one, grace=grace)
+            case events.Restart(boot_id):
+                self._tell_runner("restart", boot=boot_id)
             case events.Forget(ids):
                 self._journal.acknowledged(ids)
                 self._tell_runner("ack", ids=list(ids))
@@ -290,3 +318,16 @@ class Node:
         job = asyncio.create_task(work)
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
+
+
+def _asked(message: link.Run | link.Kill | link.Ack | link.Restart) -> events.Event:
+    """What the leader wants, as the machine hears it."""
+    match message:
+        case link.Run():
+            return events.RunAsked(message.execution_id, message.epoch, message.task_name, message)
+        case link.Kill(execution_id, epoch, grace):
+            return events.KillAsked(execution_id, epoch, grace)
+        case link.Ack(execution_ids=ids):
+            return events.Acknowledged(tuple(ids))
+        case link.Restart(epoch=epoch, boot_id=boot_id):
+            return events.RestartAsked(epoch, boot_id)

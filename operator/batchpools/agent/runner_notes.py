@@ -5,14 +5,24 @@ from batchpools.core import execution_events as events
 from batchpools.core.ended import Ended
 from batchpools.core.lost_container import MemoryScarce
 
+START_TASK_ID = "start-task:"  # the ids of a start task's runs begin with it; no execution id does
 
-def event_of_hello(hello: Note) -> events.RunnerUp:
-    """All that a runner knows when an agent connects."""
+
+def is_of_start_task(note: Note) -> bool:
+    """Whether a note speaks of a start task's run: no run of the machine's."""
+    return str(note.get("id", "")).startswith(START_TASK_ID)
+
+
+def event_of_hello(hello: Note, *, serves: bool = True) -> events.RunnerUp:
+    """All that a runner knows of tasks when an agent connects. serves: whether tasks may be run there now."""
+    running = (one for one in hello["running"] if not is_of_start_task(one))
+    finished = (one for one in hello["finished"] if not is_of_start_task(one))
     return events.RunnerUp(
         hello["bootId"],
-        tuple((one["id"], one["label"], one["startedAt"]) for one in hello["running"]),
-        tuple((one["id"], one["label"], outcome_of(one)) for one in hello["finished"]),
-        tuple(hello["acked"]),
+        tuple((one["id"], one["label"], one["startedAt"]) for one in running),
+        tuple((one["id"], one["label"], outcome_of(one)) for one in finished),
+        tuple(one for one in hello["acked"] if not one.startswith(START_TASK_ID)),
+        serves,
     )
 
 

@@ -1,4 +1,7 @@
-"""Drives a node's start task: 1 + maxTaskRetryCount runs (-1: without end) by the runner in the init container.
+"""Drives a node's start task: 1 + maxTaskRetryCount runs (-1: without end) by the runner of its container.
+
+In an init container of its own the runner leaves when it has succeeded; in the task container it goes on to serve tasks, and
+what the start task left running stays.
 
 Source: REST reference, pool start task. When it has failed for good the node stays as it is, to be looked at. Everything
 needed to go on after a restart of the agent is in the runner: the number of the last run is in its id.
@@ -10,6 +13,7 @@ from typing import Any
 
 from batchpools.agent.environment import directory_variables, node_variables, resolve
 from batchpools.agent.runner_client import RunnerClient, RunnerError
+from batchpools.agent.runner_notes import START_TASK_ID, is_of_start_task
 from batchpools.api.reasons import FailureCode
 from batchpools.core.node_config import NodeConfig, StartTaskConfig
 from batchpools.link.bounds import clip, clip_time
@@ -39,22 +43,33 @@ class StartTaskDriver:
 
     def note(self, note: Mapping[str, Any]) -> None:
         """Something the runner said."""
+        if not is_of_start_task(note):
+            return
         if note["op"] == "finished":
             self._news.put_nowait(note)
         elif note["op"] == "started":
             running = StartTaskReport(_number(note), clip_time(note["startedAt"]), 0.0, None, "", "")
             self._report(running, False)
 
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether the runner knew of its success when it was connected to."""
+        finished = [one for one in self._runner.hello["finished"] if is_of_start_task(one)]
+        return bool(finished) and max(finished, key=_number).get("exitCode") == 0
+
     async def drive(self) -> None:
-        """Run until success, then let the init container end; after the last failure wait for ever."""
+        """Run until success, then let an init container end; after the last failure wait for ever."""
         number, ended = self._where_we_are()
         while True:
             if ended is None:
                 ended = await self._news.get()
             if ended.get("exitCode") == 0:
                 self._report(_told(number, ended), False)
-                self._runner.tell("exit", code=0)
+                if not self._task.inside:
+                    self._runner.tell("exit", code=0)
                 return
+            if ended["cause"] == Cause.STOPPING:
+                await asyncio.Event().wait()  # the pod goes: it has neither failed nor succeeded
             if not self._may_retry(number, ended):
                 self._report(_told(number, ended), True)
                 await asyncio.Event().wait()
@@ -66,8 +81,8 @@ class StartTaskDriver:
     def _where_we_are(self) -> tuple[int, Mapping[str, Any] | None]:
         """(number of the latest run, its result if it has ended), from what the runner knows; the first run begins here."""
         hello = self._runner.hello
-        running = {_number(one): one for one in hello["running"]}
-        finished = {_number(one): one for one in hello["finished"]}
+        running = {_number(one): one for one in hello["running"] if is_of_start_task(one)}
+        finished = {_number(one): one for one in hello["finished"] if is_of_start_task(one)}
         if running:
             last = max(running)
             self._report(StartTaskReport(last, clip_time(running[last]["startedAt"]), 0.0, None, "", ""), False)
@@ -83,9 +98,8 @@ class StartTaskDriver:
         system = {**node_variables(self._config), **directory_variables(_DIRECTORY)}
         try:
             argv, env = resolve(self._task.argv, self._task.env, system, self._runner.hello["env"])
-            self._runner.tell(
-                "run", id=_id(number), dir=_DIRECTORY, argv=argv, env=env, killGrace=_KILL_GRACE, fresh=False
-            )
+            how = {"killGrace": _KILL_GRACE, "fresh": False, "startTask": self._task.inside}
+            self._runner.tell("run", id=_id(number), dir=_DIRECTORY, argv=argv, env=env, **how)
         except (ValueError, RunnerError) as error:
             now = self._clock.now().timestamp()
             told = {"exitCode": None, "cause": Cause.LAUNCH_FAILED, "startedAt": now, "endedAt": now}
@@ -100,7 +114,7 @@ class StartTaskDriver:
 
 
 def _id(number: int) -> str:
-    return f"start-task:{number}"
+    return f"{START_TASK_ID}{number}"
 
 
 def _number(note: Mapping[str, Any]) -> int:

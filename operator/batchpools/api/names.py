@@ -23,6 +23,7 @@ ANNOTATION_OPS_ADDRESS = f"{GROUP}/ops-address"  # on the Lease: where the leade
 ANNOTATION_EPOCH = f"{GROUP}/epoch"  # on the barrier's objects: whose mark it is
 ANNOTATION_NEW_CA = f"{GROUP}/new-ca"  # on the Secret of our CA: somebody wants another one
 ANNOTATION_UNREACHABLE_TIMEOUT = f"{GROUP}/node-unreachable-timeout"  # T of this pod, should its PoolNode be gone
+ANNOTATION_START_TASK = f"{GROUP}/start-task-hash"  # of the start task that this pod was made with; `none`
 ANNOTATION_TEMPLATE_HASH = f"{GROUP}/template-hash"
 
 # Finalizers. The pod's holds the object until the kubelet has written that its containers are dead (safety rule S4.1).

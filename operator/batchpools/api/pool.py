@@ -1,7 +1,7 @@
 """Pool: a set of warm nodes of one kind. Source of the concepts: Azure Batch REST reference, Pool."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -32,14 +32,37 @@ class TaskSchedulingPolicy(Model):
 
 
 class StartTask(Model):
-    """What runs on each node before its first task, in an init container. What it writes below shared/ stays."""
+    """What runs on each node whenever it starts: in an init container, whose files below shared/ and startup/ stay, or in the
+    task container, where what it installs and starts stays. Source: REST reference, StartTask.
+    """
 
-    model_config = ConfigDict(json_schema_extra=rules(ONE_COMMAND))
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ONE_COMMAND,
+            rule(
+                "!has(self.image) || (!has(self.container) && self.waitForSuccess)",
+                "image goes with a start task in an init container; in the task container (container: task, or waitForSuccess: "
+                "false) it has the task container's",
+            ),
+        )
+    )
     command: Command | None = Field(default=None, description="The command, one word an item; $(NAME) is expanded.")
     command_line: CommandLine | None = Field(
         default=None, description="The command as one line, split into words; no shell."
     )
-    image: Image | None = Field(default=None, description="Its image; the task container's by default.")
+    container: Literal["task"] | None = Field(
+        default=None,
+        description="task: it runs in the task container before that takes tasks; what it installs stays, background processes "
+        "live on. By default it runs in an init container.",
+    )
+    image: Image | None = Field(
+        default=None, description="Image of its init container; the task container's by default."
+    )
+    wait_for_success: bool = Field(
+        default=True,
+        description="Whether tasks wait for its success. If false they run at once, whatever becomes of it, and it always runs "
+        "in the task container.",
+    )
     env: Env | None = Field(default=None, description="Its environment.")
     max_task_retry_count: int = Field(
         default=0, ge=-1, le=1000, description="How often it is run again after a failure; -1 without end."

@@ -22,6 +22,9 @@ from batchpools.core.execution_events import (
     KillAsked,
     Launch,
     Led,
+    Prepared,
+    Restart,
+    RestartAsked,
     Restored,
     RunAsked,
     RunFinished,
@@ -109,6 +112,7 @@ class Executions:
     max_epoch: int = 0
     boot_id: str = ""
     runner_up: bool = False
+    prepared: bool = False  # no start task has to succeed in the task container any more
     stopping: bool = False
     _memory: LastWord = field(default_factory=LastWord)
     _runs: dict[str, _State] = field(default_factory=dict)
@@ -148,9 +152,8 @@ class Executions:
                 return self._finished(execution_id, task_name, self.boot_id, outcome)
             case RunUnknown(execution_id):
                 return self._unknown(execution_id, now)
-            case Stopping():
-                self.stopping = True
-                return []
+            case Prepared() | Stopping() | RestartAsked():
+                return self._node_changes(event)
             case _:
                 assert_never(event)
 
@@ -191,6 +194,8 @@ class Executions:
             return [TellRejected(one, "the node is stopping")]
         if not self.runner_up:
             return [TellRejected(one, "the task container is not up")]
+        if not self.prepared:
+            return [TellRejected(one, "the start task has not succeeded in the task container yet")]
         self._runs[one] = _Launching(event.task_name, self.boot_id)
         return [Launch(one, event.task_name, event.request)]
 
@@ -214,6 +219,20 @@ class Executions:
             case _Launching() | _Running() | _Killing() as run:
                 self._runs[one] = _Killing(run.task_name, run.boot_id, _started_at(run), event.grace)
                 return [End(one, event.grace)] if self.runner_up else []  # else when the runner is back
+
+    def _node_changes(self, event: Prepared | Stopping | RestartAsked) -> list[Instruction]:
+        """It takes runs from now on, takes none any more, or begins anew.
+
+        That only with an empty container, whose results are all persisted (safety rule S6.4). The runner looks once more.
+        """
+        if isinstance(event, Prepared):
+            self.prepared = True
+            return []
+        if isinstance(event, Stopping):
+            self.stopping = True
+            return []
+        now = event.epoch >= self.max_epoch and event.boot_id == self.boot_id and self.runner_up
+        return [Restart(self.boot_id)] if now and not self.live_count and not self.unacknowledged else []
 
     def _acknowledged(self, ids: Iterable[str], now: float) -> list[Instruction]:
         known = tuple(one for one in dict.fromkeys(ids) if isinstance(self._runs.get(one), _Ended))
@@ -242,6 +261,7 @@ class Executions:
         last_word = LastWord() if event.boot_id == self.boot_id else self._memory
         self._memory = LastWord()
         self.runner_up = True
+        self.prepared = event.serves
         self.boot_id = event.boot_id
         for one in event.acknowledged:
             if one not in self._runs:
@@ -259,7 +279,7 @@ class Executions:
     def _runner_wanes(self, event: RunnerDown | MemoryScarce, now: float) -> list[Instruction]:
         """It is gone, or says what may soon take it away."""
         if isinstance(event, RunnerDown):
-            self.runner_up = False
+            self.runner_up = self.prepared = False
             self._memory = self._memory.when_lost(now)
         else:
             self._memory = LastWord(event, now) if event.execution_id else LastWord()

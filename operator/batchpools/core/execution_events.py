@@ -57,13 +57,27 @@ class Restored:
 class RunnerUp:
     """The runner answered hello: what it runs as (id, task name, started at), what it has not been told to forget.
 
-    started at is 0 while a run is being launched.
+    started at is 0 while a run is being launched. serves False: a start task has to succeed there first (`Prepared`).
     """
 
     boot_id: str
     running: tuple[tuple[str, str, float], ...]
     finished: tuple[tuple[str, str, Ended], ...]
     acknowledged: tuple[str, ...] = ()
+    serves: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The start task has succeeded in the task container: tasks may run there."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestartAsked:
+    """The leader wants all containers of the pod to begin anew, if this is still the boot id."""
+
+    epoch: int
+    boot_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +121,8 @@ Event = (
     | KillAsked
     | Acknowledged
     | RunnerUp
+    | Prepared
+    | RestartAsked
     | RunnerDown
     | RunStarted
     | RunFinished
@@ -140,6 +156,13 @@ class Forget:
     """Let the runner forget results."""
 
     execution_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Have the runner leave so that all containers of the pod begin anew."""
+
+    boot_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,4 +208,4 @@ class TellRejected:
     reason: str
 
 
-Instruction = Launch | End | Forget | TellInventory | TellStarted | TellFinished | TellUnknown | TellRejected
+Instruction = Launch | End | Forget | Restart | TellInventory | TellStarted | TellFinished | TellUnknown | TellRejected

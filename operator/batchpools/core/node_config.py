@@ -6,11 +6,16 @@ NODE_CONFIG_ENV = "BATCHPOOLS_NODE"
 
 
 class StartTaskConfig(msgspec.Struct, frozen=True, rename="camel"):
-    """The start task; argv is already split, `$(NAME)` not yet expanded; env as NAME=value."""
+    """The start task; argv is already split, `$(NAME)` not yet expanded; env as NAME=value.
+
+    inside: it runs in the task container, else in an init container of its own. waits: tasks wait for its success.
+    """
 
     argv: list[str]
     env: list[str]
     max_task_retry_count: int  # -1 = for ever
+    inside: bool = False
+    waits: bool = True
 
 
 class NodeConfig(msgspec.Struct, frozen=True, rename="camel"):

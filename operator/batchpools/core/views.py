@@ -75,13 +75,20 @@ class TaskSchedulingPolicy(View, frozen=True):
 
 
 class StartTask(View, frozen=True):
-    """What runs on a node before its first task, in an init container of the user's image."""
+    """What runs on a node whenever it starts, in an init container of the user's image or in the task container."""
 
     command: tuple[str, ...] = ()
     command_line: str = ""
+    container: str = ""
     image: str = ""
+    wait_for_success: bool = True
     env: tuple[EnvVar, ...] = ()
     max_task_retry_count: int = 0
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether it runs in the task container."""
+        return self.container == "task" or not self.wait_for_success
 
 
 class StopResize(View, frozen=True):

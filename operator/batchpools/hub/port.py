@@ -93,6 +93,10 @@ class HubPort(Protocol):
         """Have a task's directory removed."""
         ...
 
+    def restart(self, pod_uid: str, boot_id: str) -> bool:
+        """Have all containers of a pod begin anew, if this is still its boot id and nothing runs there."""
+        ...
+
     def session(self, pod_uid: str) -> SessionInfo | None:
         """The live session of a pod, if there is one."""
         ...

@@ -120,6 +120,10 @@ class Hub:
         """Have a task's directory removed."""
         return self._send(pod_uid, link.RemoveDirectory(self._epoch, path))
 
+    def restart(self, pod_uid: str, boot_id: str) -> bool:
+        """Have all containers of a pod begin anew."""
+        return self._send(pod_uid, link.Restart(self._epoch, boot_id))
+
     def drop(self, pod_uid: str) -> None:
         """Cut the session of a pod, if there is one."""
         session = self._sessions.get(pod_uid)

@@ -208,6 +208,16 @@ class RemoveDirectory(Message, frozen=True, tag=27):
     path: Path
 
 
+class Restart(Message, frozen=True, tag=29):
+    """Have all containers of the pod begin anew (a reboot in place), if this is still the boot id and no task runs.
+
+    Answered by the node's next session, with another boot id. An agent that does not know it ends the session.
+    """
+
+    epoch: Epoch
+    boot_id: Word
+
+
 # ------------------------------------------------------------------ agent -> hub, answers
 
 
@@ -248,4 +258,4 @@ class Pong(Message, frozen=True, tag=28):
 
 
 FromAgent = Hello | NodeReport | Inventory | Started | Finished | FileChunk | Unknown | Rejected | InventoryPart | Ping
-FromHub = Welcome | Refused | Lead | Run | Kill | Ack | ReadFile | RemoveDirectory | Pong
+FromHub = Welcome | Refused | Lead | Run | Kill | Ack | ReadFile | RemoveDirectory | Pong | Restart

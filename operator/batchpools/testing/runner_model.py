@@ -14,13 +14,15 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-PROTOCOL = 2
+PROTOCOL = 3
 MAX_ID = 128  # bytes in a frame
 MAX_LABEL = 260
 ACKNOWLEDGED_KEPT = 600.0
 _ROUNDING = 1e-6  # seconds; a timer may come by so much too early
 _ENTRIES = ("stderr.txt", "stdout.txt", "tmp", "wd")
 _SIGTERM, _SIGKILL = 143, 137
+RESTART_EXIT_CODE = 77
+_START_TASK_ID = "start-task:"
 _EXPIRED = "no leader has vouched for this node in time"
 
 Note = Mapping[str, Any]
@@ -102,6 +104,10 @@ class _Run:
         return str(self.request.get("label", ""))
 
     @property
+    def is_start_task(self) -> bool:
+        return bool(self.request.get("startTask"))
+
+    @property
     def grace(self) -> float:
         return float(self.request.get("killGrace", 0.0))
 
@@ -153,7 +159,7 @@ class RunnerModel:
     @property
     def is_quiet(self) -> bool:
         """Whether nothing runs and every result was acknowledged."""
-        return not self._runs and not self._finished
+        return not self._runs and all(one.startswith(_START_TASK_ID) for one in self._finished)
 
     def hello(self, agent: Any, version: int, at: Moment) -> list[Note]:
         """An agent has come: it takes the former one's place, and is told everything that is known. The answer, in order."""
@@ -192,6 +198,8 @@ class RunnerModel:
                 self.world.tell(agent, {**self._of_files(message), "req": message["req"]})
             case "exit":
                 self._exit(agent, message)
+            case "restart":
+                self._restart(agent, message)
             case op:
                 error = {"op": "error", "req": message.get("req", 0), "code": "Unknown", "message": f"unknown op {op}"}
                 self.world.tell(agent, error)
@@ -256,7 +264,7 @@ class RunnerModel:
 
     def _expire(self, at: Moment) -> None:
         self.deadline = 0.0
-        for run in self._runs.values():
+        for run in [one for one in self._runs.values() if not one.is_start_task]:
             self._end(run, _Why("expired", "", _EXPIRED), 0.0, at)
 
     def _end(self, run: _Run, why: _Why, grace: float, at: Moment) -> None:
@@ -297,7 +305,7 @@ class RunnerModel:
             self._say({"op": "unknown", "id": one})  # it ran: it does not run again
         elif self.stopping:
             self._say(_result(one, label, _Why("stopping"), None, 0.0, at.wall))
-        elif self.mode == "serve" and at.boot >= self.deadline:
+        elif self.mode == "serve" and not message.get("startTask") and at.boot >= self.deadline:
             self._say(_result(one, label, _Why("expired", "", _EXPIRED), None, 0.0, at.wall))
         else:
             self._launch(one, label, message, at)
@@ -361,6 +369,18 @@ class RunnerModel:
             return
         self.world.tell(agent, {"op": "bye"})
         self._leave(message.get("code", 0))
+
+    def _restart(self, agent: Any, message: Note) -> None:
+        """All containers begin anew: once for a boot id, when no task runs and every result is told (safety rule S6.4)."""
+        live = any(not run.is_start_task for run in self._runs.values())
+        untold = any(not one.startswith(_START_TASK_ID) for one in self._finished)
+        if self.mode != "serve" or self.stopping or message["boot"] != self.boot_id or live or untold:
+            text = "this runner does not restart now"
+            self.world.tell(agent, {"op": "error", "code": "Refused", "message": text})
+            return
+        self.stopping = True
+        self.world.tell(agent, {"op": "bye"})
+        self._leave(RESTART_EXIT_CODE)
 
     # ---------------------------------------------------------------- files
 

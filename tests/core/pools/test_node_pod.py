@@ -231,3 +231,25 @@ def test_what_is_not_on_the_list_is_not_taken_over_and_no_lock_can_be_opened() -
     assert task["command"][0] == names.RUNNER_PATH
     assert not {"args", "livenessProbe", "lifecycle"} & task.keys()
     assert task["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def test_a_start_task_inside_the_task_container_needs_no_container_of_its_own() -> None:
+    for start in (
+        StartTask(command=("true",), container="task"),
+        StartTask(command=("true",), wait_for_success=False),
+    ):
+        found = containers(pod_of(pool(start_task=start)))
+        assert names.START_TASK_CONTAINER not in found
+        told = next(one["value"] for one in found[names.AGENT_CONTAINER]["env"] if one["name"] == NODE_CONFIG_ENV)
+        config = msgspec.json.decode(told, type=NodeConfig)
+        assert config.start_task is not None
+        assert (config.start_task.inside, config.start_task.waits) == (True, start.wait_for_success)
+
+
+def test_a_pod_says_which_start_task_it_was_made_with() -> None:
+    def told(**spec: Any) -> str:
+        return str(pod_of(pool(**spec))["metadata"]["annotations"][names.ANNOTATION_START_TASK])
+
+    first, other = StartTask(command=("a",)), StartTask(command=("b",))
+    assert told() == "none"
+    assert told(start_task=first) == told(start_task=first) != told(start_task=other)

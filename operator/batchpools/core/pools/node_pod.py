@@ -1,6 +1,9 @@
 """Puts the pod of a node together: the user's template and ours. Pure."""
 
+import hashlib
 from dataclasses import dataclass
+
+import msgspec
 
 from batchpools.api import names
 from batchpools.api.durations import parse_duration
@@ -68,6 +71,7 @@ def _metadata(pool: PoolView, node: PoolNodeView, name: str, template: Template,
             **template.annotations,
             names.ANNOTATION_CA: settings.ca,
             names.ANNOTATION_TEMPLATE_HASH: template.hash,
+            names.ANNOTATION_START_TASK: start_task_hash(pool.spec),
             names.ANNOTATION_UNREACHABLE_TIMEOUT: node.status.node_unreachable_timeout,
         },
         "ownerReferences": [owner],
@@ -78,7 +82,7 @@ def _metadata(pool: PoolView, node: PoolNodeView, name: str, template: Template,
 def _spec(pool: PoolView, node: str, template: Template, settings: NodePodSettings) -> Json:
     spec = pool.spec
     inits = [installer(settings.image), agent(settings.image, _config(pool, node, settings))]
-    if spec.start_task is not None:
+    if spec.start_task is not None and not spec.start_task.is_inside:
         inits.append(start_task(spec, spec.start_task, template))
     return {
         **template.placement,
@@ -112,4 +116,12 @@ def _start_task_config(spec: PoolSpec) -> StartTaskConfig | None:
     if start is None:
         return None
     env = [f"{one.name}={one.value}" for one in start.env]
-    return StartTaskConfig(argv_of(start.command, start.command_line), env, start.max_task_retry_count)
+    argv = argv_of(start.command, start.command_line)
+    return StartTaskConfig(argv, env, start.max_task_retry_count, start.is_inside, start.wait_for_success)
+
+
+def start_task_hash(spec: PoolSpec) -> str:
+    """Changes with anything of the start task; `none` without one. A pod is made for one start task."""
+    if spec.start_task is None:
+        return "none"
+    return hashlib.sha256(msgspec.json.encode(spec.start_task)).hexdigest()[:10]

@@ -69,7 +69,7 @@ def conditions_of(facts: NodeFacts, now: datetime) -> Conditions:
     generation = facts.node.metadata.generation
     said = [_scheduled(facts), _registered(facts, now), _start_task_done(facts)]
     ready = next((one for one in said if one.status != "True"), None)
-    if ready is None and facts.report is not None and facts.report.phase == "Ready":
+    if facts.report is not None and facts.report.phase == "Ready" and _all_but_start_task(said):
         said.append(_condition(Condition.READY, True, Reason.NODE_READY))
     elif ready is None:
         said.append(_condition(Condition.READY, False, Reason.AGENT_NOT_CONNECTED, "The task container is not up."))
@@ -157,6 +157,11 @@ def start_task_info(facts: NodeFacts) -> StartTaskInfo | None:
     )
 
 
+def _all_but_start_task(said: list[ConditionView]) -> bool:
+    """A node that is ready although its start task is not done does not wait for it (waitForSuccess false)."""
+    return all(one.status == "True" for one in said if one.type != Condition.START_TASK_DONE)
+
+
 def _scheduled(facts: NodeFacts) -> ConditionView:
     if facts.pod is None:
         reason = facts.refused_for if facts.refused else Reason.POD_PENDING
@@ -190,9 +195,11 @@ def _start_task_done(facts: NodeFacts) -> ConditionView:
         return told_before  # that the agent is gone undoes nothing
     phase = facts.report.phase if facts.report is not None else ""
     told = facts.report.start_task if facts.report is not None else None
-    if phase == "Ready":
+    is_on = told is not None and not told.ended_at
+    has_failed = told is not None and bool(told.ended_at) and told.exit_code != 0
+    if phase == "Ready" and not is_on and not has_failed:
         return _condition(Condition.START_TASK_DONE, True, Reason.START_TASK_SUCCEEDED)
-    if phase == "StartTaskFailed":
+    if phase == "StartTaskFailed" or has_failed:
         runs = told.retry_count + 1 if told is not None else 1
         code = told.exit_code if told is not None else None
         sentence = f"The start task failed {runs} times, at last with exit code {code}."
