@@ -66,7 +66,7 @@ class Installation:
     def away(self) -> Iterator[None]:
         """No replica runs in here: another installation may work in its place."""
         self.kubectl("scale", "deployment/batchpools", "--replicas=0")
-        until(lambda: not self._pods(), "all replicas have ended")
+        until(lambda: not self.pods(), "all replicas have ended")
         try:
             yield
         finally:
@@ -76,9 +76,10 @@ class Installation:
     def wait_ready(self) -> None:
         """Wait until every replica is ready and one leads."""
         self.kubectl("rollout", "status", "deployment/batchpools", "--timeout=120s")
-        until(lambda: self.leader() in self._pods(), "an operator leads")
+        until(lambda: self.leader() in self.pods(), "an operator leads")
 
-    def _pods(self) -> list[str]:
+    def pods(self) -> list[str]:
+        """The pods of all replicas."""
         listed = self.kubectl("get", "pods", "-l", "app.kubernetes.io/component=operator", "-o", "name")
         return [line.partition("/")[2] for line in listed.splitlines()]
 
