@@ -91,7 +91,7 @@ class Prometheus(AbstractContextManager["Prometheus"]):
         command = [self._operator.kubectl_program, f"--kubeconfig={self._operator.kubeconfig}", "proxy", "--port=0"]
         proxy = stack.enter_context(_ended(subprocess.Popen(command, stdout=subprocess.PIPE, text=True)))
         assert proxy.stdout is not None
-        return proxy.stdout.readline().split()[-1]  # Starting to serve on 127.0.0.1:40000
+        return str(proxy.stdout.readline().split()[-1])  # Starting to serve on 127.0.0.1:40000
 
     def _get(self, what: str, **arguments: str) -> dict[str, Any]:
         question = f"http://{self._address}/api/v1/{what}?{urllib.parse.urlencode(arguments)}"
