@@ -252,6 +252,7 @@ class Scheduler:
                 if self._moment > _LONGEST_MOMENT:
                     call.process.defects.append(f"{call.process.name}: it never lets time pass")
                     call.process.crash()
+                    self._moment = 0
         finally:
             asyncio._set_running_loop(None)
         self.now = max(self.now, until)
