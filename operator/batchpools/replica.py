@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batchpools.api import names
+from batchpools.controllers.autoscale import Autoscaler
 from batchpools.controllers.janitor import Janitor
 from batchpools.controllers.job import JobController
 from batchpools.controllers.node import NodeController
@@ -76,6 +77,7 @@ class Replica:
         applier = Applier(api, clock, lambda: self.elector.epoch, self.ledger)
         self.ledger.connect(self.hub, applier, api)
         self.nodes = NodeController(self.cache, api, applier, self.ledger, self.hub, clock)
+        self.autoscaler = Autoscaler(self.cache, self.ledger, clock)
         self._janitor = Janitor(self.cache, api, applier, self.ledger)
         self._wire(applier)
         self._barrier = Barrier(api, self.informers, ports.namespace, clock)
@@ -112,6 +114,7 @@ class Replica:
         self.hub.lead(epoch, self.elector.deadline)
         self.queue.start()
         self._begin(self._janitor.run(), "janitor")
+        self._begin(self.autoscaler.run(), "samples")
         for kind, store in (("Pool", self.cache.pools), ("PoolNode", self.cache.nodes), ("Job", self.cache.jobs)):
             for view in store:
                 self.queue.add(Key(kind, view.metadata.namespace, view.metadata.name))
@@ -185,7 +188,7 @@ class Replica:
     def _wire(self, applier: Applier) -> None:
         """Reconcilers, and the edges that wake them."""
         clock = self._ports.clock
-        pools = PoolController(self.cache, self._ports.api, applier, self.ledger, clock)
+        pools = PoolController(self.cache, self._ports.api, applier, self.ledger, clock, self.autoscaler)
         jobs = JobController(self.cache, self._ports.api, applier, self.ledger, clock)
         for controller in (pools, self.nodes, jobs):
             controller.wire(self.queue.add)

@@ -8,11 +8,12 @@ from tests.controllers.task_stage import MemoryHub
 
 from batchpools.api.reasons import RequeueReason
 from batchpools.api.states import NodeDeallocationOption
+from batchpools.controllers.autoscale import Autoscaler
 from batchpools.controllers.job import JobController
 from batchpools.controllers.node import NodeController
 from batchpools.controllers.pool import PoolController
 from batchpools.core.identity import Key
-from batchpools.core.ledger import Contact, Explanation, NodeRuns
+from batchpools.core.ledger import Contact, Explanation, NodeRuns, PoolLoad
 from batchpools.core.pools.emptying import why_ended
 from batchpools.core.pools.node_pod import NodePodSettings
 from batchpools.core.views import JobView, PodView, PoolNodeView, PoolView, TaskCounts, TaskView
@@ -38,6 +39,7 @@ class QuietLedger:
         self.busy: set[str] = set()
         self.ended: set[str] = set()
         self.aside: set[str] = set()
+        self.loads: dict[str, PoolLoad] = {}
         self.contacts: dict[str, Contact] = {}
 
     def job_counts(self, namespace: str, job: str) -> TaskCounts:
@@ -50,6 +52,12 @@ class QuietLedger:
 
     def pool_slots(self, namespace: str, pool: str) -> tuple[int, int]:
         return 0, 0
+
+    def pool_load(self, namespace: str, pool: str) -> PoolLoad:
+        return self.loads.get(pool, PoolLoad())
+
+    def pool_waits(self, namespace: str, pool: str) -> int:
+        return self.pool_load(namespace, pool).active
 
     def contact(self, pod_uid: str) -> Contact:
         return self.contacts.get(pod_uid, Contact.IN_TOUCH)
@@ -104,15 +112,17 @@ class Replica:
 
     def __init__(self, kube: FakeKube, clock: VirtualClock) -> None:
         self.kube = kube
+        self.clock = clock
         cache = Cache()
         self.ledger = QuietLedger(cache)
         applier = Applier(kube, clock, lambda: 1, self.ledger)
         self._queue = WorkQueue(clock)
         nodes = NodeController(cache, kube, applier, self.ledger, MemoryHub(), clock)
         nodes.use(NodePodSettings("image", "hub", 1, "CA"))
-        pools = PoolController(cache, kube, applier, self.ledger, clock)
+        self.autoscaler = Autoscaler(cache, self.ledger, clock)
+        self.pools = PoolController(cache, kube, applier, self.ledger, clock, self.autoscaler)
         jobs = JobController(cache, kube, applier, self.ledger, clock)
-        for kind, controller in (("Pool", pools), ("PoolNode", nodes), ("Job", jobs)):
+        for kind, controller in (("Pool", self.pools), ("PoolNode", nodes), ("Job", jobs)):
             controller.wire(self._queue.add)
             self._queue.register(kind, controller.reconcile)
         views: list[tuple[Any, Any, Any]] = [
@@ -129,10 +139,15 @@ class Replica:
     async def start(self) -> None:
         self._queue.start()
         self._tasks = [asyncio.create_task(one.run()) for one in self._informers]
+        self._tasks.append(asyncio.create_task(self.autoscaler.run()))
         await asyncio.gather(*(one.synced.wait() for one in self._informers))
         for kind, store in (("Pool", self._cache.pools), ("PoolNode", self._cache.nodes), ("Job", self._cache.jobs)):
             for view in store:
                 self._queue.add(Key(kind, view.metadata.namespace, view.metadata.name))
+
+    def wake(self, pool: str) -> None:
+        """What the leader's book does when the tasks of a pool change."""
+        self._queue.add(Key("Pool", NS, pool))
 
     async def stop(self) -> None:
         await self._queue.stop()

@@ -69,6 +69,16 @@ GOOD: list[Manifest] = [
     ),
     manifest("Pool", "good", {"image": "x", "imagePullSecrets": [{"name": "pull"}]}),
     manifest("Pool", "good", {"template": WHOLE, "nodeDiskSize": "10Gi"}),
+    manifest("Pool", "good", {"image": "x", "autoScale": {"minNodes": 0, "maxNodes": 9, "idleTimeout": "1m"}}),
+    manifest(
+        "Pool",
+        "good",
+        {
+            "image": "x",
+            "targetDedicatedNodes": 0,
+            "autoScale": {"formula": "a = 1;" * 100, "evaluationInterval": "168h"},
+        },
+    ),
     manifest("PoolNode", "good", {"poolName": "p"}),
     manifest("Job", "good", {"poolName": "p", "tasks": [{"id": "a", "command": ["true"]}]}),
     manifest("Task", "good", task_spec(constraints={"maxWallClockTime": "10m"}, env=[{"name": "A", "value": "b"}])),
@@ -83,7 +93,27 @@ def container(**more: Any) -> Manifest:
     return pod(containers=[{"name": "task", "image": "x", **more}])
 
 
+def scaled(**more: Any) -> Manifest:
+    return manifest("Pool", "bad", {"image": "x", "autoScale": more})
+
+
 BAD: list[tuple[Manifest, str]] = [
+    (scaled(), "exactly one of formula and maxNodes"),
+    (scaled(formula="a = 1", maxNodes=1), "exactly one of formula and maxNodes"),
+    (scaled(formula="a = 1", idleTimeout="1m"), "go with maxNodes"),
+    (scaled(minNodes=3, maxNodes=2), "must not be greater than maxNodes"),
+    (scaled(maxNodes=10001), "maxNodes"),
+    (scaled(formula="x" * 8193), "formula"),
+    (scaled(formula="a = 1", evaluationInterval="500ms"), "between 1s and 168h"),
+    (scaled(formula="a = 1", evaluationInterval="169h"), "between 1s and 168h"),
+    (
+        manifest("Pool", "bad", {"image": "x", "targetDedicatedNodes": 1, "autoScale": {"maxNodes": 2}}),
+        "it takes no targets other than 0",
+    ),
+    (
+        manifest("Pool", "bad", {"image": "x", "targetLowPriorityNodes": 1, "autoScale": {"maxNodes": 2}}),
+        "it takes no targets other than 0",
+    ),
     (manifest("Pool", "bad", {"image": "x", "template": TEMPLATE}), "exactly one of image and template"),
     (manifest("Pool", "bad", {}), "exactly one of image and template"),
     (manifest("Pool", "bad", {"template": TEMPLATE, "resources": {"limits": {}}}), "resources goes with image"),

@@ -75,6 +75,47 @@ class StopResize(Model):
     request_id: RequestId = Field(description="A new one asks once; answered in status.lastAction.")
 
 
+class AutoScale(Model):
+    """The pool follows its work: by a preset (maxNodes and its kin) or by a formula in Azure Batch's language."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule("has(self.formula) != has(self.maxNodes)", "exactly one of formula and maxNodes must be given"),
+            rule(
+                "!has(self.formula) || !(has(self.minNodes) || has(self.idleTimeout))",
+                "minNodes and idleTimeout go with maxNodes; a formula says it all itself",
+            ),
+            rule(
+                "!has(self.minNodes) || !has(self.maxNodes) || self.minNodes <= self.maxNodes",
+                "minNodes must not be greater than maxNodes",
+            ),
+            rule(
+                "!has(self.evaluationInterval) || duration(self.evaluationInterval) >= duration('1s')"
+                " && duration(self.evaluationInterval) <= duration('168h')",
+                "evaluationInterval must lie between 1s and 168h",
+            ),
+            rule(
+                "!has(self.idleTimeout) || duration(self.idleTimeout) <= duration('168h')",
+                "idleTimeout must be at most 168h",
+            ),
+        )
+    )
+    min_nodes: int | None = Field(
+        default=None, ge=0, le=10000, description="Preset: the fewest nodes; 0 by default, so an idle pool has none."
+    )
+    max_nodes: int | None = Field(default=None, ge=0, le=10000, description="Preset: the most nodes.")
+    idle_timeout: Duration | None = Field(
+        default=None,
+        description="Preset: nodes that were not needed for so long leave when they are idle; 5m by default.",
+    )
+    formula: Annotated[str, Field(min_length=1, max_length=8192)] | None = Field(
+        default=None, description="Azure Batch's autoscale formula; see docs/autoscale.md."
+    )
+    evaluation_interval: Duration | None = Field(
+        default=None, description="How often it is evaluated; 15m by default for a formula, 15s for the preset."
+    )
+
+
 class PoolSpec(Model):
     """A pool as the user wants it."""
 
@@ -102,6 +143,10 @@ class PoolSpec(Model):
             rule(
                 "duration(self.resizeTimeout) >= duration('1s') && duration(self.resizeTimeout) <= duration('168h')",
                 "resizeTimeout must lie between 1s and 168h",
+            ),
+            rule(
+                "!has(self.autoScale) || (self.targetDedicatedNodes == 0 && self.targetLowPriorityNodes == 0)",
+                "the size of a pool with autoScale is decided by its formula; it takes no targets other than 0",
             ),
         )
     )
@@ -131,6 +176,9 @@ class PoolSpec(Model):
     )
     stop_resize: StopResize | None = Field(
         default=None, description="Ends the present resize; the pool stays at the size that it has reached."
+    )
+    auto_scale: AutoScale | None = Field(
+        default=None, description="The pool follows its work; without it the targets are the spec's."
     )
     task_slots_per_node: int = Field(default=1, ge=1, le=256, description="How many slots a node has for tasks.")
     task_scheduling_policy: TaskSchedulingPolicy = Field(
@@ -166,6 +214,36 @@ class StoppedResize(Model):
 
     target_dedicated_nodes: int = Field(default=0, description="The spec's targetDedicatedNodes then.")
     target_low_priority_nodes: int = Field(default=0, description="The spec's targetLowPriorityNodes then.")
+
+
+class NameValue(Model):
+    """A detail of an error."""
+
+    name: Annotated[str, Field(max_length=64)] = Field(description="What it is.")
+    value: Annotated[str, Field(max_length=2048)] = Field(default="", description="What it says.")
+
+
+class AutoScaleError(Model):
+    """Why an evaluation has no result; nothing changes then."""
+
+    code: Annotated[str, Field(max_length=64)] = Field(description="Azure's code.")
+    message: Annotated[str, Field(max_length=2048)] = Field(
+        default="", description="A sentence, with a caret at the place."
+    )
+    values: Annotated[list[NameValue], Field(max_length=8)] = Field(default=[], description="Details: line and column.")
+
+
+class AutoScaleRun(Model):
+    """The last evaluation that decided something new, or one not much older than a minute or the interval."""
+
+    timestamp: datetime | None = Field(default=None, description="When it was.")
+    formula: Annotated[str, Field(max_length=8192)] = Field(
+        default="", description="What was evaluated; a preset's formula stands here too."
+    )
+    results: Annotated[str, Field(max_length=8192)] = Field(
+        default="", description="`$name=value;...` of all variables."
+    )
+    error: AutoScaleError | None = Field(default=None, description="Why it has no result.")
 
 
 class SlotCounts(Model):
@@ -204,6 +282,10 @@ class PoolStatus(Status):
     task_slots: SlotCounts = Field(default=SlotCounts(), description="Slots of ready nodes.")
     resize_errors: Annotated[list[ResizeError], Field(max_length=16)] = Field(
         default=[], description="Why the target is not reached."
+    )
+    auto_scale_run: AutoScaleRun | None = Field(
+        default=None,
+        description="The last evaluation of autoScale; kept when it is switched off, as long as its size is.",
     )
 
 

@@ -52,6 +52,7 @@ class Reason(StrEnum):
     ALLOCATION_FAILED = "AllocationFailed"
     QUOTA_REACHED = "AccountCoreQuotaReached"
     TEMPLATE_INVALID = "TemplateInvalid"
+    FORMULA_INVALID = "FormulaInvalid"
     ACCEPTED = "Accepted"
     POD_CREATED = "PodCreated"
     POD_PENDING = "PodPending"

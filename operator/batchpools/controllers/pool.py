@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from batchpools.api import names
+from batchpools.core.autoscale.run import Scaling
 from batchpools.core.identity import Key
 from batchpools.core.ledger import RunLedger
 from batchpools.core.plan import Delete
@@ -21,13 +22,22 @@ from batchpools.telemetry.clock import Clock
 class PoolController:
     """Reconciles Pools."""
 
-    def __init__(self, cache: Cache, api: KubeApi, applier: Applier, ledger: RunLedger, clock: Clock) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        api: KubeApi,
+        applier: Applier,
+        ledger: RunLedger,
+        clock: Clock,
+        scaling: Scaling | None = None,
+    ) -> None:
         self._cache = cache
         self._api = api
         self._namespaces = Namespaces(api, clock)
         self._applier = applier
         self._ledger = ledger
         self._clock = clock
+        self._scaling = scaling
         self._counted: dict[Key, float] = {}
         self._refusals: dict[Key, str] = {}  # the answer to the last create; a restart asks again
         self._leaving: dict[Key, frozenset[str]] = {}  # uids of nodes that we deleted: the cache may not show it yet
@@ -89,6 +99,7 @@ class PoolController:
         used = {node.metadata.name: self._ledger.node_runs(node.status.pod_uid).slots_used for node in nodes}
         asked = self._leaving.get(key, frozenset())
         last = self._counted.get(key)
+        deleted = pool.metadata.deletion_timestamp is not None
         due = last is None or self._clock.monotonic() - last >= COUNTER_INTERVAL
         return PoolSituation(
             pool=pool,
@@ -98,6 +109,7 @@ class PoolController:
             counts_due=due,
             leaving=frozenset(node.metadata.uid for node in nodes if node.metadata.uid in asked),
             refusal=self._refusals.get(key, ""),
+            scaled=self._scaling.turn(pool, nodes) if self._scaling is not None and not deleted else None,
         )
 
 

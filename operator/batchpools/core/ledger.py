@@ -30,6 +30,17 @@ class NodeRuns(NamedTuple):
     total_succeeded: int = 0
 
 
+class PoolLoad(NamedTuple):
+    """The tasks of a pool. active: those that wait and could run; running: those that hold slots, or may."""
+
+    active: int = 0
+    active_slots: int = 0
+    running: int = 0
+    running_slots: int = 0
+    succeeded: int = 0
+    failed: int = 0
+
+
 class Explanation(NamedTuple):
     """Why a task stands where it stands. position: 1-based place in the pool's queue, 0 when it does not wait."""
 
@@ -55,6 +66,14 @@ class RunLedger(Protocol):
 
     def pool_slots(self, namespace: str, pool: str) -> tuple[int, int]:
         """(total, used) slots of the pool's ready nodes."""
+        ...
+
+    def pool_load(self, namespace: str, pool: str) -> PoolLoad:
+        """The tasks of a pool; the cost follows its jobs, not its tasks."""
+        ...
+
+    def pool_waits(self, namespace: str, pool: str) -> int:
+        """How many tasks wait for a node of the pool."""
         ...
 
     def contact(self, pod_uid: str) -> Contact:

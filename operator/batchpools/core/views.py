@@ -97,6 +97,16 @@ class StopResize(View, frozen=True):
     request_id: str
 
 
+class AutoScale(View, frozen=True):
+    """How a pool follows its work: a formula, or the bounds of the preset. Durations as text; empty = the default."""
+
+    min_nodes: int | None = None
+    max_nodes: int | None = None
+    idle_timeout: str = ""
+    formula: str = ""
+    evaluation_interval: str = ""
+
+
 class PoolSpec(View, frozen=True):
     """A pool as the user wants it; `template` and `resources` stay opaque: they are copied into pods."""
 
@@ -110,6 +120,7 @@ class PoolSpec(View, frozen=True):
     resize_timeout: str = "15m"
     node_deallocation_option: str = "Requeue"
     stop_resize: StopResize | None = None
+    auto_scale: AutoScale | None = None
     task_slots_per_node: int = 1
     task_scheduling_policy: TaskSchedulingPolicy = TaskSchedulingPolicy()
     drain_timeout: str = "30s"
@@ -145,6 +156,30 @@ class StoppedResize(View, frozen=True, omit_defaults=False):
     target_low_priority_nodes: int = 0
 
 
+class NameValue(View, frozen=True, omit_defaults=False):
+    """A detail of an error."""
+
+    name: str
+    value: str = ""
+
+
+class AutoScaleError(View, frozen=True, omit_defaults=False):
+    """Why an evaluation has no result."""
+
+    code: str
+    message: str = ""
+    values: tuple[NameValue, ...] = ()
+
+
+class AutoScaleRun(View, frozen=True):
+    """The last evaluation; an empty formula = autoscaling was switched off since."""
+
+    timestamp: datetime | None = None
+    formula: str = ""
+    results: str = ""
+    error: AutoScaleError | None = None
+
+
 class PoolStatus(View, frozen=True):
     """How a pool stands."""
 
@@ -164,6 +199,7 @@ class PoolStatus(View, frozen=True):
     node_counts: dict[str, int] = {}
     task_slots: SlotCounts = SlotCounts()
     resize_errors: tuple[ResizeError, ...] = ()
+    auto_scale_run: AutoScaleRun | None = None
     conditions: tuple[ConditionView, ...] = ()
 
 

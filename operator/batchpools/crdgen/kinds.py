@@ -33,7 +33,7 @@ KINDS = (
         "pools",
         "bpool",
         (
-            ("Target", ".spec.targetDedicatedNodes", "integer"),
+            ("Target", ".status.targetDedicatedNodes", "integer"),
             ("Nodes", ".status.currentDedicatedNodes", "integer"),
             ("Idle", ".status.nodeCounts.idle", "integer"),
             ("Running", ".status.nodeCounts.running", "integer"),

@@ -8,7 +8,7 @@ from batchpools.api.states import NodeDeallocationOption
 from batchpools.core.pools.emptying import emptied_by, why_ended
 from batchpools.core.pools.target import Target, asked_for, target_of
 from batchpools.core.tasks.lifecycle import Why
-from batchpools.core.views import PoolStatus
+from batchpools.core.views import AutoScale, AutoScaleRun, PoolStatus
 
 REQUEUE, TERMINATE, TASK_COMPLETION, RETAINED_DATA = NodeDeallocationOption
 
@@ -19,13 +19,22 @@ def test_the_target_is_the_specs() -> None:
     assert target_of(asked).nodes == 5
 
 
+TOLD = PoolStatus(target_dedicated_nodes=4, target_low_priority_nodes=1, node_deallocation_option="TaskCompletion")
+FORMULA = AutoScale(formula="$TargetDedicatedNodes = 4")
+
+
 def test_an_autoscaled_pool_has_the_target_and_the_option_that_an_evaluation_wrote() -> None:
-    told = PoolStatus(target_dedicated_nodes=4, target_low_priority_nodes=1, node_deallocation_option="TaskCompletion")
-    asked = pool(0, status=told)
-    assert target_of(asked, autoscaled=True) == Target(4, 1, TASK_COMPLETION)
-    assert target_of(asked) == Target(0, 0, REQUEUE)
-    before = replace(asked, status=PoolStatus())
-    assert target_of(before, autoscaled=True) == Target(0, 0, REQUEUE)
+    asked = pool(0, status=TOLD, auto_scale=FORMULA)
+    assert target_of(asked) == Target(4, 1, TASK_COMPLETION)
+    assert target_of(replace(asked, status=PoolStatus())) == Target(0, 0, REQUEUE)
+
+
+def test_a_pool_whose_autoscaling_was_switched_off_keeps_its_size_until_its_spec_has_targets() -> None:
+    told = replace(TOLD, auto_scale_run=AutoScaleRun())
+    assert target_of(pool(0, status=told)) == Target(4, 1, REQUEUE)
+    assert target_of(pool(2, status=told)) == Target(2, 0, REQUEUE)
+    assert target_of(pool(0, status=told, target_low_priority_nodes=3)) == Target(0, 3, REQUEUE)
+    assert target_of(pool(0, status=told, deleted=True)) == Target()
 
 
 def test_a_stopped_resize_holds_until_the_specs_targets_change() -> None:

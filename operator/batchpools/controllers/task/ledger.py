@@ -12,13 +12,14 @@ from batchpools.controllers.task.entry import Entry, PoolKey
 from batchpools.controllers.task.intake import Intake
 from batchpools.controllers.task.inventory import Inventories
 from batchpools.controllers.task.live import Live
+from batchpools.controllers.task.load import load_of
 from batchpools.controllers.task.reports import Reports
 from batchpools.controllers.task.settler import Settler
 from batchpools.controllers.task.silence import Silence
 from batchpools.controllers.task.sweep import Sweep
 from batchpools.controllers.task.takeover import Takeover
 from batchpools.controllers.task.writer import StatusWriter
-from batchpools.core.ledger import Contact, Explanation, NodeRuns
+from batchpools.core.ledger import Contact, Explanation, NodeRuns, PoolLoad
 from batchpools.core.pools.emptying import why_ended
 from batchpools.core.pools.reach import is_set_aside
 from batchpools.core.scheduling.explain import explain_waiting
@@ -131,6 +132,14 @@ class RunLedgerOfLeader:
         """(total, used) slots of the pool's ready nodes."""
         pages = [page for page in self._book.nodes.of_pool((namespace, pool)) if page.ready]
         return sum(page.total for page in pages), sum(page.used for page in pages)
+
+    def pool_load(self, namespace: str, pool: str) -> PoolLoad:
+        """The tasks of a pool."""
+        return load_of(self._book, (namespace, pool))
+
+    def pool_waits(self, namespace: str, pool: str) -> int:
+        """How many tasks wait for a node of the pool."""
+        return len(self._book.pool_book((namespace, pool)) or ())
 
     def contact(self, pod_uid: str) -> Contact:
         """Whether we hear of this pod. What ran on a node that was lost with the former leader is recorded nowhere."""

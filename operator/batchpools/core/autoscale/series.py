@@ -30,7 +30,7 @@ class Series:
     def latest(self) -> float | None:
         """What the variable means where a double stands; None when nothing is known."""
         if self.now is not None:
-            return self.now
+            return float(self.now)
         return self.values[-1] if len(self.values) else None
 
     def last(self, count: float, name: str) -> tuple[float, ...]:

@@ -1,9 +1,13 @@
 """Decides what happens to a pool next: its finalizer, the nodes to make, the nodes to leave, its status. Pure."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from batchpools.api import names
+from batchpools.core.autoscale.run import Step
 from batchpools.core.identity import Key
 from batchpools.core.plan import AddFinalizer, Create, Delete, Effect, Plan, RemoveFinalizer
 from batchpools.core.pools.pool_status import status_of, without_counters
@@ -26,6 +30,9 @@ def plan_pool(situation: PoolSituation, *, now: datetime) -> Plan[PoolStatus]:
         return _deletion(situation, key, now)
     if names.FINALIZER_POOL not in meta.finalizers:
         return Plan(effects=(AddFinalizer(key, meta.uid, names.FINALIZER_POOL),), requeue_after=LOOK_AGAIN)
+    scaled = situation.scaled
+    if scaled is not None and scaled.status != situation.pool.status:
+        return _rescaled(situation, scaled, now)
     effects = _resize(situation)
     status = status_of(situation, now)
     told = situation.pool.status
@@ -35,15 +42,23 @@ def plan_pool(situation: PoolSituation, *, now: datetime) -> Plan[PoolStatus]:
     if without_counters(status) != without_counters(told):
         return Plan(effects=effects, status=status, requeue_after=again)
     if not situation.counts_due:
-        return Plan(effects=effects, requeue_after=again or COUNTER_INTERVAL)
+        return Plan(effects=effects, requeue_after=min(again or COUNTER_INTERVAL, COUNTER_INTERVAL))
     return Plan(effects=effects, status=status, urgent=False, requeue_after=again)
 
 
+def _rescaled(situation: PoolSituation, scaled: Step, now: datetime) -> Plan[PoolStatus]:
+    """What an evaluation decided is persisted first: nodes are made and leave, and are emptied, by what status says."""
+    told = replace(situation, pool=msgspec.structs.replace(situation.pool, status=scaled.status))
+    return Plan(status=status_of(told, now), requeue_after=LOOK_AGAIN)
+
+
 def _again(situation: PoolSituation, effects: tuple[Effect, ...]) -> float | None:
-    """What was asked for wakes the pool once it is there; what is refused comes with no edge."""
+    """What was asked for wakes the pool once it is there; what is refused, or due at its time, comes with no edge."""
+    due = situation.scaled.again if situation.scaled is not None else None
     if not effects:
-        return None
-    return REFUSED_AGAIN if situation.refusal else LOOK_AGAIN
+        return due
+    again = REFUSED_AGAIN if situation.refusal else LOOK_AGAIN
+    return min(again, due or again)
 
 
 def _deletion(situation: PoolSituation, key: Key, now: datetime) -> Plan[PoolStatus]:
@@ -61,7 +76,7 @@ def _deletion(situation: PoolSituation, key: Key, now: datetime) -> Plan[PoolSta
 def _resize(situation: PoolSituation) -> tuple[Effect, ...]:
     """Grow or shrink to the target. Nodes that are leaving count neither way, but keep their names until they are gone."""
     pool, staying = situation.pool, situation.staying
-    missing = pool.spec.target_dedicated_nodes - len(staying)
+    missing = situation.target.dedicated - len(staying)
     if missing > 0:
         if refused(read_template(pool.spec)):
             return ()

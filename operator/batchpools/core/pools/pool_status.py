@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from batchpools.api import names
 from batchpools.api.reasons import Condition, Reason
 from batchpools.api.states import AllocationState, NodeState, PoolState
+from batchpools.core.autoscale.run import stalled_by
 from batchpools.core.conditions import set_condition
 from batchpools.core.pools.node_state import live_state
 from batchpools.core.pools.situation import PoolSituation
@@ -26,7 +27,7 @@ def status_of(situation: PoolSituation, now: datetime) -> PoolStatus:
     pool = situation.pool
     staying = situation.staying
     counts = Counter(_live_state(node, situation) for node in situation.nodes)
-    steady = len(situation.nodes) == pool.spec.target_dedicated_nodes and not counts[NodeState.LEAVING_POOL]
+    steady = len(situation.nodes) == situation.target.dedicated and not counts[NodeState.LEAVING_POOL]
     deleting = pool.metadata.deletion_timestamp is not None
     total, used = situation.slots
     errors = _resize_errors(situation)
@@ -36,7 +37,7 @@ def status_of(situation: PoolSituation, now: datetime) -> PoolStatus:
         state=PoolState.DELETING if deleting else PoolState.ACTIVE,
         allocation_state=AllocationState.STEADY if steady else AllocationState.RESIZING,
         selector=f"{names.LABEL_POOL}={pool.metadata.name}",
-        target_dedicated_nodes=0 if deleting else pool.spec.target_dedicated_nodes,
+        target_dedicated_nodes=situation.target.dedicated,
         current_dedicated_nodes=len(staying),
         node_counts={_camel(state): number for state, number in sorted(counts.items())},
         task_slots=SlotCounts(total=total, used=used),
@@ -69,8 +70,8 @@ def _conditions(
         )
         conditions = set_condition(conditions, said, now=now)
 
-    stalled = refused(read_template(pool.spec)) or _admission_sentence(staying)
-    put(Condition.STALLED, bool(stalled), Reason.TEMPLATE_INVALID if stalled else Reason.ACCEPTED, stalled)
+    stalled, why = _stalled(situation)
+    put(Condition.STALLED, bool(stalled), why, stalled)
     put(Condition.RECONCILING, not steady, Reason.STEADY if steady else Reason.RESIZING)
     faulty = {state: counts[state] for state in _FAULTY if counts[state]}
     words = ", ".join(f"{number} {state}" for state, number in faulty.items())
@@ -79,14 +80,23 @@ def _conditions(
     put(Condition.DEGRADED, bool(faulty), reason, f"{words}. {first}".strip() if faulty else "")
     usable = sum(counts[state] for state in _USABLE)
     if stalled:
-        put(Condition.READY, False, Reason.TEMPLATE_INVALID, stalled)
+        put(Condition.READY, False, why, stalled)
     elif errors:
         put(Condition.READY, False, Reason(errors[0].code), errors[0].message)
-    elif usable or pool.spec.target_dedicated_nodes == 0:
+    elif usable or situation.target.nodes == 0:
         put(Condition.READY, True, Reason.TARGET_REACHED)
     else:
         put(Condition.READY, False, Reason.NO_USABLE_NODES)
     return conditions
+
+
+def _stalled(situation: PoolSituation) -> tuple[str, Reason]:
+    """What keeps the pool from going on until somebody changes it; an empty sentence when nothing does."""
+    sentence = refused(read_template(situation.pool.spec)) or _admission_sentence(situation.staying)
+    if sentence:
+        return sentence, Reason.TEMPLATE_INVALID
+    sentence = stalled_by(situation.pool.status)
+    return sentence, Reason.FORMULA_INVALID if sentence else Reason.ACCEPTED
 
 
 def _live_state(node: PoolNodeView, situation: PoolSituation) -> str:
@@ -110,7 +120,7 @@ def _resize_errors(situation: PoolSituation) -> tuple[ResizeError, ...]:
     """One of each kind, with the first sentence."""
     staying = situation.staying
     sentences = [error.message for node in staying for error in node.status.errors if error.code in _NO_POD]
-    if situation.refusal and len(staying) < situation.pool.spec.target_dedicated_nodes:
+    if situation.refusal and len(staying) < situation.target.dedicated:
         sentences.append(situation.refusal)
     found: dict[str, str] = {}
     for sentence in sentences:

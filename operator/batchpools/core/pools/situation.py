@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from batchpools.core.autoscale.run import Step
+from batchpools.core.pools.target import Target, target_of
 from batchpools.core.views import PoolNodeView, PoolView
 
 
@@ -13,7 +15,7 @@ class PoolSituation:
     used_slots: by node name; slots: (total, used) of ready nodes; counts_due: the last write of counters is long enough ago.
     leaving: uids of nodes whose deletion was asked for, which the cache may not show yet. refusal: the API server's
     sentence for the last node that it did not make. closing: the namespace is being deleted. When the pool is to go,
-    `nodes` without any are what the API server says.
+    `nodes` without any are what the API server says. scaled: what autoscaling says of it now, if it was asked.
     """
 
     pool: PoolView
@@ -24,10 +26,16 @@ class PoolSituation:
     leaving: frozenset[str] = frozenset()
     refusal: str = ""
     closing: bool = False
+    scaled: Step | None = None
 
     def is_leaving(self, node: PoolNodeView) -> bool:
         """Whether a node is on its way out: it counts no more, but keeps its name until it is gone."""
         return node.metadata.deletion_timestamp is not None or node.metadata.uid in self.leaving
+
+    @property
+    def target(self) -> Target:
+        """The target in force."""
+        return target_of(self.pool)
 
     @property
     def staying(self) -> tuple[PoolNodeView, ...]:

@@ -23,21 +23,30 @@ class Target:
         return self.dedicated + self.low_priority
 
 
-def target_of(pool: PoolView, *, autoscaled: bool = False) -> Target:
+def target_of(pool: PoolView) -> Target:
     """The target in force.
 
     A pool that is being deleted goes to 0 by Requeue. Of an autoscaled pool status has the targets and the option, which an
-    evaluation wrote; a stopped resize leaves a pool at the size that status tells, until the spec's targets change.
+    evaluation wrote; a pool whose autoscaling was switched off keeps them until its spec has targets. A stopped resize leaves
+    a pool at the size that status tells, until the spec's targets change.
     """
     spec, status = pool.spec, pool.status
     if pool.metadata.deletion_timestamp is not None:
         return Target()
     option = NodeDeallocationOption(spec.node_deallocation_option)
-    if autoscaled:
+    if spec.auto_scale is not None:
         option = NodeDeallocationOption(status.node_deallocation_option or option)
-    if autoscaled or is_stopped(pool):
+        return Target(status.target_dedicated_nodes, status.target_low_priority_nodes, option)
+    if keeps_its_size(pool) or is_stopped(pool):
         return Target(status.target_dedicated_nodes, status.target_low_priority_nodes, option)
     return Target(spec.target_dedicated_nodes, spec.target_low_priority_nodes, option)
+
+
+def keeps_its_size(pool: PoolView) -> bool:
+    """Whether autoscaling was switched off, and nothing was said since of how many nodes there shall be."""
+    spec = pool.spec
+    said = spec.target_dedicated_nodes or spec.target_low_priority_nodes
+    return spec.auto_scale is None and pool.status.auto_scale_run is not None and not said
 
 
 def is_stopped(pool: PoolView) -> bool:

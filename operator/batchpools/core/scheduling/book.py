@@ -51,6 +51,11 @@ class JobQueue:
         """The numbers of slots that its tasks need."""
         return list(self._counts)
 
+    @property
+    def slots(self) -> int:
+        """The slots that its tasks need together."""
+        return sum(slots * count for slots, count in self._counts.items())
+
     def wants(self, slots: int) -> bool:
         """Whether a task of exactly that many slots waits."""
         return slots in self._counts
@@ -103,6 +108,11 @@ class PoolBook:
     def __len__(self) -> int:
         """How many tasks wait."""
         return self._waiting
+
+    @property
+    def slots(self) -> int:
+        """The slots that all tasks need together."""
+        return sum(job.slots for job in self._jobs.values())
 
     def jobs(self) -> list[JobQueue]:
         """Jobs with something to run."""
