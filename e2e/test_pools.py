@@ -46,8 +46,10 @@ def test_an_image_that_cannot_be_pulled_is_shown_on_the_node_and_counted_on_the_
 
 
 def test_a_pod_that_admission_refuses_shows_as_stalled_with_the_sentence(space: Namespace) -> None:
-    root = {"containers": [{"name": "task", "image": "python:3-slim"}], "securityContext": {"runAsUser": 0}}
-    space.apply(pool(template={"spec": root}))
+    disk = {"name": "disk", "hostPath": {"path": "/"}}
+    space.apply(
+        pool(template={"spec": {"containers": [{"name": "task", "image": "python:3-slim"}], "volumes": [disk]}})
+    )
 
     told = space.wait_for("bpool", "demo", lambda status: condition(status, "Stalled").get("status") == "True")
     assert "PodSecurity" in condition(told, "Stalled")["message"]

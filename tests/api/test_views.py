@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from pydantic import BaseModel
 
-from batchpools.api import job, pool, poolnode, task
+from batchpools.api import job, pool, poolnode, task, upgrade_policy
 from batchpools.core import views
 
 PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
@@ -12,6 +12,7 @@ PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
     (pool.PoolStatus, views.PoolStatus),
     (pool.StartTask, views.StartTask),
     (pool.TaskSchedulingPolicy, views.TaskSchedulingPolicy),
+    (upgrade_policy.UpgradePolicy, views.UpgradePolicy),
     (pool.ResizeError, views.ResizeError),
     (pool.SlotCounts, views.SlotCounts),
     (pool.AutoScale, views.AutoScale),

@@ -68,6 +68,7 @@ GOOD: list[Manifest] = [
         {"image": "x", "targetLowPriorityNodes": 2, "resizeTimeout": "1s", "stopResize": {"requestId": "1"}},
     ),
     manifest("Pool", "good", {"image": "x", "imagePullSecrets": [{"name": "pull"}]}),
+    manifest("Pool", "good", {"image": "x", "upgradePolicy": {"mode": "Manual", "maxUnavailable": 3}}),
     manifest("Pool", "good", {"template": WHOLE, "nodeDiskSize": "10Gi"}),
     manifest("Pool", "good", {"image": "x", "autoScale": {"minNodes": 0, "maxNodes": 9, "idleTimeout": "1m"}}),
     manifest(
@@ -125,6 +126,8 @@ BAD: list[tuple[Manifest, str]] = [
     (manifest("Pool", "bad", {"image": "x", "stopResize": {}}), "requestId"),
     (manifest("Pool", "bad", {"image": "x", "nodeDiskSize": "1Mi"}), "between 16Mi and 1Pi"),
     (manifest("Pool", "bad", {"image": "x", "nodeDiskSize": "ten"}), "nodeDiskSize"),
+    (manifest("Pool", "bad", {"image": "x", "upgradePolicy": {"mode": "Rolling"}}), "upgradePolicy.mode"),
+    (manifest("Pool", "bad", {"image": "x", "upgradePolicy": {"maxUnavailable": 0}}), "maxUnavailable"),
     (manifest("Pool", "a.b", {"image": "x"}), "at most 50 characters and no dots"),
     (manifest("Pool", "p" * 51, {"image": "x"}), "at most 50 characters and no dots"),
     (manifest("Pool", "bad", {"image": "x", "taskSlotsPerNode": 0}), "taskSlotsPerNode"),

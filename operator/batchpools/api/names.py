@@ -25,6 +25,7 @@ ANNOTATION_NEW_CA = f"{GROUP}/new-ca"  # on the Secret of our CA: somebody wants
 ANNOTATION_UNREACHABLE_TIMEOUT = f"{GROUP}/node-unreachable-timeout"  # T of this pod, should its PoolNode be gone
 ANNOTATION_START_TASK = f"{GROUP}/start-task-hash"  # of the start task that this pod was made with; `none`
 ANNOTATION_TEMPLATE_HASH = f"{GROUP}/template-hash"
+ANNOTATION_RENEW = f"{GROUP}/renew"  # on a PoolNode: the template-hash that its next pod is to have
 
 # Finalizers. The pod's holds the object until the kubelet has written that its containers are dead (safety rule S4.1).
 FINALIZER_POOL = f"{GROUP}/drain"

@@ -21,6 +21,7 @@ from batchpools.api.common import (
 )
 from batchpools.api.pod_template import DISK_RULE, DiskSize, Image, LocalObjectReference, Template
 from batchpools.api.states import AllocationState, NodeDeallocationOption, NodeFillType, PoolState
+from batchpools.api.upgrade_policy import UpgradePolicy
 
 
 class TaskSchedulingPolicy(Model):
@@ -193,6 +194,9 @@ class PoolSpec(Model):
         "elsewhere. It counts for pods that are made from now on.",
     )
     start_task: StartTask | None = Field(default=None, description="What runs on each node before its first task.")
+    upgrade_policy: UpgradePolicy = Field(
+        default=UpgradePolicy(), description="How a changed template reaches nodes that are there."
+    )
 
 
 class ResizeError(Model):

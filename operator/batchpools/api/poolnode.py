@@ -56,6 +56,10 @@ class PoolNodeStatus(Status):
         default="", description="The pool's nodeUnreachableTimeout when its present pod was made."
     )
     image: Text = Field(default="", description="The image that tasks run in.")
+    template_hash: Annotated[str, Field(max_length=64)] = Field(
+        default="",
+        description="What its present pod was made from; another one than the pool's means that it is outdated.",
+    )
     start_time: datetime | None = Field(default=None, description="When its present pod began.")
     task_slots: int = Field(default=0, description="Its slots.")
     running_tasks: int = Field(default=0, description="Tasks that run there; seconds old.")

@@ -69,6 +69,7 @@ class Reason(StrEnum):
     START_TASK_FAILED = "StartTaskFailed"
     NODE_READY = "NodeReady"
     DRAINING = "Draining"
+    UPGRADING = "Upgrading"
 
 
 class FailureCode(StrEnum):
@@ -96,4 +97,5 @@ class RequeueReason(StrEnum):
     NODE_UNREACHABLE = "NodeUnreachable"
     OUT_OF_MEMORY = "OutOfMemory"  # its container was lost, and it had the most memory: the third time it fails
     POOL_RESIZED = "PoolResized"
+    NODE_UPGRADED = "NodeUpgraded"
     START_REFUSED = "StartRefused"

@@ -47,6 +47,14 @@ class NodeState(StrEnum):
     DISCONNECTED = "Disconnected"
     UNKNOWN = "Unknown"
     LEAVING_POOL = "LeavingPool"
+    UPGRADING_OS = "UpgradingOS"
+
+
+class UpgradeMode(StrEnum):
+    """How a changed template reaches the nodes of a pool."""
+
+    AUTOMATIC = "Automatic"
+    MANUAL = "Manual"
 
 
 class JobState(StrEnum):

@@ -144,6 +144,7 @@ class NodeController:
             other_pods=self._other_pods(node),
             report=report,
             runs=self._ledger.node_runs(uid),
+            draining=self._ledger.is_draining(uid),
             drained=self._ledger.is_drained(uid),
             released=self._ledger.is_released(uid),
             contact=contact,

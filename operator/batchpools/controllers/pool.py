@@ -7,9 +7,11 @@ from batchpools.api import names
 from batchpools.core.autoscale.run import Scaling
 from batchpools.core.identity import Key
 from batchpools.core.ledger import RunLedger
-from batchpools.core.plan import Delete
+from batchpools.core.plan import Annotate, Delete
+from batchpools.core.pools.pod_hash import pod_hash
 from batchpools.core.pools.pool_plan import COUNTER_INTERVAL, plan_pool
 from batchpools.core.pools.situation import PoolSituation
+from batchpools.core.pools.upgrade import is_outdated, is_renewing
 from batchpools.core.views import PoolNodeView, PoolView
 from batchpools.kube.applier import Applier
 from batchpools.kube.cache import Cache
@@ -41,6 +43,7 @@ class PoolController:
         self._counted: dict[Key, float] = {}
         self._refusals: dict[Key, str] = {}  # the answer to the last create; a restart asks again
         self._leaving: dict[Key, frozenset[str]] = {}  # uids of nodes that we deleted: the cache may not show it yet
+        self._renewing: dict[Key, tuple[str, frozenset[str]]] = {}  # of nodes that we marked, and for which template
 
     def wire(self, wake: Callable[[Key], None]) -> None:
         """Wake a pool when it or one of its nodes changes."""
@@ -62,7 +65,7 @@ class PoolController:
         """Bring one pool nearer to what it should be; seconds until the next look, None = on the next edge."""
         pool = self._cache.pools.get(key.namespace, key.name)
         if pool is None:
-            for memory in (self._counted, self._refusals, self._leaving):
+            for memory in (self._counted, self._refusals, self._leaving, self._renewing):
                 memory.pop(key, None)
             return None
         situation = self._situation(key, pool)
@@ -78,6 +81,8 @@ class PoolController:
         kept = {one.key for one in refusals}
         deleted = {one.uid for one in plan.effects if isinstance(one, Delete) and one.key not in kept}
         self._leaving[key] = situation.leaving | deleted
+        marked = {one.uid for one in plan.effects if isinstance(one, Annotate) and one.key not in kept}
+        self._renewing[key] = (pod_hash(pool.spec), situation.renewing | marked)
         if plan.status is not None:
             self._counted[key] = self._clock.monotonic()
         return plan.requeue_after
@@ -98,6 +103,9 @@ class PoolController:
         nodes = tuple(sorted(found, key=lambda node: node.metadata.name))
         used = {node.metadata.name: self._ledger.node_runs(node.status.pod_uid).slots_used for node in nodes}
         asked = self._leaving.get(key, frozenset())
+        wanted, renewing = self._renewing.get(key, ("", frozenset()))
+        if wanted != pod_hash(pool.spec):
+            renewing = frozenset()
         last = self._counted.get(key)
         deleted = pool.metadata.deletion_timestamp is not None
         due = last is None or self._clock.monotonic() - last >= COUNTER_INTERVAL
@@ -108,9 +116,15 @@ class PoolController:
             slots=self._ledger.pool_slots(key.namespace, key.name),
             counts_due=due,
             leaving=frozenset(node.metadata.uid for node in nodes if node.metadata.uid in asked),
+            renewing=frozenset(node.metadata.uid for node in nodes if _waits_for_mark(node, pool, renewing)),
             refusal=self._refusals.get(key, ""),
             scaled=self._scaling.turn(pool, nodes) if self._scaling is not None and not deleted else None,
         )
+
+
+def _waits_for_mark(node: PoolNodeView, pool: PoolView, asked: frozenset[str]) -> bool:
+    """Whether we marked this node and the cache does not show it yet."""
+    return node.metadata.uid in asked and is_outdated(node, pool) and not is_renewing(node, pool)
 
 
 def _is_of(node: PoolNodeView, pool: PoolView) -> bool:

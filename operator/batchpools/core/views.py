@@ -107,6 +107,13 @@ class AutoScale(View, frozen=True):
     evaluation_interval: str = ""
 
 
+class UpgradePolicy(View, frozen=True):
+    """How a changed template reaches nodes."""
+
+    mode: str = "Automatic"
+    max_unavailable: int = 1
+
+
 class PoolSpec(View, frozen=True):
     """A pool as the user wants it; `template` and `resources` stay opaque: they are copied into pods."""
 
@@ -126,6 +133,7 @@ class PoolSpec(View, frozen=True):
     drain_timeout: str = "30s"
     node_unreachable_timeout: str = "5m"
     start_task: StartTask | None = None
+    upgrade_policy: UpgradePolicy = UpgradePolicy()
 
 
 class ResizeError(View, frozen=True):
@@ -253,6 +261,7 @@ class PoolNodeStatus(View, frozen=True):
     boot_id: str = msgspec.field(default="", name="bootID")
     node_name: str = ""
     image: str = ""
+    template_hash: str = ""
     start_time: datetime | None = None
     task_slots: int = 0
     running_tasks: int = 0

@@ -153,7 +153,7 @@ class Applier:
             case RemoveFinalizer():
                 await self._change_finalizers(effect.key, effect.uid, remove=effect.finalizer)
             case Annotate():
-                await self._annotate(effect)
+                return await self._annotate(effect)
             case WriteStatus():
                 await self.write_status(effect)
             case DrainNode():
@@ -211,17 +211,21 @@ class Applier:
             return Refusal(key, Outcome.CHANGED, conflict.sentence)
         return None
 
-    async def _annotate(self, effect: Annotate) -> None:
+    async def _annotate(self, effect: Annotate) -> Refusal | None:
+        """What others have annotated stays: that there was nothing yet is tested."""
         key, path = effect.key, "/metadata/annotations"
         one: dict[str, Any] = {"path": path, "value": {effect.name: effect.value}}
         if not effect.first:
             one = {"path": f"{path}/{effect.name.replace('~', '~0').replace('/', '~1')}", "value": effect.value}
-        same: dict[str, Any] = {"op": "test", "path": "/metadata/uid", "value": effect.uid}
-        operations = [same, {"op": "add", **one}]
+        operations: list[dict[str, Any]] = [{"op": "test", "path": "/metadata/uid", "value": effect.uid}]
+        if effect.first:
+            operations.append({"op": "test", "path": path, "value": None})
+        operations.append({"op": "add", **one})
         try:
             await self._api.patch(BY_KIND[key.kind], key.namespace, key.name, operations)
         except (NotFoundError, TestFailedError):
-            return  # that life is over
+            return Refusal(key, Outcome.CHANGED, f"{key.kind} {key.name} is gone or has changed")
+        return None
 
     async def _change_finalizers(self, key: Key, uid: str, *, add: str = "", remove: str = "") -> None:
         """Read, change, write with a test of uid and list; somebody else's change of the list in between means: once more."""

@@ -14,6 +14,7 @@ carried out with its answer until the ledger says that the node is drained; a no
 
 from batchpools.api.states import NodeDeallocationOption
 from batchpools.core.pools.target import target_of
+from batchpools.core.pools.upgrade import is_renewing
 from batchpools.core.tasks.lifecycle import Why
 from batchpools.core.views import PoolNodeView, PoolView
 
@@ -26,7 +27,7 @@ def emptied_by(node: PoolNodeView, pool: PoolView | None) -> NodeDeallocationOpt
     It is a function of what is persisted, so that a next leader judges the runs that a former one had killed as that one
     would have (`controllers.task.settler`). The present option of the pool counts, also for nodes that are leaving already.
     """
-    if node.metadata.deletion_timestamp is None:
+    if node.metadata.deletion_timestamp is None and not is_renewing(node, pool):
         return None
     return target_of(pool).option if pool is not None else NodeDeallocationOption.REQUEUE
 

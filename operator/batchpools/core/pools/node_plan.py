@@ -14,7 +14,17 @@ from batchpools.api.reasons import Reason, RequeueReason
 from batchpools.api.states import NodeDeallocationOption
 from batchpools.core.identity import Key
 from batchpools.core.ledger import Contact, NodeRuns
-from batchpools.core.plan import AddFinalizer, Annotate, Delete, DrainNode, Effect, Plan, ReleaseNode, RemoveFinalizer
+from batchpools.core.plan import (
+    AddFinalizer,
+    Annotate,
+    Delete,
+    DrainNode,
+    Effect,
+    Plan,
+    ReleaseNode,
+    RemoveFinalizer,
+    ResumeNode,
+)
 from batchpools.core.pools import pod_facts
 from batchpools.core.pools.emptying import emptied_by
 from batchpools.core.pools.former_pods import clear, is_in_the_way
@@ -29,6 +39,7 @@ from batchpools.core.pools.node_state import (
 )
 from batchpools.core.pools.template import read_template
 from batchpools.core.pools.template_rules import refused
+from batchpools.core.pools.upgrade import is_renewing
 from batchpools.core.views import PodView, PoolNodeStatus, PoolNodeView, PoolView
 
 LOOK_AGAIN = 1.0
@@ -42,7 +53,7 @@ class NodeSituation:
     """A node and what is known of the things around it.
 
     pod: the pod of the present generation, by name (None only after live GETs of node and pod); other_pods: pods of this
-    node with another name. drained, released, contact: what the ledger of runs answers for the present pod. refusal,
+    node with another name. draining, drained, released, contact: what the ledger of runs answers for the present pod. refusal,
     refused_for: why the last try to create came to nothing, in the API server's words and in one of ours. closing: the
     namespace is being deleted.
     """
@@ -54,6 +65,7 @@ class NodeSituation:
     other_pods: tuple[PodView, ...] = ()
     report: Report | None = None
     runs: NodeRuns = field(default_factory=NodeRuns)
+    draining: bool = False
     drained: bool = False
     released: bool = False
     contact: Contact = Contact.IN_TOUCH
@@ -95,6 +107,8 @@ def _plan(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
     if pod is not None and _is_ours(pod, node):
         if pod_facts.is_over(pod):
             return _bury(situation, pod, now)
+        if is_renewing(node, situation.pool):
+            return _renew(situation, pod, now)
         return _observe(situation, now)
     return _new_pod(situation, now)
 
@@ -144,14 +158,26 @@ def _next_generation(situation: NodeSituation, now: datetime) -> PoolNodeStatus:
         pod_uid="",
         pod_ip="",
         node_name="",
+        template_hash="",
         boot_id="",
         start_time=None,
         start_task_info=None,
     )
 
 
+def _renew(situation: NodeSituation, pod: PodView, now: datetime) -> Plan[PoolNodeStatus]:
+    """The pool has changed: empty the node, then give it another pod."""
+    if situation.drained:
+        return _bury(situation, pod, now)
+    option = emptied_by(situation.node, situation.pool) or NodeDeallocationOption.REQUEUE
+    drain = DrainNode(pod.metadata.uid, RequeueReason.NODE_UPGRADED, option)
+    return Plan(effects=(drain,), status=_status(situation, now), requeue_after=LOOK_AGAIN)
+
+
 def _observe(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
-    """A living pod: write how the node stands when that changed, counters when they are due."""
+    """A living pod: write how the node stands when that changed, counters when they are due. What it was spared is taken back."""
+    if situation.draining and situation.pod is not None:
+        return Plan((ResumeNode(situation.pod.metadata.uid),), _status(situation, now), requeue_after=LOOK_AGAIN)
     told, wanted = situation.node.status, _status(situation, now)
     again = None
     if situation.report is None:
@@ -220,6 +246,7 @@ def _status(situation: NodeSituation, now: datetime) -> PoolNodeStatus:
         node=node,
         pod=ours,
         report=situation.report if ours is not None else None,
+        renewing=is_renewing(node, pool),
         has_start_task=pool is not None and pool.spec.start_task is not None,
         running_tasks=situation.runs.running_tasks,
         refused=situation.refusal,
@@ -245,6 +272,7 @@ def _status(situation: NodeSituation, now: datetime) -> PoolNodeStatus:
         pod_ip=ours.status.pod_ip,
         node_name=ours.spec.node_name,
         image=read_template(pool.spec).image if is_new and pool is not None else node.status.image,
+        template_hash=ours.metadata.annotations.get(names.ANNOTATION_TEMPLATE_HASH, ""),
         start_time=ours.status.start_time,
         boot_id=situation.report.boot_id if situation.report is not None else node.status.boot_id,
         task_slots=pool.spec.task_slots_per_node if is_new and pool is not None else node.status.task_slots,

@@ -11,6 +11,7 @@ from batchpools.core.identity import Key
 from batchpools.core.node_config import NodeConfig, StartTaskConfig
 from batchpools.core.plan import Create
 from batchpools.core.pools.pod_containers import agent, installer, start_task, task
+from batchpools.core.pools.pod_hash import pod_hash
 from batchpools.core.pools.pod_security import pod_security
 from batchpools.core.pools.pod_volumes import volumes
 from batchpools.core.pools.template import Json, Template, read_template
@@ -70,7 +71,7 @@ def _metadata(pool: PoolView, node: PoolNodeView, name: str, template: Template,
         "annotations": {
             **template.annotations,
             names.ANNOTATION_CA: settings.ca,
-            names.ANNOTATION_TEMPLATE_HASH: template.hash,
+            names.ANNOTATION_TEMPLATE_HASH: pod_hash(pool.spec),
             names.ANNOTATION_START_TASK: start_task_hash(pool.spec),
             names.ANNOTATION_UNREACHABLE_TIMEOUT: node.status.node_unreachable_timeout,
         },

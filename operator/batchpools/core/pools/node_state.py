@@ -48,6 +48,7 @@ class NodeFacts:
     refused: str = ""  # the sentence that says why there is no pod
     refused_for: Reason = Reason.ALLOCATION_FAILED
     contact: Contact = Contact.IN_TOUCH
+    renewing: bool = False  # it is emptied, to get a pod of the pool's present template
 
     @property
     def known(self) -> Conditions:
@@ -104,8 +105,13 @@ def state_of(facts: NodeFacts, conditions: Conditions) -> NodeState:
         return NodeState.UNUSABLE
     if facts.report.phase == "StartTask":
         return NodeState.WAITING_FOR_START_TASK
-    if facts.report.phase != "Ready":
-        return NodeState.STARTING
+    return NodeState.STARTING if facts.report.phase != "Ready" else _serving(facts)
+
+
+def _serving(facts: NodeFacts) -> NodeState:
+    """Of a node that is up."""
+    if facts.renewing:
+        return NodeState.UPGRADING_OS
     return NodeState.RUNNING if facts.running_tasks else NodeState.IDLE
 
 

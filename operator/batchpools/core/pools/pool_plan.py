@@ -9,12 +9,14 @@ import msgspec
 from batchpools.api import names
 from batchpools.core.autoscale.run import Step
 from batchpools.core.identity import Key
-from batchpools.core.plan import AddFinalizer, Create, Delete, Effect, Plan, RemoveFinalizer
+from batchpools.core.plan import AddFinalizer, Annotate, Create, Delete, Effect, Plan, RemoveFinalizer
+from batchpools.core.pools.pod_hash import pod_hash
 from batchpools.core.pools.pool_status import status_of, without_counters
 from batchpools.core.pools.resize import NODES_PER_PLAN, names_to_make, nodes_to_leave
 from batchpools.core.pools.situation import PoolSituation
 from batchpools.core.pools.template import read_template
 from batchpools.core.pools.template_rules import refused
+from batchpools.core.pools.upgrade import nodes_to_renew
 from batchpools.core.views import PoolNodeView, PoolStatus
 
 COUNTER_INTERVAL = 5.0  # seconds between two writes of a pool's counters (safety rule S5.4)
@@ -33,7 +35,7 @@ def plan_pool(situation: PoolSituation, *, now: datetime) -> Plan[PoolStatus]:
     scaled = situation.scaled
     if scaled is not None and scaled.status != situation.pool.status:
         return _rescaled(situation, scaled, now)
-    effects = _resize(situation)
+    effects = (*_resize(situation), *_renew(situation))
     status = status_of(situation, now)
     told = situation.pool.status
     again = _again(situation, effects)
@@ -84,6 +86,24 @@ def _resize(situation: PoolSituation) -> tuple[Effect, ...]:
         count = min(missing, NODES_PER_PLAN)
         return tuple(_create(situation, name) for name in names_to_make(pool.metadata.name, taken, count))
     return _leave(tuple(nodes_to_leave(staying, -missing, situation.used_slots)))
+
+
+def _renew(situation: PoolSituation) -> tuple[Effect, ...]:
+    """Mark the nodes that get a new pod now."""
+    pool = situation.pool
+    if refused(read_template(pool.spec)):
+        return ()
+    chosen = nodes_to_renew(pool, situation.staying, situation.used_slots, situation.renewing)
+    return tuple(
+        Annotate(
+            Key("PoolNode", node.metadata.namespace, node.metadata.name),
+            node.metadata.uid,
+            names.ANNOTATION_RENEW,
+            pod_hash(pool.spec),
+            first=not node.metadata.annotations,
+        )
+        for node in chosen
+    )
 
 
 def _leave(nodes: tuple[PoolNodeView, ...]) -> tuple[Effect, ...]:

@@ -7,13 +7,14 @@ from msgspec.structs import replace
 
 from batchpools.api import names
 from batchpools.api.reasons import Condition, Reason
-from batchpools.api.states import AllocationState, NodeState, PoolState
+from batchpools.api.states import AllocationState, NodeState, PoolState, UpgradeMode
 from batchpools.core.autoscale.run import stalled_by
 from batchpools.core.conditions import set_condition
 from batchpools.core.pools.node_state import live_state
 from batchpools.core.pools.situation import PoolSituation
 from batchpools.core.pools.template import read_template
 from batchpools.core.pools.template_rules import refused
+from batchpools.core.pools.upgrade import is_outdated
 from batchpools.core.views import ConditionView, PoolNodeView, PoolStatus, ResizeError, SlotCounts
 
 _FAULTY = (NodeState.UNUSABLE, NodeState.START_TASK_FAILED, NodeState.DISCONNECTED, NodeState.UNKNOWN)
@@ -72,7 +73,7 @@ def _conditions(
 
     stalled, why = _stalled(situation)
     put(Condition.STALLED, bool(stalled), why, stalled)
-    put(Condition.RECONCILING, not steady, Reason.STEADY if steady else Reason.RESIZING)
+    put(Condition.RECONCILING, *_reconciling(situation, steady))
     faulty = {state: counts[state] for state in _FAULTY if counts[state]}
     words = ", ".join(f"{number} {state}" for state, number in faulty.items())
     first = next((node.status.errors[0].message for node in staying if node.status.errors), "")
@@ -97,6 +98,18 @@ def _stalled(situation: PoolSituation) -> tuple[str, Reason]:
         return sentence, Reason.TEMPLATE_INVALID
     sentence = stalled_by(situation.pool.status)
     return sentence, Reason.FORMULA_INVALID if sentence else Reason.ACCEPTED
+
+
+def _reconciling(situation: PoolSituation, steady: bool) -> tuple[bool, Reason, str]:
+    """Whether nodes come, go, or get another pod."""
+    if not steady:
+        return True, Reason.RESIZING, ""
+    pool = situation.pool
+    outdated = sum(is_outdated(node, pool) for node in situation.staying)
+    if outdated and pool.spec.upgrade_policy.mode == UpgradeMode.AUTOMATIC:
+        return True, Reason.UPGRADING, f"{outdated} nodes are to get a new pod: the pool has changed."
+    words = f"{outdated} nodes have a pod of an older template until they restart: upgradePolicy is Manual."
+    return False, Reason.STEADY, words if outdated else ""
 
 
 def _live_state(node: PoolNodeView, situation: PoolSituation) -> str:

@@ -13,9 +13,10 @@ class PoolSituation:
     """A pool, its nodes, and what the ledger says of them.
 
     used_slots: by node name; slots: (total, used) of ready nodes; counts_due: the last write of counters is long enough ago.
-    leaving: uids of nodes whose deletion was asked for, which the cache may not show yet. refusal: the API server's
-    sentence for the last node that it did not make. closing: the namespace is being deleted. When the pool is to go,
-    `nodes` without any are what the API server says. scaled: what autoscaling says of it now, if it was asked.
+    leaving: uids of nodes whose deletion was asked for, which the cache may not show yet; renewing: of nodes that were marked
+    for a new pod, likewise. refusal: the API server's sentence for the last node that it did not make. closing: the
+    namespace is being deleted. When the pool is to go, `nodes` without any are what the API server says. scaled: what
+    autoscaling says of it now, if it was asked.
     """
 
     pool: PoolView
@@ -24,6 +25,7 @@ class PoolSituation:
     slots: tuple[int, int] = (0, 0)
     counts_due: bool = True
     leaving: frozenset[str] = frozenset()
+    renewing: frozenset[str] = frozenset()
     refusal: str = ""
     closing: bool = False
     scaled: Step | None = None

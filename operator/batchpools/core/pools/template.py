@@ -1,7 +1,5 @@
 """Decides what of a pool's template goes into its node pods: a closed list, from whichever form it is written in. Pure."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,18 +35,12 @@ class Template:
     volumes: list[Json]
     placement: Json  # where the pod runs and how: fields of a pod's spec
     security: Json  # users, pod level
-    never: tuple[str, ...] = ()  # what was asked for and is never taken over, so it is no part of the hash
+    never: tuple[str, ...] = ()  # what was asked for and is never taken over
 
     @property
     def image(self) -> str:
         """The task container's image."""
         return str(self.container.get("image", ""))
-
-    @property
-    def hash(self) -> str:
-        """Changes with anything in it."""
-        parts = [self.labels, self.annotations, self.container, self.volumes, self.placement, self.security]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def read_template(spec: PoolSpec) -> Template:

@@ -369,6 +369,18 @@ def _scale(stage: Stage, act: Act) -> bool:
     return True
 
 
+def _change_template(stage: Stage, act: Act) -> bool:
+    """Another image, or one of before: nodes get other pods, a few at a time."""
+    if stage.world.kube.object(POOLS, NAMESPACE, workload.POOL) is None:
+        return False
+    operations: list[Object] = [
+        {"op": "replace", "path": "/spec/image", "value": f"image:{act.target % 3}"},
+        {"op": "add", "path": "/spec/upgradePolicy", "value": {"maxUnavailable": 1 + act.flavour % 2}},
+    ]
+    _ask(stage, lambda: stage.world.kube.patch(POOLS, NAMESPACE, workload.POOL, operations))
+    return True
+
+
 def _delete_node(stage: Stage, act: Act) -> bool:
     item = stage.found(POOL_NODES, act)
     return item is not None and _delete(stage, POOL_NODES, item)
@@ -404,6 +416,7 @@ ACTS: dict[str, Callable[[Stage, Act], bool]] = {
     "add-task": _add_task,
     "scale": _scale,
     "delete-node": _delete_node,
+    "change-template": _change_template,
 }
 
 # ---------------------------------------------------------------- inside

@@ -218,12 +218,16 @@ class Checker:
 
     def _nodes(self, target: int) -> str:
         nodes = self._world.kube.objects(POOL_NODES, NAMESPACE)
-        if not self._world.kube.objects(POOLS, NAMESPACE):
+        pools = self._world.kube.objects(POOLS, NAMESPACE)
+        if not pools:
             return ""
         if len(nodes) != target:
             return f"there are {len(nodes)} nodes, wanted {target}"
         states = {one["status"]["state"] for one in nodes}
-        return "" if states <= {"Idle", "Running"} else f"nodes are {sorted(states)}"
+        if not states <= {"Idle", "Running"}:
+            return f"nodes are {sorted(states)}"
+        images = {one["status"].get("image") for one in nodes} - {pools[0]["spec"]["image"]}
+        return f"nodes still run {sorted(map(str, images))}" if images else ""
 
     def _book(self) -> str:
         """The leader's book agrees: nothing is taken, nothing waits, every count equals a recount."""

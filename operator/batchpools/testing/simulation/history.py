@@ -22,7 +22,7 @@ LARGE_EVERY = 10
 _OFTEN = {
     "crash-operator": 2.0, "pause-operator": 2.0, "stop-operator": 0.7, "delete-lease": 0.4, "delete-barrier": 0.2,
     "bookmarks": 0.3, "end-watches": 0.7, "cut-machine": 1.5, "cut-link": 2.0, "kill-container": 1.5, "recreate-job": 0.4,
-    "scale": 0.5, "delete-node": 0.7, "slow-watch": 1.5, "add-task": 2.0, "recreate-task": 1.5,
+    "scale": 0.5, "delete-node": 0.7, "change-template": 0.6, "slow-watch": 1.5, "add-task": 2.0, "recreate-task": 1.5,
 }  # fmt: skip
 
 

@@ -1,0 +1,30 @@
+"""Decides which changes of a pool make its nodes' pods outdated: the hash of what makes a pod. Pure.
+
+The start task is not in it: a changed one reaches nodes as they restart (REST reference, Pool Patch). Nor are the timeouts, which
+count for pods that are made from now on, nor what the operator adds (its image, its CA).
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from batchpools.core.pools.template import read_template
+from batchpools.core.views import PoolSpec
+
+_LENGTH = 10
+
+
+def pod_hash(spec: PoolSpec) -> str:
+    """Changes when a pod that is made now would be another one."""
+    template = read_template(spec)
+    parts: list[Any] = [
+        template.labels,
+        template.annotations,
+        template.container,
+        template.volumes,
+        template.placement,
+        template.security,
+        spec.node_disk_size,
+        spec.task_slots_per_node,
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:_LENGTH]
