@@ -36,6 +36,7 @@ class QuietLedger:
         self._cache = cache
         self.released: list[str] = []
         self.draining: set[str] = set()
+        self.pods_cordoned: frozenset[str] = frozenset()
         self.busy: set[str] = set()
         self.ended: set[str] = set()
         self.aside: set[str] = set()
@@ -87,6 +88,12 @@ class QuietLedger:
 
     def is_draining(self, pod_uid: str) -> bool:
         return pod_uid in self.draining
+
+    def cordon(self, namespace: str, pool: str, pod_uids: frozenset[str]) -> None:
+        self.pods_cordoned = pod_uids
+
+    def cordoned(self, namespace: str, pool: str) -> frozenset[str]:
+        return self.pods_cordoned
 
     def is_drained(self, pod_uid: str) -> bool:
         return pod_uid in self.draining and pod_uid not in self.busy

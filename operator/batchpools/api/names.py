@@ -27,6 +27,9 @@ ANNOTATION_START_TASK = f"{GROUP}/start-task-hash"  # of the start task that thi
 ANNOTATION_TEMPLATE_HASH = f"{GROUP}/template-hash"
 ANNOTATION_RENEW = f"{GROUP}/renew"  # on a PoolNode: the template-hash that its next pod is to have
 
+# Annotation on PoolNodes: "true" on a node that leaves its pool once its tasks have ended; the pool may take it back.
+ANNOTATION_LEAVING = f"{GROUP}/leaving"
+
 # Finalizers. The pod's holds the object until the kubelet has written that its containers are dead (safety rule S4.1).
 FINALIZER_POOL = f"{GROUP}/drain"
 FINALIZER_NODE = f"{GROUP}/drain"

@@ -228,3 +228,17 @@ class Template(Model):
 
     metadata: TemplateMetadata | None = Field(default=None, description="Labels and annotations of node pods.")
     spec: PodTemplateSpec = Field(description="The user's part of a node's pod.")
+
+
+class LowPriorityTemplate(Model):
+    """What is different in the pods of low-priority nodes; their size is the same."""
+
+    node_selector: Annotated[dict[str, Label], Field(max_length=32)] | None = Field(
+        default=None, description="Over the template's: which Kubernetes nodes may carry it."
+    )
+    tolerations: Annotated[list[Opaque], Field(max_length=50)] | None = Field(
+        default=None, description="Beside the template's: which taints it bears."
+    )
+    priority_class_name: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
+        default=None, description="The PriorityClass of its pod, in place of the template's."
+    )

@@ -19,7 +19,7 @@ from batchpools.api.common import (
     rule,
     rules,
 )
-from batchpools.api.pod_template import DISK_RULE, DiskSize, Image, LocalObjectReference, Template
+from batchpools.api.pod_template import DISK_RULE, DiskSize, Image, LocalObjectReference, LowPriorityTemplate, Template
 from batchpools.api.states import AllocationState, NodeDeallocationOption, NodeFillType, PoolState
 from batchpools.api.upgrade_policy import UpgradePolicy
 
@@ -162,6 +162,9 @@ class PoolSpec(Model):
         description="Size of a node's local file system: its directory holds no more, and so much of a machine's disk is "
         "kept for it. The task with the most ends as DiskFull before it comes to that.",
     )
+    low_priority_template: LowPriorityTemplate | None = Field(
+        default=None, description="What is different in the pods of low-priority nodes."
+    )
     target_dedicated_nodes: int = Field(default=0, ge=0, le=10000, description="How many nodes there shall be.")
     target_low_priority_nodes: int = Field(
         default=0, ge=0, le=10000, description="How many nodes there shall be that may be preempted."
@@ -275,6 +278,9 @@ class PoolStatus(Status):
     current_low_priority_nodes: int = Field(
         default=0, description="Nodes that may be preempted, are there and stay; also those that are preempted now."
     )
+    target_nodes: int = Field(default=0, description="The target in force, of both sorts together.")
+    current_nodes: int = Field(default=0, description="Nodes of both sorts that are there and stay.")
+    faulty_nodes: int = Field(default=0, description="Nodes of both sorts that are broken.")
     node_deallocation_option: NodeDeallocationOption | None = Field(
         default=None, description="The option that an autoscale formula has set."
     )

@@ -16,10 +16,15 @@ class PoolNodeSpec(Model):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            rule("self.poolName == oldSelf.poolName", "a node stays in its pool: poolName cannot change")
+            rule("self.poolName == oldSelf.poolName", "a node stays in its pool: poolName cannot change"),
+            rule("self.isDedicated == oldSelf.isDedicated", "isDedicated cannot change: it says how the node was made"),
         )
     )
     pool_name: DnsLabel = Field(description="The pool it belongs to.")
+    is_dedicated: bool = Field(
+        default=True,
+        description="Whether it counts as dedicated; else it is a low-priority node, which may be preempted.",
+    )
 
 
 class StartTaskInfo(Model):

@@ -47,6 +47,7 @@ class NodeState(StrEnum):
     DISCONNECTED = "Disconnected"
     UNKNOWN = "Unknown"
     LEAVING_POOL = "LeavingPool"
+    PREEMPTED = "Preempted"
     UPGRADING_OS = "UpgradingOS"
 
 

@@ -36,10 +36,18 @@ class TaskConstraints(Model):
                 "!has(self.maxWallClockTime) || (duration(self.maxWallClockTime) >= duration('1s')"
                 " && duration(self.maxWallClockTime) <= duration('4320h'))",
                 "maxWallClockTime must lie between 1s and 4320h",
-            )
+            ),
+            rule(
+                "!has(self.retentionTime) || duration(self.retentionTime) <= duration('4320h')",
+                "retentionTime must not be longer than 4320h",
+            ),
         )
     )
     max_wall_clock_time: Duration | None = Field(default=None, description="The longest that one run may take.")
+    retention_time: Duration | None = Field(
+        default=None,
+        description="How long a node that leaves by RetainedData waits after the end of the task; 168h by default.",
+    )
     max_task_retry_count: int | None = Field(
         default=None,
         ge=-1,

@@ -2,19 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
 
 from batchpools.api import names
 from batchpools.api.reasons import Reason
+from batchpools.api.states import NodeDeallocationOption
 from batchpools.core.identity import Key
 from batchpools.core.ledger import Contact, RunLedger
 from batchpools.core.plan import Create
-from batchpools.core.pools.node_plan import COUNTER_INTERVAL, NodeSituation, plan_node
+from batchpools.core.pools.emptying import emptied_by
+from batchpools.core.pools.node_plan import COUNTER_INTERVAL, RETAINED_AGAIN, NodeSituation, plan_node
 from batchpools.core.pools.node_pod import NodePodSettings
 from batchpools.core.pools.node_state import Report, StartTaskFacts
 from batchpools.core.pools.reach import is_set_aside
+from batchpools.core.pools.retention import retained_until
 from batchpools.core.views import PodView, PoolNodeStatus, PoolNodeView, PoolView
 from batchpools.hub.port import HubPort
 from batchpools.kube.applier import Applier, Outcome, Refusal
@@ -46,6 +50,7 @@ class NodeController:
         self._wake: Callable[[Key], None] = lambda _: None
         self._refusals: dict[Key, Refusal] = {}  # the answer to the last create
         self._counted: dict[Key, float] = {}
+        self._retained: dict[Key, tuple[float, datetime | None]] = {}  # when it was asked, and the answer
         self._written: dict[Key, tuple[str, int]] = {}  # uid and podGeneration: the cache may not show it yet
 
     def use(self, settings: NodePodSettings) -> None:
@@ -86,7 +91,7 @@ class NodeController:
         """Bring one node nearer to what it should be; seconds until the next look, None = on the next edge."""
         held = self._cache.nodes.get(key.namespace, key.name)
         if held is None or self._settings is None:
-            for memory in (self._refusals, self._counted, self._written):
+            for memory in (self._refusals, self._counted, self._written, self._retained):
                 memory.pop(key, None)
             return None
         node, pod = await self._confirmed(key, held)
@@ -146,12 +151,25 @@ class NodeController:
             runs=self._ledger.node_runs(uid),
             draining=self._ledger.is_draining(uid),
             drained=self._ledger.is_drained(uid),
+            retained_until=self._retained_until(key, node),
             released=self._ledger.is_released(uid),
             contact=contact,
             refusal=refusal.sentence if refusal is not None else "",
             refused_for=Reason.NAME_CONFLICT if conflict else Reason.ALLOCATION_FAILED,
             counts_due=last is None or self._clock.monotonic() - last >= COUNTER_INTERVAL,
         )
+
+    def _retained_until(self, key: Key, node: PoolNodeView) -> datetime | None:
+        """Until when what tasks left on the node is to be kept, if that is waited for; all tasks are looked at, so seldom."""
+        pool = self._cache.pools.get(key.namespace, node.spec.pool_name)
+        is_asked = emptied_by(node, pool) is NodeDeallocationOption.RETAINED_DATA
+        if not is_asked or not self._ledger.is_drained(node.status.pod_uid):
+            self._retained.pop(key, None)
+            return None
+        now = self._clock.monotonic()
+        if key not in self._retained or now - self._retained[key][0] >= RETAINED_AGAIN:
+            self._retained[key] = (now, retained_until(self._cache.tasks, node))
+        return self._retained[key][1]
 
     async def _live(self, resource: Resource, view: type[ViewT], namespace: str, name: str) -> ViewT | None:
         try:

@@ -8,6 +8,7 @@ from batchpools.core.autoscale.run import Scaling
 from batchpools.core.identity import Key
 from batchpools.core.ledger import RunLedger
 from batchpools.core.plan import Annotate, Delete
+from batchpools.core.pools.emptying import is_marked
 from batchpools.core.pools.pod_hash import pod_hash
 from batchpools.core.pools.pool_plan import COUNTER_INTERVAL, plan_pool
 from batchpools.core.pools.situation import PoolSituation
@@ -42,6 +43,7 @@ class PoolController:
         self._scaling = scaling
         self._counted: dict[Key, float] = {}
         self._refusals: dict[Key, str] = {}  # the answer to the last create; a restart asks again
+        self._marks: dict[Key, dict[str, bool]] = {}  # by uid what we wrote last: the cache may not show it yet
         self._leaving: dict[Key, frozenset[str]] = {}  # uids of nodes that we deleted: the cache may not show it yet
         self._renewing: dict[Key, tuple[str, frozenset[str]]] = {}  # of nodes that we marked, and for which template
 
@@ -65,8 +67,9 @@ class PoolController:
         """Bring one pool nearer to what it should be; seconds until the next look, None = on the next edge."""
         pool = self._cache.pools.get(key.namespace, key.name)
         if pool is None:
-            for memory in (self._counted, self._refusals, self._leaving, self._renewing):
+            for memory in (self._counted, self._refusals, self._leaving, self._marks, self._renewing):
                 memory.pop(key, None)
+            self._ledger.cordon(key.namespace, key.name, frozenset())
             return None
         situation = self._situation(key, pool)
         if pool.metadata.deletion_timestamp is not None:
@@ -81,8 +84,11 @@ class PoolController:
         kept = {one.key for one in refusals}
         deleted = {one.uid for one in plan.effects if isinstance(one, Delete) and one.key not in kept}
         self._leaving[key] = situation.leaving | deleted
-        marked = {one.uid for one in plan.effects if isinstance(one, Annotate) and one.key not in kept}
-        self._renewing[key] = (pod_hash(pool.spec), situation.renewing | marked)
+        noted = [one for one in plan.effects if isinstance(one, Annotate) and one.key not in kept]
+        leaves = {one.uid: one.value == "true" for one in noted if one.name == names.ANNOTATION_LEAVING}
+        self._marks[key] = {**situation.marks, **leaves}
+        renewed = {one.uid for one in noted if one.name == names.ANNOTATION_RENEW}
+        self._renewing[key] = (_wanted(pool), situation.renewing | renewed)
         if plan.status is not None:
             self._counted[key] = self._clock.monotonic()
         return plan.requeue_after
@@ -104,8 +110,9 @@ class PoolController:
         used = {node.metadata.name: self._ledger.node_runs(node.status.pod_uid).slots_used for node in nodes}
         asked = self._leaving.get(key, frozenset())
         wanted, renewing = self._renewing.get(key, ("", frozenset()))
-        if wanted != pod_hash(pool.spec):
+        if wanted != _wanted(pool):
             renewing = frozenset()
+        marks = self._marks.get(key, {})
         last = self._counted.get(key)
         deleted = pool.metadata.deletion_timestamp is not None
         due = last is None or self._clock.monotonic() - last >= COUNTER_INTERVAL
@@ -117,6 +124,12 @@ class PoolController:
             counts_due=due,
             leaving=frozenset(node.metadata.uid for node in nodes if node.metadata.uid in asked),
             renewing=frozenset(node.metadata.uid for node in nodes if _waits_for_mark(node, pool, renewing)),
+            marks={
+                node.metadata.uid: marks[node.metadata.uid]
+                for node in nodes
+                if marks.get(node.metadata.uid, is_marked(node)) != is_marked(node)
+            },
+            cordoned=self._ledger.cordoned(key.namespace, key.name),
             refusal=self._refusals.get(key, ""),
             scaled=self._scaling.turn(pool, nodes) if self._scaling is not None and not deleted else None,
         )
@@ -129,3 +142,8 @@ def _waits_for_mark(node: PoolNodeView, pool: PoolView, asked: frozenset[str]) -
 
 def _is_of(node: PoolNodeView, pool: PoolView) -> bool:
     return any(owner.uid == pool.metadata.uid for owner in node.metadata.owner_references)
+
+
+def _wanted(pool: PoolView) -> str:
+    """Changes when a pod of either sort would be made otherwise."""
+    return pod_hash(pool.spec, is_dedicated=True) + pod_hash(pool.spec, is_dedicated=False)

@@ -106,6 +106,14 @@ class RunLedger(Protocol):
         """Whether it takes no tasks since it is to be emptied."""
         ...
 
+    def cordon(self, namespace: str, pool: str, pod_uids: frozenset[str]) -> None:
+        """No new task goes to exactly these pods of the pool."""
+        ...
+
+    def cordoned(self, namespace: str, pool: str) -> frozenset[str]:
+        """What was last said so of the pool."""
+        ...
+
     def is_drained(self, pod_uid: str) -> bool:
         """Whether the node takes no tasks, and every end on it is confirmed and persisted."""
         ...

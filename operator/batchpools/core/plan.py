@@ -94,6 +94,18 @@ class ResumeNode:
 
 
 @dataclass(frozen=True, slots=True)
+class CordonNodes:
+    """No new task goes to exactly these pods of a pool, from this moment on: what is chosen to leave cannot become busy.
+
+    It is carried out before anything else can happen if it is the first effect of its plan.
+    """
+
+    namespace: str
+    pool: str
+    pod_uids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseNode:
     """The kubelet says that the node's containers are dead: requeue what ran there (safety rule S4.1)."""
 
@@ -117,6 +129,7 @@ Effect = (
     | WriteStatus
     | DrainNode
     | ResumeNode
+    | CordonNodes
     | ReleaseNode
     | EndJob
 )

@@ -91,6 +91,14 @@ class StartTask(View, frozen=True):
         return self.container == "task" or not self.wait_for_success
 
 
+class LowPriorityTemplate(View, frozen=True):
+    """What is different in the pods of low-priority nodes; copied into them."""
+
+    node_selector: dict[str, str] = {}
+    tolerations: tuple[dict[str, Any], ...] = ()
+    priority_class_name: str = ""
+
+
 class StopResize(View, frozen=True):
     """A request to end the present resize."""
 
@@ -122,6 +130,7 @@ class PoolSpec(View, frozen=True):
     image_pull_secrets: tuple[dict[str, Any], ...] = ()
     template: dict[str, Any] = {}
     node_disk_size: str = ""
+    low_priority_template: LowPriorityTemplate | None = None
     target_dedicated_nodes: int = 0
     target_low_priority_nodes: int = 0
     resize_timeout: str = "15m"
@@ -201,6 +210,9 @@ class PoolStatus(View, frozen=True):
     target_low_priority_nodes: int = 0
     current_dedicated_nodes: int = msgspec.field(default=0)
     current_low_priority_nodes: int = 0
+    target_nodes: int = 0
+    current_nodes: int = 0
+    faulty_nodes: int = 0
     node_deallocation_option: str = ""
     stopped_resize: StoppedResize | None = None
     last_action: PoolAction | None = None
@@ -226,6 +238,7 @@ class PoolNodeSpec(View, frozen=True):
     """Which pool a node belongs to."""
 
     pool_name: str = ""
+    is_dedicated: bool = True
 
 
 class StartTaskInfo(View, frozen=True):
@@ -288,6 +301,7 @@ class TaskConstraints(View, frozen=True):
 
     max_wall_clock_time: str | None = None
     max_task_retry_count: int | None = None
+    retention_time: str | None = None
 
 
 class InlineTask(View, frozen=True):

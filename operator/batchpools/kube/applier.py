@@ -18,6 +18,7 @@ from batchpools.core.ledger import RunLedger
 from batchpools.core.plan import (
     AddFinalizer,
     Annotate,
+    CordonNodes,
     Create,
     Delete,
     DrainNode,
@@ -160,6 +161,8 @@ class Applier:
                 self._ledger.drain_node(effect.pod_uid, effect.reason, effect.option)
             case ResumeNode():
                 self._ledger.resume_node(effect.pod_uid)
+            case CordonNodes():
+                self._ledger.cordon(effect.namespace, effect.pool, effect.pod_uids)
             case ReleaseNode():
                 self._ledger.release_node(effect.pod_uid)
             case EndJob():

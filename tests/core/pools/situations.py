@@ -43,7 +43,15 @@ def pool(target: int = 1, *, deleted: bool = False, status: PoolStatus | None = 
     return PoolView(metadata=meta, spec=wanted, status=status or PoolStatus())
 
 
-def node(number: int = 0, *, deleted: bool = False, finalizer: bool = True, **status: Any) -> PoolNodeView:
+def node(
+    number: int = 0,
+    *,
+    deleted: bool = False,
+    finalizer: bool = True,
+    marked: bool = False,
+    is_dedicated: bool = True,
+    **status: Any,
+) -> PoolNodeView:
     meta = Meta(
         name=f"p-{number:04d}",
         namespace="ns",
@@ -52,8 +60,10 @@ def node(number: int = 0, *, deleted: bool = False, finalizer: bool = True, **st
         generation=1,
         deletion_timestamp=NOW if deleted else None,
         finalizers=(names.FINALIZER_NODE,) if finalizer else (),
+        annotations={names.ANNOTATION_LEAVING: "true"} if marked else {},
     )
-    return PoolNodeView(metadata=meta, spec=PoolNodeSpec(pool_name="p"), status=PoolNodeStatus(**status))
+    spec = PoolNodeSpec(pool_name="p", is_dedicated=is_dedicated)
+    return PoolNodeView(metadata=meta, spec=spec, status=PoolNodeStatus(**status))
 
 
 def pod(

@@ -5,19 +5,22 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from tests.core.pools.situations import DEAD, NOW, READY, RUNNING, node, pod, pool, situation, waiting
+from tests.core.pools.situations import DEAD, NOW, READY, RUNNING, SETTINGS, node, pod, pool, situation, waiting
 
 from batchpools.api import names
 from batchpools.api.reasons import Reason, RequeueReason
+from batchpools.api.states import NodeDeallocationOption
 from batchpools.core.conditions import find_condition
 from batchpools.core.identity import Key
 from batchpools.core.ledger import Contact, NodeRuns
-from batchpools.core.plan import Annotate, Create, Delete, DrainNode, Plan, ReleaseNode, RemoveFinalizer
+from batchpools.core.plan import Annotate, Create, Delete, DrainNode, Plan, ReleaseNode, RemoveFinalizer, ResumeNode
 from batchpools.core.pools.node_plan import plan_node
+from batchpools.core.pools.node_pod import create_pod
 from batchpools.core.pools.node_state import Report, StartTaskFacts
-from batchpools.core.views import PodCondition, PoolNodeView, StartTask
+from batchpools.core.views import LowPriorityTemplate, PodCondition, PodView, PoolNodeStatus, PoolNodeView, StartTask
 
 POD = Key("Pod", "ns", "p-0000-1")
+TASK_COMPLETION = NodeDeallocationOption.TASK_COMPLETION
 FIRST: dict[str, Any] = {"pod_generation": 1, "pod_name": "p-0000-1"}
 SEEN: dict[str, Any] = {**FIRST, "pod_uid": "uid-p-0000-1"}
 
@@ -330,3 +333,98 @@ def test_a_pod_that_is_ending_is_told_too_and_one_that_has_ended_or_is_not_ours_
     plan = plan_node(situation(node(**SEEN), ending, other_pods=others), now=NOW)
     told = [effect.key.name for effect in plan.effects if isinstance(effect, Annotate)]
     assert told == ["p-0000-1", "p-0000-2"]
+
+
+# ---------------------------------------------------------------- leaving when its tasks have ended
+
+
+def marked(option: str, present: PodView | None = None, **more: Any) -> Plan[PoolNodeStatus]:
+    view = node(marked=True, pod_name="p-0000-1", pod_uid="uid-p-0000-1", pod_generation=1)
+    view_pool = pool(node_deallocation_option=option)
+    return plan_node(situation(view, present, pool=view_pool, **{"report": READY, **more}), now=NOW)
+
+
+def test_a_marked_node_gets_no_more_tasks_and_goes_when_it_is_empty() -> None:
+    waits = marked("TaskCompletion", pod(task=RUNNING))
+    assert waits.effects == (DrainNode("uid-p-0000-1", RequeueReason.POOL_RESIZED, TASK_COMPLETION),)
+    assert waits.status is not None
+    assert (waits.status.state, waits.requeue_after) == ("LeavingPool", 5.0)
+    empty = marked("TaskCompletion", pod(task=RUNNING), draining=True, drained=True)
+    assert empty.effects == (Delete(Key("PoolNode", "ns", "p-0000"), "node-uid-0", "5"),)
+
+
+def test_a_marked_node_without_a_living_pod_gets_no_other_one() -> None:
+    gone = Delete(Key("PoolNode", "ns", "p-0000"), "node-uid-0", "5")
+    assert marked("TaskCompletion").effects == (gone,)
+    assert marked("TaskCompletion", pod(task=DEAD, phase="Failed")).effects == (gone,)
+
+
+def test_with_retained_data_it_also_waits_for_the_retention_time() -> None:
+    ended: dict[str, Any] = {"draining": True, "drained": True}
+    waits = marked("RetainedData", pod(task=RUNNING), **ended, retained_until=NOW + timedelta(seconds=90))
+    assert (waits.effects, waits.requeue_after) == ((), 60.0)
+    over = marked("RetainedData", pod(task=RUNNING), **ended, retained_until=NOW)
+    assert [type(effect) for effect in over.effects] == [Delete]
+    nothing = marked("RetainedData", pod(task=RUNNING), **ended)
+    assert [type(effect) for effect in nothing.effects] == [Delete]
+    other = marked("TaskCompletion", pod(task=RUNNING), **ended, retained_until=NOW + timedelta(seconds=90))
+    assert [type(effect) for effect in other.effects] == [Delete]
+
+
+def test_a_node_that_is_taken_back_takes_tasks_again() -> None:
+    view = node(pod_name="p-0000-1", pod_uid="uid-p-0000-1", pod_generation=1)
+    plan = plan_node(situation(view, pod(task=RUNNING), report=READY, draining=True), now=NOW)
+    assert plan.effects == (ResumeNode("uid-p-0000-1"),)
+
+
+def test_a_deleted_node_is_emptied_by_the_option_of_its_pool() -> None:
+    view = node(deleted=True, pod_name="p-0000-1", pod_uid="uid-p-0000-1", pod_generation=1)
+    asked = pool(node_deallocation_option="TaskCompletion")
+    plan = plan_node(situation(view, pod(task=RUNNING), pool=asked, report=READY), now=NOW)
+    assert plan.effects == (DrainNode("uid-p-0000-1", RequeueReason.POOL_RESIZED, TASK_COMPLETION),)
+
+
+# ---------------------------------------------------------------- preemption
+
+
+def low_priority(present: PodView | None = None, **status: Any) -> Plan[PoolNodeStatus]:
+    known = {"pod_name": "p-0000-1", "pod_uid": "uid-p-0000-1", "pod_generation": 1, "state": "Idle", **status}
+    return plan_node(situation(node(is_dedicated=False, **known), present), now=NOW)
+
+
+def test_a_low_priority_node_whose_pod_ends_is_preempted_until_the_next_one_has_a_machine() -> None:
+    ended = pod(task=DEAD, phase="Failed")
+    why = PodCondition(type="DisruptionTarget", status="True", reason="PreemptionByScheduler", message="by pod x")
+    first = low_priority(replace(ended, status=replace(ended.status, conditions=(why,)))).status
+    assert first is not None
+    assert first.state == "Preempted"
+    assert first.errors[0].code == "Preempted"
+    assert first.errors[0].message.endswith("when there is room. by pod x")
+    waits = low_priority(
+        pod("p-0000-2", machine="", phase="Pending"), state="Preempted", pod_name="p-0000-2", pod_uid=""
+    )
+    assert waits.status is not None
+    assert waits.status.state == "Preempted"
+    there = low_priority(pod("p-0000-2", phase="Pending"), state="Preempted", pod_name="p-0000-2", pod_uid="")
+    assert there.status is not None
+    assert (there.status.state, there.status.errors) == ("Starting", ())
+
+
+def test_a_dedicated_node_is_not_preempted() -> None:
+    view = node(pod_name="p-0000-1", pod_uid="uid-p-0000-1", pod_generation=1, state="Idle")
+    status = plan_node(situation(view, pod(task=DEAD, phase="Failed")), now=NOW).status
+    assert status is None or status.state != "Preempted"
+
+
+def test_a_low_priority_pod_is_scheduled_as_its_template_says() -> None:
+    template = {"spec": {"containers": [{"name": "task", "image": "x"}], "nodeSelector": {"a": "1", "spot": "no"}}}
+    other = LowPriorityTemplate(
+        node_selector={"spot": "yes"}, tolerations=({"key": "spot", "operator": "Exists"},), priority_class_name="low"
+    )
+    asked = pool(image="", template=template, low_priority_template=other)
+    spec = create_pod(asked, node(is_dedicated=False), 1, SETTINGS).manifest["spec"]
+    assert spec["nodeSelector"] == {"a": "1", "spot": "yes"}
+    assert (spec["tolerations"], spec["priorityClassName"]) == ([{"key": "spot", "operator": "Exists"}], "low")
+    dedicated = create_pod(asked, node(), 1, SETTINGS).manifest["spec"]
+    assert dedicated["nodeSelector"] == {"a": "1", "spot": "no"}
+    assert "priorityClassName" not in dedicated

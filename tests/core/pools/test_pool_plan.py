@@ -8,8 +8,9 @@ from batchpools.api import names
 from batchpools.core.conditions import find_condition
 from batchpools.core.identity import Key
 from batchpools.core.plan import Create, Delete, Plan, RemoveFinalizer
+from batchpools.core.pools.order import in_order
 from batchpools.core.pools.pool_plan import plan_pool
-from batchpools.core.pools.resize import names_to_make, nodes_to_leave
+from batchpools.core.pools.resize import names_to_make
 from batchpools.core.pools.situation import PoolSituation
 from batchpools.core.views import NodeError, PoolStatus, PoolView
 
@@ -35,7 +36,7 @@ def test_the_name_of_a_node_that_still_leaves_is_not_given_again() -> None:
 def test_nodes_leave_broken_first_then_starting_then_idle_then_least_busy() -> None:
     nodes = [node(n, state=state) for n, state in enumerate(["Running", "Idle", "Starting", "Unusable", "Running"])]
     used = {"p-0000": 2, "p-0004": 1}
-    order = [one.metadata.name for one in nodes_to_leave(nodes, 5, used)]
+    order = [one.metadata.name for one in in_order(nodes, used)]
     assert order == ["p-0003", "p-0002", "p-0001", "p-0004", "p-0000"]
 
 

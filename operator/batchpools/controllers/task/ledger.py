@@ -183,6 +183,15 @@ class RunLedgerOfLeader:
         """Whether it takes no tasks since it is to be emptied."""
         return self._book.nodes.is_draining(pod_uid)
 
+    def cordon(self, namespace: str, pool: str, pod_uids: frozenset[str]) -> None:
+        """No new task goes to exactly these pods of the pool."""
+        if self._book.nodes.cordon((namespace, pool), pod_uids):
+            self._book.wake_pool((namespace, pool))
+
+    def cordoned(self, namespace: str, pool: str) -> frozenset[str]:
+        """What was last said so of the pool."""
+        return self._book.nodes.cordoned((namespace, pool))
+
     def is_drained(self, pod_uid: str) -> bool:
         """Whether the node takes no tasks, and every end on it is confirmed and persisted."""
         return self._book.nodes.is_draining(pod_uid) and self.is_released(pod_uid)

@@ -21,6 +21,7 @@ class NodePage:
     heard: bool = False  # its inventory of the present epoch and session has come
     wanted: bool = False  # its PoolNode names this pod, and stays
     draining: bool = False
+    cordoned: bool = False  # its pool has chosen it to leave
     paused: bool = False  # it refused a moment ago
     vouched: bool = False  # it has our pong of this epoch and session
     set_aside: bool = False  # its status may say that it is disconnected
@@ -39,7 +40,11 @@ class NodePage:
     def takes_tasks(self) -> bool:
         """Whether a run may be sent there now."""
         told = self.ready and self.heard and self.vouched
-        return told and self.wanted and not (self.draining or self.paused or self.set_aside or self.strangers)
+        return (
+            told
+            and self.wanted
+            and not (self.draining or self.cordoned or self.paused or self.set_aside or self.strangers)
+        )
 
 
 class Nodes:
@@ -50,6 +55,7 @@ class Nodes:
         self._by_pool: dict[PoolKey, dict[str, NodePage]] = {}
         self._drained: set[str] = set()  # pod uids: also of pods that are not connected
         self._set_aside: set[str] = set()
+        self._cordoned: dict[PoolKey, frozenset[str]] = {}
 
     def __iter__(self) -> Iterator[NodePage]:
         """All pages."""
@@ -65,6 +71,7 @@ class Nodes:
         if page is None:
             uid = identity.pod_uid
             page = NodePage(identity, draining=uid in self._drained, set_aside=uid in self._set_aside)
+            page.cordoned = uid in self.cordoned(page.pool)
             self._pages[identity.pod_uid] = page
             self._by_pool.setdefault(page.pool, {})[identity.pod_uid] = page
         return page
@@ -93,6 +100,19 @@ class Nodes:
     def is_draining(self, pod_uid: str) -> bool:
         """Whether it takes no more tasks."""
         return pod_uid in self._drained
+
+    def cordon(self, pool: PoolKey, pod_uids: frozenset[str]) -> bool:
+        """Exactly these nodes of the pool take no tasks, since they are to leave; whether one of before takes tasks again."""
+        before = self._cordoned.pop(pool, frozenset())
+        if pod_uids:
+            self._cordoned[pool] = pod_uids
+        for page in self._by_pool.get(pool, {}).values():
+            page.cordoned = page.identity.pod_uid in pod_uids
+        return not before <= pod_uids
+
+    def cordoned(self, pool: PoolKey) -> frozenset[str]:
+        """The pods of the pool that were last said to leave."""
+        return self._cordoned.get(pool, frozenset())
 
     def set_aside(self, pod_uid: str, is_so: bool) -> None:
         """Whether it takes no tasks because its status may say that it is disconnected."""
@@ -152,3 +172,4 @@ class Nodes:
         self._by_pool.clear()
         self._drained.clear()
         self._set_aside.clear()
+        self._cordoned.clear()

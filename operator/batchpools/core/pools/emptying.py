@@ -12,6 +12,7 @@ carried out with its answer until the ledger says that the node is drained; a no
 | RetainedData | go on; no new ones come | when all have ended, and then their retentionTime |
 """
 
+from batchpools.api import names
 from batchpools.api.states import NodeDeallocationOption
 from batchpools.core.pools.target import target_of
 from batchpools.core.pools.upgrade import is_renewing
@@ -27,9 +28,15 @@ def emptied_by(node: PoolNodeView, pool: PoolView | None) -> NodeDeallocationOpt
     It is a function of what is persisted, so that a next leader judges the runs that a former one had killed as that one
     would have (`controllers.task.settler`). The present option of the pool counts, also for nodes that are leaving already.
     """
-    if node.metadata.deletion_timestamp is None and not is_renewing(node, pool):
+    is_leaving = node.metadata.deletion_timestamp is not None or is_marked(node)
+    if not is_leaving and not is_renewing(node, pool):
         return None
     return target_of(pool).option if pool is not None else NodeDeallocationOption.REQUEUE
+
+
+def is_marked(node: PoolNodeView) -> bool:
+    """Whether a node is to leave its pool once its tasks have ended: the pool may still take that back."""
+    return node.metadata.annotations.get(names.ANNOTATION_LEAVING) == "true"
 
 
 def why_ended(option: NodeDeallocationOption) -> Why | None:

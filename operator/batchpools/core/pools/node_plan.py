@@ -26,7 +26,7 @@ from batchpools.core.plan import (
     ResumeNode,
 )
 from batchpools.core.pools import pod_facts
-from batchpools.core.pools.emptying import emptied_by
+from batchpools.core.pools.emptying import emptied_by, is_marked, why_ended
 from batchpools.core.pools.former_pods import clear, is_in_the_way
 from batchpools.core.pools.node_pod import NodePodSettings, create_pod, pod_name
 from batchpools.core.pools.node_state import (
@@ -43,6 +43,8 @@ from batchpools.core.pools.upgrade import is_renewing
 from batchpools.core.views import PodView, PoolNodeStatus, PoolNodeView, PoolView
 
 LOOK_AGAIN = 1.0
+AWAITED_AGAIN = 5.0  # seconds between two looks at a node whose tasks are not killed
+RETAINED_AGAIN = 60.0
 REFUSED_AGAIN = 15.0
 REGISTER_AGAIN = 20.0
 COUNTER_INTERVAL = 30.0  # seconds between two writes of a node's counters (safety rule S5.4)
@@ -53,7 +55,8 @@ class NodeSituation:
     """A node and what is known of the things around it.
 
     pod: the pod of the present generation, by name (None only after live GETs of node and pod); other_pods: pods of this
-    node with another name. draining, drained, released, contact: what the ledger of runs answers for the present pod. refusal,
+    node with another name. draining, drained, released, contact: what the ledger of runs answers for the present pod.
+    retained_until: what tasks left there is to be kept until then (asked for by RetainedData alone). refusal,
     refused_for: why the last try to create came to nothing, in the API server's words and in one of ours. closing: the
     namespace is being deleted.
     """
@@ -67,6 +70,7 @@ class NodeSituation:
     runs: NodeRuns = field(default_factory=NodeRuns)
     draining: bool = False
     drained: bool = False
+    retained_until: datetime | None = None
     released: bool = False
     contact: Contact = Contact.IN_TOUCH
     refusal: str = ""
@@ -104,11 +108,13 @@ def _plan(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
     if names.FINALIZER_NODE not in meta.finalizers:
         return Plan(effects=(AddFinalizer(key, meta.uid, names.FINALIZER_NODE),), requeue_after=LOOK_AGAIN)
     pod = situation.pod
+    if is_marked(node):
+        return _emptying(situation, now) or Plan(effects=(Delete(key, meta.uid, meta.resource_version),))
     if pod is not None and _is_ours(pod, node):
         if pod_facts.is_over(pod):
             return _bury(situation, pod, now)
         if is_renewing(node, situation.pool):
-            return _renew(situation, pod, now)
+            return _emptying(situation, now, RequeueReason.NODE_UPGRADED) or _bury(situation, pod, now)
         return _observe(situation, now)
     return _new_pod(situation, now)
 
@@ -165,15 +171,6 @@ def _next_generation(situation: NodeSituation, now: datetime) -> PoolNodeStatus:
     )
 
 
-def _renew(situation: NodeSituation, pod: PodView, now: datetime) -> Plan[PoolNodeStatus]:
-    """The pool has changed: empty the node, then give it another pod."""
-    if situation.drained:
-        return _bury(situation, pod, now)
-    option = emptied_by(situation.node, situation.pool) or NodeDeallocationOption.REQUEUE
-    drain = DrainNode(pod.metadata.uid, RequeueReason.NODE_UPGRADED, option)
-    return Plan(effects=(drain,), status=_status(situation, now), requeue_after=LOOK_AGAIN)
-
-
 def _observe(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
     """A living pod: write how the node stands when that changed, counters when they are due. What it was spared is taken back."""
     if situation.draining and situation.pod is not None:
@@ -214,15 +211,31 @@ def _leaving(situation: NodeSituation, key: Key, now: datetime) -> Plan[PoolNode
         return Plan(effects=_let_all_go(situation, key))
     status = _status(situation, now)
     if pod is not None and _is_ours(pod, node):
-        if not pod_facts.is_over(pod) and not situation.drained:
-            option = emptied_by(node, situation.pool) or NodeDeallocationOption.REQUEUE
-            drain = DrainNode(pod.metadata.uid, RequeueReason.POOL_RESIZED, option)
-            return Plan(effects=(drain,), status=status, requeue_after=LOOK_AGAIN)
-        return _bury(situation, pod, now)
+        return _emptying(situation, now) or _bury(situation, pod, now)
     waits = _clear_the_way(situation)
     if waits is not None:
         return Plan(waits.effects, status, requeue_after=waits.requeue_after)
     return Plan(effects=(RemoveFinalizer(key, node.metadata.uid, names.FINALIZER_NODE),))
+
+
+def _emptying(
+    situation: NodeSituation, now: datetime, reason: RequeueReason = RequeueReason.POOL_RESIZED
+) -> Plan[PoolNodeStatus] | None:
+    """What is still to be done or waited for until nothing of the node is needed any more; None = it may go."""
+    node, pod = situation.node, situation.pod
+    if pod is None or not _is_ours(pod, node) or pod_facts.is_over(pod):
+        return None
+    option = emptied_by(node, situation.pool) or NodeDeallocationOption.REQUEUE
+    status = _status(situation, now)
+    if not situation.drained:
+        drain = DrainNode(pod.metadata.uid, reason, option)
+        again = LOOK_AGAIN if why_ended(option) is not None else AWAITED_AGAIN
+        return Plan(effects=(drain,), status=status, requeue_after=again)
+    if option is NodeDeallocationOption.RETAINED_DATA and situation.retained_until is not None:
+        left = (situation.retained_until - now).total_seconds()
+        if left > 0:
+            return Plan(status=status, requeue_after=min(left, RETAINED_AGAIN))
+    return None
 
 
 def _let_all_go(situation: NodeSituation, key: Key) -> tuple[Effect, ...]:

@@ -14,7 +14,7 @@ from batchpools.core.pools.pod_containers import agent, installer, start_task, t
 from batchpools.core.pools.pod_hash import pod_hash
 from batchpools.core.pools.pod_security import pod_security
 from batchpools.core.pools.pod_volumes import volumes
-from batchpools.core.pools.template import Json, Template, read_template
+from batchpools.core.pools.template import Json, Template, template_for
 from batchpools.core.tasks.command import argv_of
 from batchpools.core.views import PoolNodeView, PoolSpec, PoolView
 
@@ -40,7 +40,7 @@ def create_pod(pool: PoolView, node: PoolNodeView, generation: int, settings: No
     """The effect that makes a node's pod of that generation."""
     meta = node.metadata
     name = pod_name(meta.name, generation)
-    template = read_template(pool.spec)
+    template = template_for(pool.spec, is_dedicated=node.spec.is_dedicated)
     manifest = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -71,7 +71,7 @@ def _metadata(pool: PoolView, node: PoolNodeView, name: str, template: Template,
         "annotations": {
             **template.annotations,
             names.ANNOTATION_CA: settings.ca,
-            names.ANNOTATION_TEMPLATE_HASH: pod_hash(pool.spec),
+            names.ANNOTATION_TEMPLATE_HASH: pod_hash(pool.spec, is_dedicated=node.spec.is_dedicated),
             names.ANNOTATION_START_TASK: start_task_hash(pool.spec),
             names.ANNOTATION_UNREACHABLE_TIMEOUT: node.status.node_unreachable_timeout,
         },

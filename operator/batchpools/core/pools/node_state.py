@@ -8,6 +8,7 @@ from batchpools.api.states import FailureCategory, NodeState, Result, StartTaskS
 from batchpools.core.conditions import find_condition, set_condition
 from batchpools.core.ledger import Contact
 from batchpools.core.pools import pod_facts
+from batchpools.core.pools.emptying import is_marked
 from batchpools.core.views import ConditionView, FailureInfo, NodeError, PodView, PoolNodeView, StartTaskInfo
 
 REGISTER_TIME = timedelta(seconds=60)
@@ -87,10 +88,11 @@ def conditions_of(facts: NodeFacts, now: datetime) -> Conditions:
 
 def state_of(facts: NodeFacts, conditions: Conditions) -> NodeState:
     """Azure's one word."""
-    if facts.node.metadata.deletion_timestamp is not None:
+    if facts.node.metadata.deletion_timestamp is not None or is_marked(facts.node):
         return NodeState.LEAVING_POOL
-    if facts.between_sessions:
-        return NodeState(facts.node.status.state)
+    preempted = is_preempted(facts, conditions)
+    if preempted or facts.between_sessions:
+        return NodeState.PREEMPTED if preempted else NodeState(facts.node.status.state)
     if facts.pod is None or not _holds(conditions, Condition.SCHEDULED):
         return NodeState.UNUSABLE if facts.refused else NodeState.CREATING
     if facts.report is None:
@@ -115,6 +117,16 @@ def _serving(facts: NodeFacts) -> NodeState:
     return NodeState.RUNNING if facts.running_tasks else NodeState.IDLE
 
 
+def is_preempted(facts: NodeFacts, conditions: Conditions) -> bool:
+    """Whether a low-priority node has lost its machine: from the end of its pod until the next one has a machine."""
+    if facts.node.spec.is_dedicated:
+        return False
+    if facts.pod is not None and pod_facts.is_over(facts.pod):
+        return True
+    waits = facts.pod is None or not _holds(conditions, Condition.SCHEDULED)
+    return waits and facts.node.status.state == NodeState.PREEMPTED
+
+
 def live_state(told: str, used_slots: int) -> str:
     """A node's state as told, with Idle and Running as they are now: status follows them within 30 s (safety rule S5.4)."""
     if told in {NodeState.IDLE, NodeState.RUNNING}:
@@ -124,6 +136,8 @@ def live_state(told: str, used_slots: int) -> str:
 
 def errors_of(facts: NodeFacts, conditions: Conditions) -> tuple[NodeError, ...]:
     """What is wrong with the node, in words for people."""
+    if is_preempted(facts, conditions):
+        return (NodeError(code=NodeState.PREEMPTED, message=_why_preempted(facts)[:1024]),)
     if facts.refused:
         return (NodeError(code=facts.refused_for, message=facts.refused[:1024]),)
     if facts.pod is None:
@@ -138,6 +152,14 @@ def errors_of(facts: NodeFacts, conditions: Conditions) -> tuple[NodeError, ...]
     if registered is not None and registered.reason in {Reason.AGENT_NOT_CONNECTED, Reason.AGENT_SILENT}:
         return (NodeError(code=registered.reason, message=registered.message),)
     return ()
+
+
+def _why_preempted(facts: NodeFacts) -> str:
+    """That local data is lost, why if anybody says so, and what the next pod waits for."""
+    told = "The node was preempted: what tasks had left on it is lost; it comes back under its name when there is room."
+    if facts.pod is None:
+        return f"{told} {facts.refused}".strip()
+    return f"{told} {pod_facts.disruption(facts.pod) or pod_facts.unschedulable(facts.pod)}".strip()
 
 
 def start_task_info(facts: NodeFacts) -> StartTaskInfo | None:

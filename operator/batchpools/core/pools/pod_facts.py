@@ -68,6 +68,14 @@ def unschedulable(pod: PodView) -> str:
     return ""
 
 
+def disruption(pod: PodView) -> str:
+    """Why a pod was ended from outside (preemption, eviction, a machine that is taken away), in Kubernetes' words."""
+    for condition in pod.status.conditions:
+        if condition.type == "DisruptionTarget" and condition.status == "True":
+            return condition.message or condition.reason
+    return pod.status.message
+
+
 def trouble(pod: PodView) -> Trouble | None:
     """The first container that cannot start, and why."""
     for status in (*pod.status.init_container_statuses, *pod.status.container_statuses):

@@ -8,15 +8,15 @@ import hashlib
 import json
 from typing import Any
 
-from batchpools.core.pools.template import read_template
+from batchpools.core.pools.template import template_for
 from batchpools.core.views import PoolSpec
 
 _LENGTH = 10
 
 
-def pod_hash(spec: PoolSpec) -> str:
-    """Changes when a pod that is made now would be another one."""
-    template = read_template(spec)
+def pod_hash(spec: PoolSpec, *, is_dedicated: bool = True) -> str:
+    """Changes when a pod of that sort that is made now would be another one."""
+    template = template_for(spec, is_dedicated=is_dedicated)
     parts: list[Any] = [
         template.labels,
         template.annotations,

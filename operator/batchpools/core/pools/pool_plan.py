@@ -9,11 +9,13 @@ import msgspec
 from batchpools.api import names
 from batchpools.core.autoscale.run import Step
 from batchpools.core.identity import Key
-from batchpools.core.plan import AddFinalizer, Annotate, Create, Delete, Effect, Plan, RemoveFinalizer
+from batchpools.core.plan import AddFinalizer, Annotate, CordonNodes, Create, Delete, Effect, Plan, RemoveFinalizer
+from batchpools.core.pools.allocation import allocation_of
 from batchpools.core.pools.pod_hash import pod_hash
 from batchpools.core.pools.pool_status import status_of, without_counters
-from batchpools.core.pools.resize import NODES_PER_PLAN, names_to_make, nodes_to_leave
+from batchpools.core.pools.resize import Moves, next_step
 from batchpools.core.pools.situation import PoolSituation
+from batchpools.core.pools.target import Target
 from batchpools.core.pools.template import read_template
 from batchpools.core.pools.template_rules import refused
 from batchpools.core.pools.upgrade import nodes_to_renew
@@ -35,10 +37,11 @@ def plan_pool(situation: PoolSituation, *, now: datetime) -> Plan[PoolStatus]:
     scaled = situation.scaled
     if scaled is not None and scaled.status != situation.pool.status:
         return _rescaled(situation, scaled, now)
-    effects = (*_resize(situation), *_renew(situation))
-    status = status_of(situation, now)
+    allocation = allocation_of(situation, now)
+    effects = (*_resize(situation, allocation.target), *_renew(situation))
+    status = status_of(situation, allocation, now)
     told = situation.pool.status
-    again = _again(situation, effects)
+    again = _again(situation, effects, allocation.again)
     if status == told:
         return Plan(effects=effects, requeue_after=again)
     if without_counters(status) != without_counters(told):
@@ -51,16 +54,14 @@ def plan_pool(situation: PoolSituation, *, now: datetime) -> Plan[PoolStatus]:
 def _rescaled(situation: PoolSituation, scaled: Step, now: datetime) -> Plan[PoolStatus]:
     """What an evaluation decided is persisted first: nodes are made and leave, and are emptied, by what status says."""
     told = replace(situation, pool=msgspec.structs.replace(situation.pool, status=scaled.status))
-    return Plan(status=status_of(told, now), requeue_after=LOOK_AGAIN)
+    return Plan(status=status_of(told, allocation_of(told, now), now), requeue_after=LOOK_AGAIN)
 
 
-def _again(situation: PoolSituation, effects: tuple[Effect, ...]) -> float | None:
-    """What was asked for wakes the pool once it is there; what is refused, or due at its time, comes with no edge."""
+def _again(situation: PoolSituation, effects: tuple[Effect, ...], timeout: float | None) -> float | None:
+    """What was asked for wakes the pool once it is there; what is refused, or has its time, comes with no edge."""
     due = situation.scaled.again if situation.scaled is not None else None
-    if not effects:
-        return due
-    again = REFUSED_AGAIN if situation.refusal else LOOK_AGAIN
-    return min(again, due or again)
+    again = (REFUSED_AGAIN if situation.refusal else LOOK_AGAIN) if effects else None
+    return min((one for one in (due, timeout, again) if one is not None), default=None)
 
 
 def _deletion(situation: PoolSituation, key: Key, now: datetime) -> Plan[PoolStatus]:
@@ -71,21 +72,36 @@ def _deletion(situation: PoolSituation, key: Key, now: datetime) -> Plan[PoolSta
     if situation.closing:
         return Plan(effects=(RemoveFinalizer(key, meta.uid, names.FINALIZER_POOL),))
     if situation.nodes:
-        return Plan(effects=_leave(situation.nodes), status=status_of(situation, now), requeue_after=LOOK_AGAIN)
+        status = status_of(situation, allocation_of(situation, now), now)
+        return Plan(effects=_leave(situation.nodes), status=status, requeue_after=LOOK_AGAIN)
     return Plan(effects=(RemoveFinalizer(key, meta.uid, names.FINALIZER_POOL),))
 
 
-def _resize(situation: PoolSituation) -> tuple[Effect, ...]:
-    """Grow or shrink to the target. Nodes that are leaving count neither way, but keep their names until they are gone."""
-    pool, staying = situation.pool, situation.staying
-    missing = situation.target.dedicated - len(staying)
-    if missing > 0:
-        if refused(read_template(pool.spec)):
-            return ()
-        taken = {node.metadata.name for node in situation.nodes}
-        count = min(missing, NODES_PER_PLAN)
-        return tuple(_create(situation, name) for name in names_to_make(pool.metadata.name, taken, count))
-    return _leave(tuple(nodes_to_leave(staying, -missing, situation.used_slots)))
+def _resize(situation: PoolSituation, target: Target) -> tuple[Effect, ...]:
+    """Grow or shrink to the target. What was chosen to leave gets no more tasks before anything else is done."""
+    step = next_step(situation, target, may_make=not refused(read_template(situation.pool.spec)))
+    return (
+        *_cordon(situation, step),
+        *(_mark(node, "false") for node in step.keep),
+        *_leave(step.delete),
+        *(_mark(node, "true") for node in step.mark),
+        *(_create(situation, name, is_dedicated) for name, is_dedicated in step.make),
+    )
+
+
+def _cordon(situation: PoolSituation, step: Moves) -> tuple[Effect, ...]:
+    meta = situation.pool.metadata
+    stay = {node.metadata.uid for node in (*situation.staying, *step.keep)}
+    stay -= {node.metadata.uid for node in (*step.delete, *step.mark)}
+    gone = (node.status.pod_uid for node in situation.nodes if node.metadata.uid not in stay)
+    pods = frozenset(pod for pod in gone if pod)
+    return (CordonNodes(meta.namespace, meta.name, pods),) if pods != situation.cordoned else ()
+
+
+def _mark(node: PoolNodeView, value: str) -> Annotate:
+    meta = node.metadata
+    key = Key("PoolNode", meta.namespace, meta.name)
+    return Annotate(key, meta.uid, names.ANNOTATION_LEAVING, value, first=not meta.annotations)
 
 
 def _renew(situation: PoolSituation) -> tuple[Effect, ...]:
@@ -99,7 +115,7 @@ def _renew(situation: PoolSituation) -> tuple[Effect, ...]:
             Key("PoolNode", node.metadata.namespace, node.metadata.name),
             node.metadata.uid,
             names.ANNOTATION_RENEW,
-            pod_hash(pool.spec),
+            pod_hash(pool.spec, is_dedicated=node.spec.is_dedicated),
             first=not node.metadata.annotations,
         )
         for node in chosen
@@ -118,7 +134,7 @@ def _leave(nodes: tuple[PoolNodeView, ...]) -> tuple[Effect, ...]:
     )
 
 
-def _create(situation: PoolSituation, name: str) -> Create:
+def _create(situation: PoolSituation, name: str, is_dedicated: bool) -> Create:
     meta = situation.pool.metadata
     owner = {
         "apiVersion": names.API_VERSION,
@@ -138,6 +154,6 @@ def _create(situation: PoolSituation, name: str) -> Create:
             "ownerReferences": [owner],
             "finalizers": [names.FINALIZER_NODE],
         },
-        "spec": {"poolName": meta.name},
+        "spec": {"poolName": meta.name, "isDedicated": is_dedicated},
     }
     return Create(Key("PoolNode", meta.namespace, name), manifest, owner_uid=meta.uid)

@@ -10,8 +10,10 @@ from batchpools.api.reasons import Condition, Reason
 from batchpools.api.states import AllocationState, NodeState, PoolState, UpgradeMode
 from batchpools.core.autoscale.run import stalled_by
 from batchpools.core.conditions import set_condition
+from batchpools.core.pools.allocation import Allocation
 from batchpools.core.pools.node_state import live_state
 from batchpools.core.pools.situation import PoolSituation
+from batchpools.core.pools.target import Target
 from batchpools.core.pools.template import read_template
 from batchpools.core.pools.template_rules import refused
 from batchpools.core.pools.upgrade import is_outdated
@@ -19,31 +21,39 @@ from batchpools.core.views import ConditionView, PoolNodeView, PoolStatus, Resiz
 
 _FAULTY = (NodeState.UNUSABLE, NodeState.START_TASK_FAILED, NodeState.DISCONNECTED, NodeState.UNKNOWN)
 _USABLE = (NodeState.IDLE, NodeState.RUNNING)
-_NO_POD = {Reason.ALLOCATION_FAILED, Reason.NAME_CONFLICT, Reason.POD_UNSCHEDULABLE}
 _ADMISSION_WORDS = ("PodSecurity", "is invalid", "denied the request", "violates")
 
 
-def status_of(situation: PoolSituation, now: datetime) -> PoolStatus:
+def status_of(situation: PoolSituation, allocation: Allocation, now: datetime) -> PoolStatus:
     """The whole status as it should be now."""
     pool = situation.pool
     staying = situation.staying
     counts = Counter(_live_state(node, situation) for node in situation.nodes)
-    steady = len(situation.nodes) == situation.target.dedicated and not counts[NodeState.LEAVING_POOL]
     deleting = pool.metadata.deletion_timestamp is not None
+    target = allocation.target
     total, used = situation.slots
-    errors = _resize_errors(situation)
+    errors = (*_resize_errors(situation, target), *allocation.errors)
+    low_priority = len(situation.staying_of(False))
     return replace(
         pool.status,
         observed_generation=pool.metadata.generation,
         state=PoolState.DELETING if deleting else PoolState.ACTIVE,
-        allocation_state=AllocationState.STEADY if steady else AllocationState.RESIZING,
+        allocation_state=allocation.state,
+        allocation_state_transition_time=allocation.since,
         selector=f"{names.LABEL_POOL}={pool.metadata.name}",
-        target_dedicated_nodes=situation.target.dedicated,
-        current_dedicated_nodes=len(staying),
+        target_dedicated_nodes=target.dedicated,
+        target_low_priority_nodes=target.low_priority,
+        target_nodes=target.nodes,
+        current_dedicated_nodes=len(staying) - low_priority,
+        current_low_priority_nodes=low_priority,
+        current_nodes=len(staying),
+        faulty_nodes=sum(counts[state] for state in _FAULTY),
+        stopped_resize=allocation.stopped,
+        last_action=allocation.last_action,
         node_counts={_camel(state): number for state, number in sorted(counts.items())},
         task_slots=SlotCounts(total=total, used=used),
         resize_errors=errors,
-        conditions=_conditions(situation, counts, steady, errors, now),
+        conditions=_conditions(situation, counts, allocation, errors, now),
     )
 
 
@@ -55,7 +65,11 @@ def without_counters(status: PoolStatus) -> PoolStatus:
 
 
 def _conditions(
-    situation: PoolSituation, counts: Counter[str], steady: bool, errors: tuple[ResizeError, ...], now: datetime
+    situation: PoolSituation,
+    counts: Counter[str],
+    allocation: Allocation,
+    errors: tuple[ResizeError, ...],
+    now: datetime,
 ) -> tuple[ConditionView, ...]:
     pool, staying = situation.pool, situation.staying
     conditions = pool.status.conditions
@@ -73,6 +87,7 @@ def _conditions(
 
     stalled, why = _stalled(situation)
     put(Condition.STALLED, bool(stalled), why, stalled)
+    steady = allocation.state is AllocationState.STEADY
     put(Condition.RECONCILING, *_reconciling(situation, steady))
     faulty = {state: counts[state] for state in _FAULTY if counts[state]}
     words = ", ".join(f"{number} {state}" for state, number in faulty.items())
@@ -84,7 +99,7 @@ def _conditions(
         put(Condition.READY, False, why, stalled)
     elif errors:
         put(Condition.READY, False, Reason(errors[0].code), errors[0].message)
-    elif usable or situation.target.nodes == 0:
+    elif usable or allocation.target.nodes == 0:
         put(Condition.READY, True, Reason.TARGET_REACHED)
     else:
         put(Condition.READY, False, Reason.NO_USABLE_NODES)
@@ -115,7 +130,7 @@ def _reconciling(situation: PoolSituation, steady: bool) -> tuple[bool, Reason, 
 def _live_state(node: PoolNodeView, situation: PoolSituation) -> str:
     """The node's state as told, with Idle and Running as they are now."""
     state = node.status.state
-    if situation.is_leaving(node):
+    if situation.is_leaving(node) or situation.is_marked(node):
         return NodeState.LEAVING_POOL
     return live_state(state, situation.used_slots.get(node.metadata.name, 0))
 
@@ -129,16 +144,16 @@ def _admission_sentence(nodes: tuple[PoolNodeView, ...]) -> str:
     return ""
 
 
-def _resize_errors(situation: PoolSituation) -> tuple[ResizeError, ...]:
-    """One of each kind, with the first sentence."""
-    staying = situation.staying
-    sentences = [error.message for node in staying for error in node.status.errors if error.code in _NO_POD]
-    if situation.refusal and len(staying) < situation.target.dedicated:
-        sentences.append(situation.refusal)
+def _resize_errors(situation: PoolSituation, target: Target) -> tuple[ResizeError, ...]:
+    """One of each kind, with the first sentence. A node that was preempted is no error of the resize: it has its state."""
+    staying = [node for node in situation.staying if node.metadata.uid in situation.unallocated]
+    sentences = [(error.message, node.spec.is_dedicated) for node in staying for error in node.status.errors]
+    if situation.refusal and len(situation.staying) < target.nodes:
+        sentences.append((situation.refusal, True))
     found: dict[str, str] = {}
-    for sentence in sentences:
-        code = Reason.QUOTA_REACHED if "exceeded quota" in sentence else Reason.ALLOCATION_FAILED
-        found.setdefault(code, sentence)
+    for sentence, is_dedicated in sentences:
+        quota = Reason.QUOTA_REACHED if is_dedicated else Reason.LOW_PRIORITY_QUOTA_REACHED
+        found.setdefault(quota if "exceeded quota" in sentence else Reason.ALLOCATION_FAILED, sentence)
     return tuple(ResizeError(code=code, message=message) for code, message in sorted(found.items()))
 
 

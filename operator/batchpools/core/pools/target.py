@@ -51,7 +51,7 @@ def keeps_its_size(pool: PoolView) -> bool:
 
 def is_stopped(pool: PoolView) -> bool:
     """Whether the resize to the targets that the spec has was stopped."""
-    return pool.status.stopped_resize == asked_for(pool)
+    return pool.spec.auto_scale is None and pool.status.stopped_resize == asked_for(pool)
 
 
 def asked_for(pool: PoolView) -> StoppedResize:

@@ -1,6 +1,6 @@
 """Decides what of a pool's template goes into its node pods: a closed list, from whichever form it is written in. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from batchpools.api import names
@@ -66,6 +66,21 @@ def read_template(spec: PoolSpec) -> Template:
         security=_only(pod.get("securityContext", {}), _USERS),
         never=tuple(key for key in _NEVER if pod.get(key)),
     )
+
+
+def template_for(spec: PoolSpec, *, is_dedicated: bool) -> Template:
+    """The template of a node of one sort: for low-priority nodes what `lowPriorityTemplate` says stands over it."""
+    template, other = read_template(spec), spec.low_priority_template
+    if is_dedicated or other is None:
+        return template
+    placement = dict(template.placement)
+    if other.node_selector:
+        placement["nodeSelector"] = {**placement.get("nodeSelector", {}), **other.node_selector}
+    if other.tolerations:
+        placement["tolerations"] = [*placement.get("tolerations", []), *other.tolerations]
+    if other.priority_class_name:
+        placement["priorityClassName"] = other.priority_class_name
+    return replace(template, placement=placement)
 
 
 def _only(given: Json, keys: tuple[str, ...]) -> Json:

@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from batchpools.api import names
 from batchpools.api.states import NodeState, UpgradeMode
+from batchpools.core.pools.order import in_order
 from batchpools.core.pools.pod_hash import pod_hash
-from batchpools.core.pools.resize import nodes_to_leave
 from batchpools.core.views import PoolNodeView, PoolView
 
 _USABLE = {NodeState.IDLE, NodeState.RUNNING}
@@ -21,14 +21,15 @@ _STARTING = {NodeState.CREATING, NodeState.STARTING, NodeState.WAITING_FOR_START
 def is_outdated(node: PoolNodeView, pool: PoolView) -> bool:
     """Whether the node has a pod that would be made otherwise now."""
     has = node.status.template_hash
-    return bool(node.status.pod_uid and has) and has != pod_hash(pool.spec)
+    return bool(node.status.pod_uid and has) and has != pod_hash(pool.spec, is_dedicated=node.spec.is_dedicated)
 
 
 def is_renewing(node: PoolNodeView, pool: PoolView | None) -> bool:
     """Whether a node is to be emptied and given another pod; the answer is a function of what is persisted."""
     if pool is None or names.ANNOTATION_RENEW not in node.metadata.annotations:
         return False
-    return node.metadata.annotations[names.ANNOTATION_RENEW] == pod_hash(pool.spec) and is_outdated(node, pool)
+    wanted = pod_hash(pool.spec, is_dedicated=node.spec.is_dedicated)
+    return node.metadata.annotations[names.ANNOTATION_RENEW] == wanted and is_outdated(node, pool)
 
 
 def nodes_to_renew(
@@ -53,4 +54,4 @@ def nodes_to_renew(
     starting = [node for node in outdated if node.status.state in _STARTING][: max(most - len(gone), 0)]
     gone |= {node.metadata.uid for node in nodes if node.status.state not in _USABLE}
     working = [node for node in outdated if node.status.state in _USABLE]
-    return [*broken, *starting, *nodes_to_leave(working, max(most - len(gone), 0), used_slots)]
+    return [*broken, *starting, *in_order(working, used_slots)[: max(most - len(gone), 0)]]

@@ -1,0 +1,47 @@
+"""Decides in which order the nodes of a pool leave, or are renewed: those first that are missed least. Pure.
+
+Source: overview ("Resize a pool": nodes with job managers go last); the rest of the order is ours (docs/decisions.md).
+"""
+
+from collections.abc import Mapping, Sequence
+
+from batchpools.api.states import NodeState
+from batchpools.core.views import PoolNodeView
+
+_FAULTY = {NodeState.UNUSABLE, NodeState.START_TASK_FAILED, NodeState.DISCONNECTED, NodeState.UNKNOWN}
+_ORDER: tuple[set[str], ...] = ({*_FAULTY, NodeState.PREEMPTED}, {"Offline"})  # then what starts, idles, runs
+_USABLE = {NodeState.IDLE, NodeState.RUNNING}
+
+
+def in_order(
+    nodes: Sequence[PoolNodeView], used_slots: Mapping[str, int], first: frozenset[str] = frozenset()
+) -> list[PoolNodeView]:
+    """Broken nodes first, then offline ones, those that start, idle ones, and those that lose least; of equals the newest number.
+
+    used_slots: by name, as the book of runs has it now: a node that it calls busy is busy whatever its status says.
+    first: uids of nodes that go before all others.
+    """
+    ordered = sorted(nodes, key=_number, reverse=True)
+    ordered.sort(
+        key=lambda node: (
+            node.metadata.uid not in first,
+            _rank(node, used_slots),
+            used_slots.get(node.metadata.name, 0),
+        )
+    )
+    return ordered
+
+
+def _rank(node: PoolNodeView, used_slots: Mapping[str, int]) -> int:
+    if used_slots.get(node.metadata.name, 0):
+        return len(_ORDER) + 2
+    state = node.status.state
+    found = next((rank for rank, states in enumerate(_ORDER) if state in states), None)
+    if found is not None:
+        return found
+    return len(_ORDER) + (state in _USABLE)
+
+
+def _number(node: PoolNodeView) -> int:
+    tail = node.metadata.name.rpartition("-")[2]
+    return int(tail) if tail.isdigit() else -1
