@@ -64,6 +64,7 @@ class Operator:
             replica.cache, replica.ledger, replica.hub, self._client, replica.queue, replica.informers
         )
         self._census.elector = replica.elector
+        self._census.scaling = replica.autoscaler
         self._metrics = OperatorMetrics(self._census.sources())
         replica.ledger.on_latency = self._metrics.dispatch_latency.observe
 
@@ -125,6 +126,7 @@ class Operator:
             leader=lambda: replica.elector.leader_address,
         )
         server = OpsServer(replica.cache, replica.ledger, replica.hub, self._client, standing)
+        server.evaluate = replica.autoscaler.evaluate
         await server.start(shown, self._settings.ops_port)
         self._trust.on_change = server.show
         return server

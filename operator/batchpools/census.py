@@ -1,8 +1,8 @@
 """Counts what the cache and the hub show, for /metrics and /readyz. It reads, and decides only what counts as stale."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from batchpools.core.ledger import RunLedger
 from batchpools.hub.server import Hub
@@ -12,6 +12,19 @@ from batchpools.kube.informer import STALE_AFTER, Informer
 from batchpools.kube.lease import LeaderElector
 from batchpools.kube.workqueue import WorkQueue
 from batchpools.telemetry.metrics import Samples
+
+
+class ScalingNumbers(Protocol):
+    """What autoscaling counts: `controllers.autoscale.Autoscaler`."""
+
+    @property
+    def evaluations(self) -> Mapping[tuple[str, str, str], float]:
+        """By namespace, pool and outcome."""
+        ...
+
+    def variables(self) -> Mapping[tuple[str, str, str], float]:
+        """By namespace, pool and variable."""
+        ...
 
 
 class Census:
@@ -33,6 +46,7 @@ class Census:
         self._queue = queue
         self._informers = informers
         self.elector: LeaderElector | None = None
+        self.scaling: ScalingNumbers | None = None
 
     def sources(self) -> dict[str, Callable[[], Samples]]:
         """By name in the table."""
@@ -43,6 +57,8 @@ class Census:
             "batchpools_pool_target_nodes": self._targets,
             "batchpools_pool_current_nodes": self._current,
             "batchpools_pool_resize_errors": self._resize_errors,
+            "batchpools_autoscale_evaluations": lambda: _labelled(self.scaling.evaluations) if self.scaling else {},
+            "batchpools_autoscale_variable": lambda: _labelled(self.scaling.variables()) if self.scaling else {},
             "batchpools_leader": lambda: {(): float(self._epoch() > 0)},
             "batchpools_epoch": lambda: {(): float(self._epoch())},
             "batchpools_queue_depth": lambda: {(): float(self._queue.depth)},
@@ -124,3 +140,7 @@ class Census:
             for pool in self._cache.pools
             for error in pool.status.resize_errors
         }
+
+
+def _labelled(numbers: Mapping[tuple[str, str, str], float]) -> Samples:
+    return {key: float(number) for key, number in numbers.items()}

@@ -23,9 +23,14 @@ class FakeCluster(FakeKube):
         super().__init__()
         self.answers: dict[str, Raw] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.sent: list[tuple[str, Any]] = []
 
     async def raw(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
         return b"".join([piece async for piece in self.raw_lines(path, query)])
+
+    async def post_raw(self, path: str, body: Any) -> bytes:
+        self.sent.append((path, body))
+        return await self.raw(path)
 
     async def raw_lines(self, path: str, query: Mapping[str, str] | None = None) -> AsyncGenerator[bytes, None]:
         self.asked.append((path, dict(query or {})))

@@ -116,5 +116,5 @@ def test_without_a_cluster_there_is_a_sentence_and_no_traceback(tmp_path: Path) 
 def test_help_needs_no_cluster(tmp_path: Path) -> None:
     done = _run("--help", kubeconfig=tmp_path / "none")
     assert done.returncode == 0
-    for verb in ("get", "logs", "wait", "explain"):
+    for verb in ("get", "logs", "wait", "explain", "autoscale"):
         assert verb in done.stdout

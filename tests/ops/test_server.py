@@ -58,7 +58,12 @@ async def test_a_cluster_without_aggregation_gets_no_server_and_a_sentence(
 async def test_it_says_what_it_serves_and_nothing_else(stage: Stage) -> None:
     async with stage.client() as client:
         listed = await (await client.get(BASE)).json()
-        assert [one["name"] for one in listed["resources"]] == ["tasks/logs", "tasks/explain", "noderuns"]
+        assert [one["name"] for one in listed["resources"]] == [
+            "tasks/logs",
+            "tasks/explain",
+            "noderuns",
+            "pools/evaluate",
+        ]
         group = await (await client.get("/apis/ops.batchpools.dev")).json()
         assert (await (await client.get("/apis")).json())["groups"] == [group]
         for path in ("/etc/passwd", "/openapi", f"{BASE}/namespaces/default/tasks/..%2f..%2fsecret/logs"):

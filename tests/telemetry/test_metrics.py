@@ -2,7 +2,7 @@
 
 from collections import Counter
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from prometheus_client import generate_latest
@@ -60,7 +60,15 @@ def census() -> Census:
     informers: Any = [SimpleNamespace(resource=SimpleNamespace(kind="Task"), age=12.0, relists=1)]
     made = Census(cache, ledger, hub, client, queue, informers)
     made.elector = SimpleNamespace(epoch=6)  # type: ignore[assignment] # all that is asked of it
+    made.scaling = Scaling()
     return made
+
+
+class Scaling:
+    evaluations: ClassVar = {("default", "demo", "success"): 3.0, ("default", "demo", "failure"): 1.0}
+
+    def variables(self) -> dict[tuple[str, str, str], float]:
+        return {("default", "demo", "$PendingTasks"): 6.0}
 
 
 def scrape(metrics: OperatorMetrics) -> dict[str, dict[tuple[str, ...], float]]:
@@ -102,6 +110,8 @@ def test_a_scrape_shows_every_metric_with_its_numbers() -> None:
     assert found["batchpools_pool_target_nodes"] == dict(zip(of_kinds, (3, 1), strict=True))
     assert found["batchpools_pool_current_nodes"] == dict(zip(of_kinds, (2, 0), strict=True))
     assert found["batchpools_pool_resize_errors"] == {("default", "demo", "AllocationFailed"): 1}
+    assert found["batchpools_autoscale_evaluations"] == Scaling.evaluations
+    assert found["batchpools_autoscale_variable"] == {("default", "demo", "$PendingTasks"): 6}
     assert found["batchpools_api_requests"] == {("patch", "tasks", "200"): 9}
     assert found["batchpools_link_refusals"] == {("BadToken",): 5}
     assert (found["batchpools_leader"], found["batchpools_epoch"]) == ({(): 1}, {(): 6})

@@ -6,11 +6,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from batchpools.cli import explain, get, logs, wait
+from batchpools.cli import autoscale, explain, get, logs, wait
 from batchpools.cli.access import Access, CliError
 from batchpools.kube.errors import KubeError
 
-_VERBS = (get, logs, wait, explain)
+_VERBS = (get, logs, wait, explain, autoscale)
 
 EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_NOBODY_READS = 1, 130, 141
 
@@ -52,6 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _run(options: argparse.Namespace) -> int:
+    if "alone" in options:  # it needs no cluster
+        done: int = options.alone(options)
+        return done
     access = Access.of_user(options.namespace, show=options.show_kubectl)
     try:
         code: int = await options.run(access, options)

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TextIO, TypeVar
+from typing import Any, Protocol, TextIO, TypeVar
 
 import msgspec
 
@@ -43,6 +43,10 @@ class Reader(Protocol):
 
     async def raw(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
         """GET of any path."""
+        ...
+
+    async def post_raw(self, path: str, body: Any) -> bytes:
+        """POST of JSON to any path."""
         ...
 
     def raw_lines(self, path: str, query: Mapping[str, str] | None = None) -> AsyncGenerator[bytes, None]:

@@ -1,7 +1,7 @@
 """Asks the aggregated API, as `kubectl get --raw` would, and puts into words what it means when nobody answers."""
 
 from collections.abc import AsyncIterator, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -31,6 +31,16 @@ async def ask(access: Access, path: str, answer: type[AnswerT]) -> AnswerT:
     """A JSON answer; CliError when there is no such API, or it speaks another language."""
     try:
         return msgspec.json.decode(await access.client.raw(path), type=answer)
+    except KubeError as error:
+        raise _in_other_words(error) from None
+    except msgspec.DecodeError as error:
+        raise CliError(f"the operator's answer cannot be read, it may be of another version: {error}") from None
+
+
+async def order(access: Access, path: str, body: Any, answer: type[AnswerT]) -> AnswerT:
+    """A JSON answer to a POST; errors as `ask`."""
+    try:
+        return msgspec.json.decode(await access.client.post_raw(path, body), type=answer)
     except KubeError as error:
         raise _in_other_words(error) from None
     except msgspec.DecodeError as error:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from batchpools.core.autoscale.history import KEPT, KEPT_IN_RESERVE, History, span_of
-from batchpools.core.autoscale.present import PoolSamples, present_values
+from batchpools.core.autoscale.present import PoolSamples, Values, present_values
 from batchpools.core.autoscale.preset import formula_of
 from batchpools.core.autoscale.run import Occasion, Step, run_formula, step
 from batchpools.core.autoscale.series import PERIOD
@@ -27,8 +27,10 @@ class Autoscaler:
         self._cache = cache
         self._ledger = ledger
         self._clock = clock
-        self._histories: dict[str, History] = {}  # by uid of the pool
+        self._histories: dict[str, History] = {}  # this and the others by uid of the pool
         self._evaluated: dict[str, datetime] = {}
+        self._decided: dict[str, Values] = {}
+        self._sampled: dict[str, Values] = {}
         self.evaluations: Counter[tuple[str, str, str]] = Counter()
         cache.pools.subscribe(self._pool_changed)
 
@@ -42,6 +44,8 @@ class Autoscaler:
         finally:
             self._histories.clear()
             self._evaluated.clear()
+            self._decided.clear()
+            self._sampled.clear()
 
     def turn(self, pool: PoolView, nodes: Sequence[PoolNodeView]) -> Step:
         """What autoscaling says of a pool now; an evaluation, if one is due."""
@@ -52,6 +56,7 @@ class Autoscaler:
         if told.ran is not None:
             outcome = "failure" if told.ran.error is not None else "success"
             self.evaluations[meta.namespace, meta.name, outcome] += 1
+            self._decided[meta.uid] = doubles_of(told.ran)
             if told.status == pool.status:  # nothing is written: else what is persisted counts
                 self._evaluated[meta.uid] = now
         return told
@@ -63,6 +68,16 @@ class Autoscaler:
             return None
         text = formula or (formula_of(pool.spec.auto_scale) if pool.spec.auto_scale is not None else "")
         return run_formula(pool, text, self._samples(pool, self._nodes(pool)), self._clock.now())[0]
+
+    def variables(self) -> dict[tuple[str, str, str], float]:
+        """By (namespace, pool, variable): what is sampled of autoscaled pools, and the doubles of their last evaluations."""
+        found: dict[tuple[str, str, str], float] = {}
+        for pool in self._cache.pools:
+            meta = pool.metadata
+            if pool.spec.auto_scale is not None:
+                known = {**self._sampled.get(meta.uid, {}), **self._decided.get(meta.uid, {})}
+                found |= {(meta.namespace, meta.name, name): value for name, value in known.items()}
+        return found
 
     def _samples(self, pool: PoolView, nodes: Sequence[PoolNodeView]) -> PoolSamples:
         meta = pool.metadata
@@ -78,6 +93,7 @@ class Autoscaler:
             load = self._ledger.pool_load(meta.namespace, meta.name)
             values = present_values(pool, self._nodes(pool), load)
             self._histories.setdefault(meta.uid, History()).count(span, values, kept_of(pool))
+            self._sampled[meta.uid] = values
 
     def _nodes(self, pool: PoolView) -> list[PoolNodeView]:
         return list(self._cache.nodes.indexed("by_pool", (pool.metadata.namespace, pool.metadata.name)))
@@ -85,9 +101,22 @@ class Autoscaler:
     def _pool_changed(self, old: PoolView | None, new: PoolView | None) -> None:
         if old is not None and (new is None or new.metadata.uid != old.metadata.uid):
             self._histories.pop(old.metadata.uid, None)
-            self._evaluated.pop(old.metadata.uid, None)
+            for memory in (self._evaluated, self._decided, self._sampled):
+                memory.pop(old.metadata.uid, None)
             for outcome in ("success", "failure"):
                 self.evaluations.pop((old.metadata.namespace, old.metadata.name, outcome), None)
+
+
+def doubles_of(run: AutoScaleRun) -> Values:
+    """The variables of a run that are numbers, by name."""
+    found = {}
+    for assignment in run.results.split(";"):
+        name, _, text = assignment.partition("=")
+        try:
+            found[name] = float(text)
+        except ValueError:
+            continue
+    return found
 
 
 def kept_of(pool: PoolView) -> int:

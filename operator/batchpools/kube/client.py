@@ -146,6 +146,10 @@ class KubeClient:
         """GET of any path, as `kubectl get --raw`."""
         return await self._send("GET", path, "raw", "get", query=query)
 
+    async def post_raw(self, path: str, body: Any) -> bytes:
+        """POST of JSON to any path, as `kubectl create --raw`."""
+        return await self._send("POST", path, "raw", "create", body=body)
+
     def raw_lines(self, path: str, query: Mapping[str, str] | None = None) -> AsyncGenerator[bytes, None]:
         """GET of any path as it arrives, in pieces."""
         return self._stream("get", path, "raw", query or {}, pieces=True)

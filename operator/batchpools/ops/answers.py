@@ -38,6 +38,9 @@ def resource_list() -> dict[str, Any]:
     resources.append(
         {"name": "noderuns", "singularName": "noderuns", "namespaced": True, "kind": "NodeRuns", "verbs": ["list"]}
     )
+    resources.append(
+        {"name": "pools/evaluate", "singularName": "", "namespaced": True, "kind": "AutoScaleRun", "verbs": ["create"]}
+    )
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": GROUP_VERSION, "resources": resources}
 
 

@@ -22,6 +22,7 @@ from batchpools.hub.shown import Shown
 from batchpools.kube.cache import Cache
 from batchpools.kube.port import KubeApi
 from batchpools.ops import answers
+from batchpools.ops.evaluate import Evaluate, evaluated
 from batchpools.ops.front_proxy import FrontProxy, common_names, load_front_proxy
 from batchpools.ops.node_runs import node_runs
 from batchpools.ops.task_logs import LogError, TaskLogs, Wanted
@@ -34,6 +35,7 @@ _log = logging.getLogger(__name__)
 _STREAMS = {"stdout", "stderr"}
 _WORDS = {"true": True, "false": False}
 _BASE = f"/apis/{names.OPS_GROUP}"
+_POOL = f"{_BASE}/{names.VERSION}/namespaces/{{namespace}}/pools/{{name}}"
 _TASK = f"{_BASE}/{names.VERSION}/namespaces/{{namespace}}/tasks/{{name}}"
 _GOODBYE = 2.0  # seconds that readers of logs have when the replica ends
 
@@ -41,7 +43,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class OpsServer:
-    """One replica's part. A standby answers for itself what needs no leader, and hands on the rest (safety rule S2.5)."""
+    """One replica's part. A standby answers for itself what needs no leader, and hands on the rest (safety rule S2.5).
+
+    `evaluate` tries a formula for a pool; it is the leader's.
+    """
 
     def __init__(
         self,
@@ -52,6 +57,7 @@ class OpsServer:
         standing: Standing,
         clock: Clock | None = None,
     ) -> None:
+        self.evaluate: Evaluate = lambda *_: None
         self._logs = TaskLogs(cache, ledger, hub)
         self._cache = cache
         self._ledger = ledger
@@ -107,6 +113,7 @@ class OpsServer:
         app.router.add_get("/openapi/v3", _static(answers.openapi_v3()))
         app.router.add_get(f"{_TASK}/logs", self._read_logs)
         app.router.add_get(f"{_TASK}/explain", self._by_leader(self._explain))
+        app.router.add_post(f"{_POOL}/evaluate", self._by_leader(self._evaluate))
         for scope in ("", "/namespaces/{namespace}"):
             app.router.add_get(f"{_BASE}/{names.VERSION}{scope}/noderuns", self._by_leader(self._node_runs))
         return app
@@ -174,6 +181,9 @@ class OpsServer:
         if told is None:
             return answers.refusal(404, "NotFound", f"Task {name!r} is not in namespace {namespace!r}.")
         return web.json_response(told._asdict())
+
+    async def _evaluate(self, request: web.Request) -> web.StreamResponse:
+        return await evaluated(request, self.evaluate)
 
     async def _node_runs(self, request: web.Request) -> web.StreamResponse:
         namespace = request.match_info.get("namespace", "")

@@ -61,7 +61,10 @@ class ToLeader:
         url = f"https://{address}{request.rel_url}"
         try:
             name = self._standing.service
-            async with self._client.get(url, ssl=self._context, server_hostname=name) as answer:
+            body = await request.read() if request.can_read_body else None
+            async with self._client.request(
+                request.method, url, data=body, ssl=self._context, server_hostname=name
+            ) as answer:
                 return await _copy(request, answer)
         except (aiohttp.ClientError, TimeoutError) as error:
             return answers.no_leader(f"The leader cannot be reached now: {error}")

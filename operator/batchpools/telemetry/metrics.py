@@ -29,6 +29,12 @@ TABLE: Mapping[str, Row] = {
     "batchpools_pool_resize_errors": Row(
         "gauge", "1 for each reason of a missed target.", ("namespace", "pool", "code")
     ),
+    "batchpools_autoscale_evaluations": Row(
+        "counter", "Evaluations of autoscaled pools; outcome is success or failure.", ("namespace", "pool", "outcome")
+    ),
+    "batchpools_autoscale_variable": Row(
+        "gauge", "Doubles of the last evaluation, and what was sampled.", ("namespace", "pool", "variable")
+    ),
     "batchpools_dispatch_latency_seconds": Row(
         "histogram", "From a task's arrival in the leader's queue to its dispatch."
     ),
