@@ -11,16 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batchpools.api import names
+from batchpools.controllers import network_policy
 from batchpools.controllers.autoscale import Autoscaler
 from batchpools.controllers.janitor import Janitor
 from batchpools.controllers.job import JobController
+from batchpools.controllers.network_policy import NetworkPolicyController
 from batchpools.controllers.node import NodeController
 from batchpools.controllers.pool import PoolController
 from batchpools.controllers.task.ledger import RunLedgerOfLeader
 from batchpools.core.identity import Key
 from batchpools.core.pools.node_pod import NodePodSettings
 from batchpools.core.pools.reach import unreachable_timeout
-from batchpools.core.views import JobView, PodView, PoolNodeView, PoolView, TaskView
+from batchpools.core.views import JobView, NetworkPolicyView, PodView, PoolNodeView, PoolView, TaskView
 from batchpools.hub.authentication import BoundPod
 from batchpools.hub.port import NodeIdentity
 from batchpools.hub.server import Authenticate, Hub
@@ -30,7 +32,7 @@ from batchpools.kube.cache import Cache
 from batchpools.kube.informer import Informer
 from batchpools.kube.lease import LeaderElector, Timing
 from batchpools.kube.port import KubeApi
-from batchpools.kube.resources import JOBS, PODS, POOL_NODES, POOLS, TASKS
+from batchpools.kube.resources import JOBS, NETWORK_POLICIES, PODS, POOL_NODES, POOLS, TASKS
 from batchpools.kube.workqueue import WorkQueue
 from batchpools.telemetry.clock import Clock
 
@@ -118,6 +120,8 @@ class Replica:
         for kind, store in (("Pool", self.cache.pools), ("PoolNode", self.cache.nodes), ("Job", self.cache.jobs)):
             for view in store:
                 self.queue.add(Key(kind, view.metadata.namespace, view.metadata.name))
+        for pool in self.cache.pools:
+            self.queue.add(Key(network_policy.KIND, pool.metadata.namespace, pool.metadata.name))
 
     async def _follow(self) -> None:
         """From leader to standby: stop sending, stop writing, forget."""
@@ -153,6 +157,15 @@ class Replica:
                 Informer(api, JOBS, cache.jobs, JobView, clock, namespace=where),
                 Informer(api, TASKS, cache.tasks, TaskView, clock, namespace=where),
                 Informer(api, PODS, cache.pods, PodView, clock, namespace=where, label_selector=ours),
+                Informer(
+                    api,
+                    NETWORK_POLICIES,
+                    cache.policies,
+                    NetworkPolicyView,
+                    clock,
+                    namespace=where,
+                    label_selector=ours,
+                ),
                 Informer(api, POOL_NODES, cache.nodes, PoolNodeView, clock, namespace=where),
             ]
         return made
@@ -190,11 +203,13 @@ class Replica:
         clock = self._ports.clock
         pools = PoolController(self.cache, self._ports.api, applier, self.ledger, clock, self.autoscaler)
         jobs = JobController(self.cache, self._ports.api, applier, self.ledger, clock)
-        for controller in (pools, self.nodes, jobs):
+        policies = NetworkPolicyController(self.cache, applier)
+        for controller in (pools, self.nodes, jobs, policies):
             controller.wire(self.queue.add)
         self.queue.register("Pool", pools.reconcile)
         self.queue.register("PoolNode", self.nodes.reconcile)
         self.queue.register("Job", jobs.reconcile)
+        self.queue.register(network_policy.KIND, policies.reconcile)
         self.ledger.on_node = lambda node: self.queue.add(Key("PoolNode", node.namespace, node.node))
         self.ledger.on_pool = lambda pool: self.queue.add_after(Key("Pool", *pool), COUNT_POOL_AFTER)
 

@@ -34,6 +34,7 @@ class Settings:
     ca_spread: float = 300.0  # after which everybody acts on the CAs that they were told of
     watch_namespaces: tuple[str, ...] = ()  # empty: all; else no right beyond these is needed (namespaced mode)
     token_keys: str = ""  # a folder with `issuer` and `jwks.json`; empty: asked of the API server. Namespaced mode only
+    topology_key: str = names.ZONE_KEY  # of Kubernetes nodes: what nodes of an inter-node pool are to have in common
     log_level: str = "INFO"
 
     @property
@@ -72,6 +73,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         ca_life=_duration(environment, "BATCHPOOLS_CA_LIFE", 3650 * _DAY),
         certificate_life=_duration(environment, "BATCHPOOLS_CERTIFICATE_LIFE", 90 * _DAY),
         ca_spread=_duration(environment, "BATCHPOOLS_CA_SPREAD", 300.0),
+        topology_key=environment.get("BATCHPOOLS_TOPOLOGY_KEY") or names.ZONE_KEY,
         log_level=environment.get("BATCHPOOLS_LOG_LEVEL", "INFO").upper(),
     )
     if not settings.retry_period < settings.renew_deadline < settings.lease_duration:

@@ -49,7 +49,9 @@ class ReplicaTrust:
     def _changed(self, shown: Shown) -> None:
         settings = self._settings
         self.hub_tls.show(server_context(shown.server))
-        self._replica.use(NodePodSettings(settings.image, settings.hub_host, settings.hub_port, shown.bundle))
+        self._replica.use(
+            NodePodSettings(settings.image, settings.hub_host, settings.hub_port, shown.bundle, settings.topology_key)
+        )
         if self.api_server is not None:
             self.api_server.changed()
         self.on_change(shown)

@@ -69,6 +69,7 @@ GOOD: list[Manifest] = [
     ),
     manifest("Pool", "good", {"image": "x", "imagePullSecrets": [{"name": "pull"}]}),
     manifest("Pool", "good", {"image": "x", "upgradePolicy": {"mode": "Manual", "maxUnavailable": 3}}),
+    manifest("Pool", "good", {"image": "x", "enableInterNodeCommunication": True}),
     manifest("Pool", "good", {"template": WHOLE, "nodeDiskSize": "10Gi"}),
     manifest("Pool", "good", {"image": "x", "autoScale": {"minNodes": 0, "maxNodes": 9, "idleTimeout": "1m"}}),
     manifest(

@@ -53,6 +53,8 @@ VOLUME_AGENT = f"{VOLUME_PREFIX}agent"
 VOLUME_TOKEN = f"{VOLUME_PREFIX}token"
 VOLUME_CA = f"{VOLUME_PREFIX}ca"
 
+ZONE_KEY = "topology.kubernetes.io/zone"
+
 # Paths inside node pods.
 NODE_ROOT_DIR = "/mnt/batch"
 OUR_DIR = "/batchpools"

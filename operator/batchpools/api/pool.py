@@ -188,6 +188,11 @@ class PoolSpec(Model):
     task_scheduling_policy: TaskSchedulingPolicy = Field(
         default=TaskSchedulingPolicy(), description="Where tasks go first."
     )
+    enable_inter_node_communication: bool = Field(
+        default=False,
+        description="Whether nodes of this pool reach each other, on ports above 1100; they are then placed near each other where "
+        "there is room. Nobody else reaches a node, where the cluster enforces NetworkPolicies.",
+    )
     drain_timeout: Duration = Field(
         default="30s", description="What a node gets to end its tasks when its pod is told to stop."
     )

@@ -68,6 +68,15 @@ class Annotate:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplaceSpec:
+    """Put another spec into one life of an object of ours; gone already is success."""
+
+    key: Key
+    uid: str
+    spec: Manifest
+
+
+@dataclass(frozen=True, slots=True)
 class WriteStatus:
     """Write the whole status of one life of an object, with a test of its uid and the leader's epoch (safety rule S5.1)."""
 
@@ -120,19 +129,8 @@ class EndJob:
     job: str
 
 
-Effect = (
-    Create
-    | Delete
-    | AddFinalizer
-    | RemoveFinalizer
-    | Annotate
-    | WriteStatus
-    | DrainNode
-    | ResumeNode
-    | CordonNodes
-    | ReleaseNode
-    | EndJob
-)
+ToLedger = DrainNode | ResumeNode | CordonNodes | ReleaseNode | EndJob
+Effect = Create | Delete | AddFinalizer | RemoveFinalizer | Annotate | ReplaceSpec | WriteStatus | ToLedger
 
 
 @dataclass(frozen=True, slots=True)

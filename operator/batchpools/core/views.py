@@ -138,6 +138,7 @@ class PoolSpec(View, frozen=True):
     stop_resize: StopResize | None = None
     auto_scale: AutoScale | None = None
     task_slots_per_node: int = 1
+    enable_inter_node_communication: bool = False
     task_scheduling_policy: TaskSchedulingPolicy = TaskSchedulingPolicy()
     drain_timeout: str = "30s"
     node_unreachable_timeout: str = "5m"
@@ -482,3 +483,13 @@ class PodView(View, frozen=True):
     metadata: Meta
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
+
+
+# ---------------------------------------------------------------- NetworkPolicy
+
+
+class NetworkPolicyView(View, frozen=True):
+    """A NetworkPolicy of ours; its spec stays as the API server has it."""
+
+    metadata: Meta
+    spec: dict[str, Any] = {}

@@ -28,7 +28,9 @@ from batchpools.core.plan import (
     Plan,
     ReleaseNode,
     RemoveFinalizer,
+    ReplaceSpec,
     ResumeNode,
+    ToLedger,
     WriteStatus,
 )
 from batchpools.core.views import Meta
@@ -155,8 +157,16 @@ class Applier:
                 await self._change_finalizers(effect.key, effect.uid, remove=effect.finalizer)
             case Annotate():
                 return await self._annotate(effect)
+            case ReplaceSpec():
+                await self._replace_spec(effect)
             case WriteStatus():
                 await self.write_status(effect)
+            case _:
+                self._tell_ledger(effect)
+        return None
+
+    def _tell_ledger(self, effect: ToLedger) -> None:
+        match effect:
             case DrainNode():
                 self._ledger.drain_node(effect.pod_uid, effect.reason, effect.option)
             case ResumeNode():
@@ -169,7 +179,6 @@ class Applier:
                 self._ledger.end_job(effect.namespace, effect.job)
             case _:
                 assert_never(effect)
-        return None
 
     async def _create(self, effect: Create) -> Refusal | None:
         """AlreadyExists is success only if the object is ours and alive (S7.2): an earlier answer may be lost."""
@@ -229,6 +238,17 @@ class Applier:
         except (NotFoundError, TestFailedError):
             return Refusal(key, Outcome.CHANGED, f"{key.kind} {key.name} is gone or has changed")
         return None
+
+    async def _replace_spec(self, effect: ReplaceSpec) -> None:
+        key = effect.key
+        operations: list[dict[str, Any]] = [
+            {"op": "test", "path": "/metadata/uid", "value": effect.uid},
+            {"op": "replace", "path": "/spec", "value": effect.spec},
+        ]
+        try:
+            await self._api.patch(BY_KIND[key.kind], key.namespace, key.name, operations)
+        except (NotFoundError, TestFailedError):
+            return  # that life is over
 
     async def _change_finalizers(self, key: Key, uid: str, *, add: str = "", remove: str = "") -> None:
         """Read, change, write with a test of uid and list; somebody else's change of the list in between means: once more."""

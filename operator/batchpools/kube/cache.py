@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Hashable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from batchpools.api import names
-from batchpools.core.views import JobView, Meta, PodView, PoolNodeView, PoolView, TaskView
+from batchpools.core.views import JobView, Meta, NetworkPolicyView, PodView, PoolNodeView, PoolView, TaskView
 
 
 class _HasMeta(Protocol):
@@ -104,6 +104,7 @@ class Cache:
         self.nodes: Store[PoolNodeView] = Store(by_pool=lambda node: (node.metadata.namespace, node.spec.pool_name))
         self.jobs: Store[JobView] = Store(by_pool=lambda job: (job.metadata.namespace, job.spec.pool_name))
         self.tasks: Store[TaskView] = Store(by_job=lambda task: (task.metadata.namespace, task.spec.job_name))
+        self.policies: Store[NetworkPolicyView] = Store()
         self.pods: Store[PodView] = Store(
             by_pool=lambda pod: (pod.metadata.namespace, pod.metadata.labels.get(names.LABEL_POOL, "")),
             by_node=lambda pod: (pod.metadata.namespace, pod.metadata.labels.get(names.LABEL_NODE, "")),

@@ -10,6 +10,7 @@ from batchpools.api.durations import parse_duration
 from batchpools.core.identity import Key
 from batchpools.core.node_config import NodeConfig, StartTaskConfig
 from batchpools.core.plan import Create
+from batchpools.core.pools.network_policy import near_each_other
 from batchpools.core.pools.pod_containers import agent, installer, start_task, task
 from batchpools.core.pools.pod_hash import pod_hash
 from batchpools.core.pools.pod_security import pod_security
@@ -29,6 +30,7 @@ class NodePodSettings:
     hub_host: str
     hub_port: int
     ca: str
+    topology_key: str = names.ZONE_KEY  # nodes that talk to each other are placed alike in this
 
 
 def pod_name(node: str, generation: int) -> str:
@@ -85,8 +87,10 @@ def _spec(pool: PoolView, node: str, template: Template, settings: NodePodSettin
     inits = [installer(settings.image), agent(settings.image, _config(pool, node, settings))]
     if spec.start_task is not None and not spec.start_task.is_inside:
         inits.append(start_task(spec, spec.start_task, template))
+    affinity = near_each_other(pool, settings.topology_key, template.placement.get("affinity", {}))
     return {
         **template.placement,
+        **({"affinity": affinity} if affinity else {}),
         "restartPolicy": "Always",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,

@@ -1,0 +1,97 @@
+"""One NetworkPolicy a pool: made, kept, put right, gone with its pool, and never in the way of anything else."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from tests.controllers.pool_stage import NS, QuietLedger, delete, pass_time
+
+from batchpools.controllers.network_policy import KIND, NetworkPolicyController
+from batchpools.core.views import NetworkPolicyView, PoolNodeView, PoolView
+from batchpools.kube.applier import Applier
+from batchpools.kube.cache import Cache
+from batchpools.kube.errors import ForbiddenError
+from batchpools.kube.informer import Informer
+from batchpools.kube.resources import EVENTS, NETWORK_POLICIES, POOL_NODES, POOLS
+from batchpools.kube.workqueue import WorkQueue
+from batchpools.testing import builders
+from batchpools.testing.fake_kube import FakeKube
+from batchpools.testing.virtual_time import VirtualClock, run_virtual
+
+
+def play(story: Callable[[FakeKube], Awaitable[None]]) -> None:
+    async def main(clock: VirtualClock) -> None:
+        kube, cache, queue = FakeKube(clock), Cache(), WorkQueue(clock)
+        controller = NetworkPolicyController(cache, Applier(kube, clock, lambda: 1, QuietLedger(cache)))
+        controller.wire(queue.add)
+        queue.register(KIND, controller.reconcile)
+        informers: list[Informer[Any]] = [
+            Informer(kube, POOLS, cache.pools, PoolView, clock),
+            Informer(kube, POOL_NODES, cache.nodes, PoolNodeView, clock),
+            Informer(kube, NETWORK_POLICIES, cache.policies, NetworkPolicyView, clock),
+        ]
+        queue.start()
+        tasks = [asyncio.create_task(one.run()) for one in informers]
+        await story(kube)
+        await queue.stop()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    run_virtual(main)
+
+
+def spec_of(kube: FakeKube) -> dict[str, object]:
+    held = kube.object(NETWORK_POLICIES, NS, "demo-nodes")
+    assert held is not None
+    spec: dict[str, object] = held["spec"]
+    return spec
+
+
+def test_a_pool_gets_one_that_follows_its_spec_and_is_put_right_when_somebody_changes_or_deletes_it() -> None:
+    async def story(kube: FakeKube) -> None:
+        kube.seed(builders.manifest(builders.pool("demo")))
+        await pass_time()
+        assert "ingress" not in spec_of(kube)
+        change = [{"op": "add", "path": "/spec/enableInterNodeCommunication", "value": True}]
+        await kube.patch(POOLS, NS, "demo", change)
+        await pass_time()
+        assert "ingress" in spec_of(kube)
+        await kube.patch(
+            NETWORK_POLICIES, NS, "demo-nodes", [{"op": "replace", "path": "/spec/ingress", "value": [{}]}]
+        )
+        await pass_time()
+        assert spec_of(kube)["ingress"] != [{}]
+        await delete(kube, NETWORK_POLICIES, "demo-nodes")
+        await pass_time()
+        assert "ingress" in spec_of(kube)
+
+    play(story)
+
+
+def test_one_that_is_refused_is_told_once_and_made_when_it_may_be() -> None:
+    async def story(kube: FakeKube) -> None:
+        refused = ForbiddenError("exceeded quota: networkpolicies", 403)
+        kube.faults.fail("create", refused, kind="NetworkPolicy", times=3)
+        kube.seed(builders.manifest(builders.pool("demo")))
+        await pass_time(20)
+        told = [one for one in kube.objects(EVENTS, NS) if one["reason"] == "NetworkPolicyRefused"]
+        assert [one["message"] for one in told] == ["exceeded quota: networkpolicies"]
+        await pass_time(60)
+        assert spec_of(kube)
+
+    play(story)
+
+
+def test_it_goes_with_its_pool() -> None:
+    async def story(kube: FakeKube) -> None:
+        pool = builders.manifest(builders.pool("demo"))
+        pool["metadata"]["finalizers"] = ["batchpools.dev/drain"]
+        kube.seed(pool)
+        await pass_time()
+        await delete(kube, POOLS, "demo")
+        await pass_time()
+        assert kube.object(NETWORK_POLICIES, NS, "demo-nodes") is None
+        assert kube.object(POOLS, NS, "demo") is not None
+
+    play(story)
