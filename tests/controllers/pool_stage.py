@@ -37,6 +37,7 @@ class QuietLedger:
         self.released: list[str] = []
         self.draining: set[str] = set()
         self.pods_cordoned: frozenset[str] = frozenset()
+        self.restarts: list[tuple[str, str]] = []
         self.busy: set[str] = set()
         self.ended: set[str] = set()
         self.aside: set[str] = set()
@@ -85,6 +86,10 @@ class QuietLedger:
 
     def resume_node(self, pod_uid: str) -> None:
         self.draining.discard(pod_uid)
+
+    def restart_node(self, pod_uid: str, boot_id: str) -> None:
+        if self.is_drained(pod_uid):
+            self.restarts.append((pod_uid, boot_id))
 
     def is_draining(self, pod_uid: str) -> bool:
         return pod_uid in self.draining

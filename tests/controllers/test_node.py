@@ -6,7 +6,7 @@ from tests.controllers.node_stage import NODE, NS, Stage, play
 from batchpools.api import names
 from batchpools.core.ledger import Contact
 from batchpools.core.pools.node_pod import NodePodSettings
-from batchpools.kube.errors import ForbiddenError, ServerError
+from batchpools.kube.errors import ForbiddenError, InvalidError, ServerError
 from batchpools.kube.resources import PODS, POOL_NODES, POOLS
 from batchpools.testing import builders
 
@@ -288,5 +288,25 @@ def test_other_cas_wake_every_node_and_reach_its_pod_and_the_same_once_more_wake
         held = stage.kube.object(PODS, NS, FIRST)
         assert held is not None
         assert held["metadata"]["annotations"][names.ANNOTATION_CA] == "CA+next"
+
+    play(story)
+
+
+def test_a_cluster_that_does_not_take_the_restart_rule_gets_pods_without_it() -> None:
+    async def story(stage: Stage) -> None:
+        sentence = (
+            'Pod "demo-0000-1" is invalid: spec.containers[0].restartPolicyRules[0].action: '
+            'Unsupported value: "RestartAllContainers": supported values: "Restart"'
+        )
+        stage.kube.faults.fail("create", InvalidError(sentence, 422), kind="Pod")
+        stage.seed(stage.node(pod_generation=1, pod_name=FIRST))
+        stage.show()
+        await stage.look(2)
+        pod = stage.kube.object(PODS, NS, FIRST)
+        assert pod is not None
+        assert not any("restartPolicyRules" in one for one in pod["spec"]["containers"])
+        stage.controller.use(NodePodSettings("image", "hub", 1, "CA 2"))
+        await stage.look()
+        assert stage.status()["state"] == "Creating"
 
     play(story)

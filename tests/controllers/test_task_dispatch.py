@@ -1,6 +1,7 @@
 """Tasks go to nodes, end, are written once and acknowledged after that; retries and requeues as the rules say."""
 
 import asyncio
+from typing import Any
 
 from tests.controllers.task_stage import Stage, played, ready_node, run_of
 
@@ -310,6 +311,54 @@ async def test_nodes_take_tasks_only_when_ready_heard_named_by_their_object_and_
     stage.kube.set_status(POOL_NODES, "default", "n2", podUID=stale.uid)
     await stage.settle()
     assert len(stale.runs) == 1
+
+
+@played
+async def test_a_node_takes_nothing_from_the_moment_that_its_object_says_so(stage: Stage) -> None:
+    """Disabled, or with an action that is not done: also for a next leader, before anybody drains it anew."""
+    stage.pool()
+    await stage.lead()
+    agent = await ready_node(stage)
+    closed: tuple[dict[str, Any], ...] = (
+        {"schedulingState": "Disabled"},
+        {"action": {"type": "Reboot", "requestId": "1", "option": "Requeue"}},
+    )
+    for number, spec in enumerate(closed):
+        await stage.kube.patch(
+            POOL_NODES, "default", "n1", [{"op": "add", "path": "/spec", "value": {"poolName": "demo", **spec}}]
+        )
+        await stage.settle()
+        stage.task(f"primes.t{number}")
+        await stage.settle()
+        assert agent.runs == []
+    last = {"requestId": "1", "type": "Reboot", "result": "InProgress"}
+    stage.kube.set_status(POOL_NODES, "default", "n1", lastAction=last)
+    await stage.settle()
+    assert agent.runs == []
+    stage.kube.set_status(POOL_NODES, "default", "n1", lastAction={**last, "result": "Done"})
+    await stage.settle()
+    assert len(agent.runs) == 1
+
+
+@played
+async def test_a_node_begins_anew_only_when_every_end_there_is_confirmed_and_persisted(stage: Stage) -> None:
+    """S6.4: asking is not enough, and neither is the kill."""
+    stage.pool()
+    await stage.lead()
+    agent = await ready_node(stage)
+    stage.task()
+    await stage.settle()
+    (run,) = agent.runs
+    agent.start(run)
+    stage.ledger.restart_node(agent.uid, agent.boot_id)
+    stage.ledger.drain_node(agent.uid, RequeueReason.NODE_REBOOTED)
+    stage.ledger.restart_node(agent.uid, agent.boot_id)
+    assert stage.hub.restarts == []
+    agent.finish(run, None, cause=Cause.KILLED)
+    await stage.settle()
+    stage.ledger.restart_node(agent.uid, agent.boot_id)
+    assert stage.hub.restarts == [(agent.uid, agent.boot_id)]
+    assert stage.status().requeue_reasons == {"NodeRebooted": 1}
 
 
 @played

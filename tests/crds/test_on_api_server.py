@@ -82,6 +82,10 @@ GOOD: list[Manifest] = [
         },
     ),
     manifest("PoolNode", "good", {"poolName": "p"}),
+    manifest(
+        "PoolNode", "good", {"poolName": "p", "schedulingState": "Disabled", "schedulingDisableOption": "Terminate"}
+    ),
+    manifest("PoolNode", "good", {"poolName": "p", "action": {"type": "Reboot", "requestId": "7"}}),
     manifest("Job", "good", {"poolName": "p", "tasks": [{"id": "a", "command": ["true"]}]}),
     manifest("Task", "good", task_spec(constraints={"maxWallClockTime": "10m"}, env=[{"name": "A", "value": "b"}])),
 ]
@@ -170,6 +174,13 @@ BAD: list[tuple[Manifest, str]] = [
     (manifest("Pool", "bad", container(env=[{"name": "AZ_BATCH_X", "value": ""}])), "set by the system"),
     (manifest("Pool", "bad", container(volumeMounts=[{"name": "v", "mountPath": "/mnt/batch/"}])), "the operator's"),
     (manifest("Pool", "bad", container(volumeMounts=[{"name": "v", "mountPath": "/batchpools"}])), "the operator's"),
+    (manifest("PoolNode", "bad", {"poolName": "p", "schedulingState": "Off"}), "schedulingState"),
+    (
+        manifest("PoolNode", "bad", {"poolName": "p", "schedulingDisableOption": "RetainedData"}),
+        "schedulingDisableOption",
+    ),
+    (manifest("PoolNode", "bad", {"poolName": "p", "action": {"type": "Reboot"}}), "requestId"),
+    (manifest("PoolNode", "bad", {"poolName": "p", "action": {"type": "Explode", "requestId": "1"}}), "type"),
     (manifest("Job", "a.b", {"poolName": "p"}), "at most 63 characters and no dots"),
     (manifest("Job", "bad", {"poolName": "p", "priority": -1001}), "priority"),
     (manifest("Job", "bad", {"poolName": "p", "tasks": [{"id": "a"}]}), "exactly one of command"),
@@ -210,6 +221,12 @@ def test_fresh_objects_have_their_state_without_a_write(kubectl: Kubectl, namesp
     ("kind", "first", "then", "sentence"),
     [
         ("PoolNode", {"poolName": "p"}, {"poolName": "q"}, "poolName cannot change"),
+        (
+            "PoolNode",
+            {"poolName": "p", "action": {"type": "Reboot", "requestId": "7"}},
+            {"poolName": "p", "action": {"type": "Reimage", "requestId": "7"}},
+            "another action needs another requestId",
+        ),
         ("Job", {"poolName": "p"}, {"poolName": "q"}, "poolName cannot change"),
         ("Task", task_spec(), task_spec(requiredSlots=2), "cannot change"),
         ("Task", task_spec(), task_spec(command=["false"]), "cannot change"),

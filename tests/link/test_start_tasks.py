@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from tests.agent.runners import connect
 from tests.link.house import POD, House, until
 
+from batchpools.api.names import RESTART_EXIT_CODE
 from batchpools.core.node_config import StartTaskConfig
 from batchpools.link import messages as link
 from batchpools.link.words import NodePhase
-from batchpools.testing.runner_model import RESTART_EXIT_CODE
 
 
 async def begin(house: House, command: str | list[str], env: Sequence[str] = (), retries: int = 0) -> None:

@@ -1,7 +1,7 @@
 """Scripts that brought defects of ours to light, as small as they could be made. They must hold from now on."""
 
-from batchpools.testing.simulation.acts import Act
 from batchpools.testing.simulation.history import Script
+from batchpools.testing.simulation.stage import Act
 from batchpools.testing.simulation.workload import SMALL
 
 FOUND: dict[str, Script] = {

@@ -23,9 +23,9 @@ from batchpools.core.tasks import status as statuses
 from batchpools.core.tasks.lifecycle import OnNode, Settling
 from batchpools.hub.server import Hub
 from batchpools.kube import barrier, lease
-from batchpools.testing.simulation.acts import Act
 from batchpools.testing.simulation.api_server import Door
 from batchpools.testing.simulation.history import Script, script_of
+from batchpools.testing.simulation.stage import Act
 from batchpools.testing.simulation.workload import Size
 
 

@@ -83,6 +83,10 @@ LEASE_NAME = "batchpools-operator"
 DEFAULT_UNREACHABLE_TIMEOUT = 300.0
 UNREACHABLE_MARGIN = 10.0  # seconds that the leader waits beyond it
 
+# A reboot in place: what the kubelet does when the task container's first process leaves with the code (safety rule S6.4).
+RESTART_ALL = "RestartAllContainers"
+RESTART_EXIT_CODE = 77
+
 # What no user may set.
 RESERVED_ENV_PREFIXES = ("AZ_BATCH_", "BATCHPOOLS_")
 

@@ -5,19 +5,46 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from batchpools.api.common import EPOCH_RULE, DnsLabel, FailureInfo, Model, Status, Text, rule, rules
-from batchpools.api.states import NodeState, Result, StartTaskState
+from batchpools.api.common import EPOCH_RULE, DnsLabel, FailureInfo, Model, RequestId, Status, Text, rule, rules
+from batchpools.api.states import (
+    ActionResult,
+    DisableSchedulingOption,
+    NodeActionType,
+    NodeDeallocationOption,
+    NodeState,
+    Result,
+    SchedulingState,
+    StartTaskState,
+)
 
 _Name = Annotated[str, Field(max_length=253)]
 
 
+class NodeAction(Model):
+    """Something that the node is to do once for each new requestId. Source: REST reference, Compute Node - Reboot, Reimage."""
+
+    type: NodeActionType = Field(
+        description="Reboot: all containers begin anew in the same pod (where the cluster cannot do that: in a new one). Reimage: "
+        "a new pod. Remove: the node leaves, and its pool replaces it unless its target is lowered too."
+    )
+    request_id: RequestId = Field(description="A new one asks once; answered in status.lastAction.")
+    option: NodeDeallocationOption = Field(
+        default=NodeDeallocationOption.REQUEUE, description="What becomes of the tasks that run there."
+    )
+
+
 class PoolNodeSpec(Model):
-    """Which pool a node belongs to."""
+    """Which pool a node belongs to, whether it takes tasks, and what it is to do once."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule("self.poolName == oldSelf.poolName", "a node stays in its pool: poolName cannot change"),
             rule("self.isDedicated == oldSelf.isDedicated", "isDedicated cannot change: it says how the node was made"),
+            rule(
+                "!has(self.action) || !has(oldSelf.action) || self.action == oldSelf.action"
+                " || self.action.requestId != oldSelf.action.requestId",
+                "another action needs another requestId",
+            ),
         )
     )
     pool_name: DnsLabel = Field(description="The pool it belongs to.")
@@ -25,6 +52,29 @@ class PoolNodeSpec(Model):
         default=True,
         description="Whether it counts as dedicated; else it is a low-priority node, which may be preempted.",
     )
+    scheduling_state: SchedulingState = Field(
+        default=SchedulingState.ENABLED,
+        description="Disabled: it takes no more tasks, and is Offline once it has none.",
+    )
+    scheduling_disable_option: DisableSchedulingOption = Field(
+        default=DisableSchedulingOption.REQUEUE, description="What becomes of its tasks when it is disabled."
+    )
+    action: NodeAction | None = Field(default=None, description="Something that it is to do once.")
+
+
+class LastNodeAction(Model):
+    """The answer to the last action, and what is needed to carry it on after a restart of the operator."""
+
+    request_id: RequestId = Field(description="Which request.")
+    type: NodeActionType = Field(description="What was asked for.")
+    result: ActionResult = Field(description="How far it has come.")
+    start_time: datetime | None = Field(default=None, description="When it was begun.")
+    end_time: datetime | None = Field(default=None, description="When it was done.")
+    restart_time: datetime | None = Field(
+        default=None, description="When the containers were first told to begin anew."
+    )
+    boot_id: _Name = Field(default="", alias="bootID", description="The bootID that is to end.")
+    restart_count: int = Field(default=0, description="How often the pod's containers had begun anew before.")
 
 
 class StartTaskInfo(Model):
@@ -71,6 +121,7 @@ class PoolNodeStatus(Status):
     total_tasks_run: int = Field(default=0, description="Runs that ended there.")
     total_tasks_succeeded: int = Field(default=0, description="Runs that succeeded there.")
     start_task_info: StartTaskInfo | None = Field(default=None, description="How its start task went.")
+    last_action: LastNodeAction | None = Field(default=None, description="How far the last action has come.")
     errors: Annotated[list[NodeError], Field(max_length=16)] = Field(default=[], description="What is wrong with it.")
 
 

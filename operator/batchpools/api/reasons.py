@@ -95,7 +95,11 @@ class RequeueReason(StrEnum):
     """Why a task went back to the queue through no fault of its own; the keys of status.requeueReasons."""
 
     CONTAINER_LOST = "ContainerLost"
+    NODE_DISABLED = "NodeDisabled"
     NODE_LOST = "NodeLost"
+    NODE_REBOOTED = "NodeRebooted"
+    NODE_REIMAGED = "NodeReimaged"
+    NODE_REMOVED = "NodeRemoved"
     NODE_STOPPED = "NodeStopped"
     NODE_UNREACHABLE = "NodeUnreachable"
     OUT_OF_MEMORY = "OutOfMemory"  # its container was lost, and it had the most memory: the third time it fails

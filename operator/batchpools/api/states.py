@@ -34,6 +34,36 @@ class NodeFillType(StrEnum):
     PACK = "Pack"
 
 
+class SchedulingState(StrEnum):
+    """Whether a node takes tasks, as its user wants it."""
+
+    ENABLED = "Enabled"
+    DISABLED = "Disabled"
+
+
+class DisableSchedulingOption(StrEnum):
+    """What becomes of the tasks of a node that takes no more."""
+
+    REQUEUE = "Requeue"
+    TERMINATE = "Terminate"
+    TASK_COMPLETION = "TaskCompletion"
+
+
+class NodeActionType(StrEnum):
+    """What a node may be asked to do once."""
+
+    REBOOT = "Reboot"
+    REIMAGE = "Reimage"
+    REMOVE = "Remove"
+
+
+class ActionResult(StrEnum):
+    """How far an action has come."""
+
+    IN_PROGRESS = "InProgress"
+    DONE = "Done"
+
+
 class NodeState(StrEnum):
     """Azure's one word for a node."""
 
@@ -43,6 +73,9 @@ class NodeState(StrEnum):
     START_TASK_FAILED = "StartTaskFailed"
     IDLE = "Idle"
     RUNNING = "Running"
+    OFFLINE = "Offline"
+    REBOOTING = "Rebooting"
+    REIMAGING = "Reimaging"
     UNUSABLE = "Unusable"
     DISCONNECTED = "Disconnected"
     UNKNOWN = "Unknown"

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TextIO, TypeVar
 
@@ -13,7 +13,7 @@ from batchpools.core.views import Meta, TaskView, View
 from batchpools.kube.client import KubeClient
 from batchpools.kube.credentials import load_credentials
 from batchpools.kube.errors import NotFoundError
-from batchpools.kube.port import ListPage, Resource
+from batchpools.kube.port import ListPage, PatchOperation, Resource
 from batchpools.kube.resources import TASKS
 from batchpools.telemetry.clock import Clock, SystemClock
 
@@ -39,6 +39,10 @@ class Reader(Protocol):
         self, resource: Resource, namespace: str = "", *, field_selector: str = "", page: str = ""
     ) -> ListPage:
         """A page of objects."""
+        ...
+
+    async def patch(self, resource: Resource, namespace: str, name: str, operations: Sequence[PatchOperation]) -> bytes:
+        """JSON Patch, with the user's own rights."""
         ...
 
     async def raw(self, path: str, query: Mapping[str, str] | None = None) -> bytes:

@@ -32,6 +32,9 @@ from batchpools.telemetry.clock import Clock
 
 ViewT = TypeVar("ViewT", PodView, PoolNodeView)
 
+_AT_ONCE = 0.01
+_RESTART_RULE = "spec.containers[0].restartPolicy"  # what the API server names when it does not take the rule
+
 
 class NodeController:
     """Reconciles PoolNodes. What it remembers a restart learns again: by trying, by waiting, from the cache."""
@@ -47,6 +50,7 @@ class NodeController:
         self._clock = clock
         self._namespaces = Namespaces(api, clock)
         self._settings: NodePodSettings | None = None
+        self._restarts = True  # until a pod is refused for the rule of a reboot in place
         self._wake: Callable[[Key], None] = lambda _: None
         self._refusals: dict[Key, Refusal] = {}  # the answer to the last create
         self._counted: dict[Key, float] = {}
@@ -55,6 +59,7 @@ class NodeController:
 
     def use(self, settings: NodePodSettings) -> None:
         """What goes into node pods beside the user's part; pods that are there are told of other CAs."""
+        settings = replace(settings, restarts=settings.restarts and self._restarts)
         if settings == self._settings:
             return
         self._settings = settings
@@ -107,6 +112,10 @@ class NodeController:
         refusals = await self._applier.apply(key, node.metadata.uid, plan, current=node.status)
         self._take_back(situation, plan.status or node.status)
         told = [one for one in refusals if not one.only_needs_time]
+        if any(_RESTART_RULE in one.sentence for one in told):
+            self._settings = replace(self._settings, restarts=False)  # this cluster has no reboot in place
+            self._restarts = False
+            return _AT_ONCE
         if told:
             self._refusals[key] = told[0]
         elif pod is not None or any(isinstance(effect, Create) for effect in plan.effects):

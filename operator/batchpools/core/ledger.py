@@ -102,6 +102,10 @@ class RunLedger(Protocol):
         """It is to be emptied no more: it takes tasks again."""
         ...
 
+    def restart_node(self, pod_uid: str, boot_id: str) -> None:
+        """Have all containers of a drained node begin anew, if this is still its boot id; one that is not drained is left alone."""
+        ...
+
     def is_draining(self, pod_uid: str) -> bool:
         """Whether it takes no tasks since it is to be emptied."""
         ...

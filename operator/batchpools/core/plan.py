@@ -115,6 +115,14 @@ class CordonNodes:
 
 
 @dataclass(frozen=True, slots=True)
+class RestartNode:
+    """Have all containers of an empty node begin anew, if this is still its boot id (safety rule S6.4)."""
+
+    pod_uid: str
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseNode:
     """The kubelet says that the node's containers are dead: requeue what ran there (safety rule S4.1)."""
 
@@ -129,7 +137,7 @@ class EndJob:
     job: str
 
 
-ToLedger = DrainNode | ResumeNode | CordonNodes | ReleaseNode | EndJob
+ToLedger = DrainNode | ResumeNode | CordonNodes | RestartNode | ReleaseNode | EndJob
 Effect = Create | Delete | AddFinalizer | RemoveFinalizer | Annotate | ReplaceSpec | WriteStatus | ToLedger
 
 

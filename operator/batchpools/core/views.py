@@ -235,11 +235,35 @@ class PoolView(View, frozen=True):
 # ---------------------------------------------------------------- PoolNode
 
 
+class NodeAction(View, frozen=True):
+    """Something that a node is to do once."""
+
+    type: str
+    request_id: str
+    option: str = "Requeue"
+
+
 class PoolNodeSpec(View, frozen=True):
-    """Which pool a node belongs to."""
+    """Which pool a node belongs to, whether it takes tasks, and what it is to do once."""
 
     pool_name: str = ""
     is_dedicated: bool = True
+    scheduling_state: str = "Enabled"
+    scheduling_disable_option: str = "Requeue"
+    action: NodeAction | None = None
+
+
+class LastNodeAction(View, frozen=True):
+    """How far the last action has come; `boot_id` and `restart_count` as they were when a restart was first asked for."""
+
+    request_id: str
+    type: str
+    result: str
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    restart_time: datetime | None = None
+    boot_id: str = msgspec.field(default="", name="bootID")
+    restart_count: int = 0
 
 
 class StartTaskInfo(View, frozen=True):
@@ -282,6 +306,7 @@ class PoolNodeStatus(View, frozen=True):
     total_tasks_run: int = 0
     total_tasks_succeeded: int = 0
     start_task_info: StartTaskInfo | None = None
+    last_action: LastNodeAction | None = None
     errors: tuple[NodeError, ...] = ()
     conditions: tuple[ConditionView, ...] = ()
 
@@ -471,10 +496,24 @@ class PodStatus(View, frozen=True):
     container_statuses: tuple[ContainerStatus, ...] = ()
 
 
+class RestartRule(View, frozen=True):
+    """What the kubelet does when a container leaves with some exit code."""
+
+    action: str = ""
+
+
+class PodContainer(View, frozen=True):
+    """A container as the API server took it; it drops what it does not know."""
+
+    name: str = ""
+    restart_policy_rules: tuple[RestartRule, ...] = ()
+
+
 class PodSpec(View, frozen=True):
-    """Where a pod runs."""
+    """Where a pod runs, and what the kubelet can do with it."""
 
     node_name: str = ""
+    containers: tuple[PodContainer, ...] = ()
 
 
 class PodView(View, frozen=True):

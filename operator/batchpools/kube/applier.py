@@ -29,6 +29,7 @@ from batchpools.core.plan import (
     ReleaseNode,
     RemoveFinalizer,
     ReplaceSpec,
+    RestartNode,
     ResumeNode,
     ToLedger,
     WriteStatus,
@@ -173,6 +174,8 @@ class Applier:
                 self._ledger.resume_node(effect.pod_uid)
             case CordonNodes():
                 self._ledger.cordon(effect.namespace, effect.pool, effect.pod_uids)
+            case RestartNode():
+                self._ledger.restart_node(effect.pod_uid, effect.boot_id)
             case ReleaseNode():
                 self._ledger.release_node(effect.pod_uid)
             case EndJob():

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from batchpools.api import names
+
 PROTOCOL = 3
 MAX_ID = 128  # bytes in a frame
 MAX_LABEL = 260
@@ -21,7 +23,6 @@ ACKNOWLEDGED_KEPT = 600.0
 _ROUNDING = 1e-6  # seconds; a timer may come by so much too early
 _ENTRIES = ("stderr.txt", "stdout.txt", "tmp", "wd")
 _SIGTERM, _SIGKILL = 143, 137
-RESTART_EXIT_CODE = 77
 _START_TASK_ID = "start-task:"
 _EXPIRED = "no leader has vouched for this node in time"
 
@@ -380,7 +381,7 @@ class RunnerModel:
             return
         self.stopping = True
         self.world.tell(agent, {"op": "bye"})
-        self._leave(RESTART_EXIT_CODE)
+        self._leave(names.RESTART_EXIT_CODE)
 
     # ---------------------------------------------------------------- files
 

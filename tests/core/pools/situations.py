@@ -50,6 +50,7 @@ def node(
     finalizer: bool = True,
     marked: bool = False,
     is_dedicated: bool = True,
+    spec: PoolNodeSpec | None = None,
     **status: Any,
 ) -> PoolNodeView:
     meta = Meta(
@@ -62,7 +63,7 @@ def node(
         finalizers=(names.FINALIZER_NODE,) if finalizer else (),
         annotations={names.ANNOTATION_LEAVING: "true"} if marked else {},
     )
-    spec = PoolNodeSpec(pool_name="p", is_dedicated=is_dedicated)
+    spec = spec or PoolNodeSpec(pool_name="p", is_dedicated=is_dedicated)
     return PoolNodeView(metadata=meta, spec=spec, status=PoolNodeStatus(**status))
 
 

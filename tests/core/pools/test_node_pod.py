@@ -1,6 +1,7 @@
 """The pod of a node: whoever may do what in it, and what it cannot be made to do."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -53,8 +54,18 @@ def containers(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_it_is_a_valid_pod_in_both_forms() -> None:
-    validate(pod_of(pool(start_task=StartTask(command=("true",)))), "1.33", strict=True)
-    validate(pod_of(pool(image="", template=LONG)), "1.33", strict=True)
+    for settings, version in ((SETTINGS, "1.37"), (replace(SETTINGS, restarts=False), "1.33")):
+        for view in (pool(start_task=StartTask(command=("true",))), pool(image="", template=LONG)):
+            validate(dict(create_pod(view, node(), 3, settings).manifest), version, strict=True)
+
+
+def test_the_kubelet_restarts_all_containers_when_the_runner_leaves_with_the_reserved_code_and_not_else() -> None:
+    (task,) = pod_of(pool())["spec"]["containers"]
+    (rule,) = task["restartPolicyRules"]
+    assert rule == {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [77]}}
+    assert not {*range(3), *range(125, 144)} & {77}  # what shells, runtimes and signals leave with
+    (older,) = create_pod(pool(), node(), 3, replace(SETTINGS, restarts=False)).manifest["spec"]["containers"]
+    assert not {"restartPolicy", "restartPolicyRules"} & older.keys()
 
 
 def test_its_name_has_the_generation_and_it_is_held_until_it_is_confirmed_dead() -> None:

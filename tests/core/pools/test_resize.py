@@ -15,7 +15,7 @@ from batchpools.core.pools.pool_plan import plan_pool
 from batchpools.core.pools.resize import Moves, next_step
 from batchpools.core.pools.situation import PoolSituation
 from batchpools.core.pools.target import Target
-from batchpools.core.views import PoolNodeView
+from batchpools.core.views import NodeAction, PoolNodeSpec, PoolNodeView
 
 REQUEUE, TERMINATE, TASK_COMPLETION, RETAINED_DATA = NodeDeallocationOption
 
@@ -40,6 +40,13 @@ def test_the_order_is_broken_offline_starting_idle_least_busy_and_of_equals_the_
     nodes = [there(number, state) for number, state in enumerate(states)]
     used = {"p-0000": 2, "p-0005": 1}
     assert [int(one.metadata.name[-1]) for one in in_order(nodes, used)] == [8, 7, 4, 3, 2, 6, 1, 5, 0]
+
+
+def test_a_node_whose_removal_is_asked_for_leaves_first() -> None:
+    action = NodeAction(type="Remove", request_id="1")
+    asked = there(0, "Running", spec=PoolNodeSpec(pool_name="p", action=action))
+    order = in_order([asked, there(1, "Unusable"), there(2, "Idle")], {"p-0000": 2})
+    assert [one.metadata.name[-1] for one in order] == ["0", "1", "2"]
 
 
 def test_what_the_book_says_counts_and_not_what_status_says() -> None:

@@ -6,6 +6,7 @@ from batchpools.api.reasons import FailureCode
 from batchpools.controllers.task.book import RunBook, is_terminal
 from batchpools.controllers.task.entry import Entry, directory_of, task_id
 from batchpools.controllers.task.settler import Settler
+from batchpools.core.pools.emptying import emptied_by
 from batchpools.core.tasks.lifecycle import Bound, Done, Held, Running, Settling, Waiting, Why
 from batchpools.core.tasks.status import is_newer
 from batchpools.core.views import JobView, PoolNodeView, PoolView, TaskView
@@ -68,7 +69,8 @@ class Intake:
         if page is None:
             return
         node = self._book.cache.nodes.get(page.identity.namespace, page.identity.node)
-        wanted = node is not None and node.status.pod_uid == pod_uid and node.metadata.deletion_timestamp is None
+        pool = self._book.cache.pools.get(*page.pool)
+        wanted = node is not None and node.status.pod_uid == pod_uid and emptied_by(node, pool) is None
         if wanted and not page.wanted:
             self._book.wake_pool(page.pool)
         page.wanted = wanted

@@ -179,6 +179,11 @@ class RunLedgerOfLeader:
         if page is not None:
             self._book.wake_pool(page.pool)
 
+    def restart_node(self, pod_uid: str, boot_id: str) -> None:
+        """All containers of a drained node begin anew (safety rule S6.4)."""
+        if self.is_drained(pod_uid):
+            self._hub.restart(pod_uid, boot_id)
+
     def is_draining(self, pod_uid: str) -> bool:
         """Whether it takes no tasks since it is to be emptied."""
         return self._book.nodes.is_draining(pod_uid)

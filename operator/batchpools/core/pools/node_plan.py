@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from batchpools.api import names
 from batchpools.api.reasons import Reason, RequeueReason
-from batchpools.api.states import NodeDeallocationOption
+from batchpools.api.states import NodeActionType, NodeDeallocationOption
 from batchpools.core.identity import Key
 from batchpools.core.ledger import Contact, NodeRuns
 from batchpools.core.plan import (
@@ -23,12 +23,14 @@ from batchpools.core.plan import (
     Plan,
     ReleaseNode,
     RemoveFinalizer,
+    RestartNode,
     ResumeNode,
 )
-from batchpools.core.pools import pod_facts
-from batchpools.core.pools.emptying import emptied_by, is_marked, why_ended
+from batchpools.core.pools import node_action, pod_facts
+from batchpools.core.pools.emptying import emptied_by, is_marked, requeue_reason, why_ended
 from batchpools.core.pools.former_pods import clear, is_in_the_way
-from batchpools.core.pools.node_pod import NodePodSettings, create_pod, pod_name
+from batchpools.core.pools.node_action import Restarts
+from batchpools.core.pools.node_pod import NodePodSettings, create_pod, pod_name, start_task_hash
 from batchpools.core.pools.node_state import (
     NodeFacts,
     Report,
@@ -40,7 +42,7 @@ from batchpools.core.pools.node_state import (
 from batchpools.core.pools.template import read_template
 from batchpools.core.pools.template_rules import refused
 from batchpools.core.pools.upgrade import is_renewing
-from batchpools.core.views import PodView, PoolNodeStatus, PoolNodeView, PoolView
+from batchpools.core.views import NodeAction, PodView, PoolNodeStatus, PoolNodeView, PoolSpec, PoolView
 
 LOOK_AGAIN = 1.0
 AWAITED_AGAIN = 5.0  # seconds between two looks at a node whose tasks are not killed
@@ -107,6 +109,11 @@ def _plan(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
         return Plan()  # the pool's own plan removes its nodes
     if names.FINALIZER_NODE not in meta.finalizers:
         return Plan(effects=(AddFinalizer(key, meta.uid, names.FINALIZER_NODE),), requeue_after=LOOK_AGAIN)
+    action = node_action.pending(node)
+    if action is not None and not node_action.is_begun(node, action):
+        return _begin(situation, action, now)
+    if action is not None and action.type == NodeActionType.REMOVE:
+        return _remove(situation, key, now)
     pod = situation.pod
     if is_marked(node):
         return _emptying(situation, now) or Plan(effects=(Delete(key, meta.uid, meta.resource_version),))
@@ -114,9 +121,71 @@ def _plan(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
         if pod_facts.is_over(pod):
             return _bury(situation, pod, now)
         if is_renewing(node, situation.pool):
-            return _emptying(situation, now, RequeueReason.NODE_UPGRADED) or _bury(situation, pod, now)
-        return _observe(situation, now)
+            return _emptying(situation, now) or _bury(situation, pod, now)
+        return _observe(situation, now) if action is None else _act(situation, action, pod, now)
     return _new_pod(situation, now)
+
+
+def _remove(situation: NodeSituation, key: Key, now: datetime) -> Plan[PoolNodeStatus]:
+    """The node goes as if it had been deleted by hand, but by the action's own option."""
+    node = situation.node
+    last = node.status.last_action
+    assert last is not None  # noqa: S101 (it is begun)
+    if not node_action.removal_is_due(last, now):
+        return Plan(requeue_after=LOOK_AGAIN)
+    gone = Delete(key, node.metadata.uid, node.metadata.resource_version)
+    return Plan(effects=(gone,), requeue_after=LOOK_AGAIN)
+
+
+def _begin(situation: NodeSituation, action: NodeAction, now: datetime) -> Plan[PoolNodeStatus]:
+    """Persist that an action is under way before anything is done for it; a node without a pod starts anew anyway."""
+    node = situation.node
+    status = replace(_status(situation, now), last_action=node_action.begun(action, now))
+    if situation.pod is None and not node.status.pod_uid and action.type != NodeActionType.REMOVE:
+        status = node_action.done(status, now)
+    return Plan(status=status, requeue_after=LOOK_AGAIN)
+
+
+def _act(situation: NodeSituation, action: NodeAction, pod: PodView, now: datetime) -> Plan[PoolNodeStatus]:
+    """Empty the node, then have its containers restarted or its pod replaced."""
+    last, status = situation.node.status.last_action, _status(situation, now)
+    assert last is not None  # noqa: S101 (it is begun)
+    restarts = _restarts(situation, pod)
+    if node_action.has_restarted(last, restarts):
+        return Plan(status=node_action.done(status, now), requeue_after=LOOK_AGAIN)
+    waits = _emptying(situation, now)
+    if waits is not None:
+        return waits
+    if node_action.needs_new_pod(action, last, restarts, now):
+        gone = Delete(_pod_key(pod), pod.metadata.uid, pod.metadata.resource_version)
+        return Plan(effects=(gone,), status=status, requeue_after=LOOK_AGAIN)
+    if last.restart_time is None:
+        asked = replace(status, last_action=node_action.restart_asked(last, restarts, now))
+        return Plan(status=asked, requeue_after=LOOK_AGAIN)
+    return Plan(effects=(RestartNode(pod.metadata.uid, last.boot_id),), status=status, requeue_after=LOOK_AGAIN)
+
+
+def _restarts(situation: NodeSituation, pod: PodView) -> Restarts:
+    """Whether this pod can begin anew as it is: the cluster has the rule, the pool still has the start task it was made with."""
+    report, pool = situation.report, situation.pool
+    same = pool is not None and pod.metadata.annotations.get(names.ANNOTATION_START_TASK) == start_task_hash(pool.spec)
+    return Restarts(
+        possible=same and pod_facts.can_restart(pod),
+        boot_id=report.boot_id if report is not None else "",
+        count=pod_facts.restarts(pod),
+    )
+
+
+def _empty(situation: NodeSituation, pod: PodView) -> tuple[Effect, ...]:
+    """Have a node emptied, if it is to be and is not; let it take tasks again when it is not to be any more."""
+    option = emptied_by(situation.node, situation.pool)
+    if option is None:
+        return (ResumeNode(pod.metadata.uid),) if situation.draining else ()
+    return (
+        ()
+        if situation.drained
+        else (DrainNode(pod.metadata.uid, requeue_reason(situation.node, situation.pool), option),)
+    )
 
 
 def _new_pod(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
@@ -157,7 +226,7 @@ def _next_generation(situation: NodeSituation, now: datetime) -> PoolNodeStatus:
     node, pool = situation.node, situation.pool
     generation = node.status.pod_generation + 1
     return replace(
-        _status(situation, now),
+        node_action.done(_status(situation, now), now),
         pod_generation=generation,
         node_unreachable_timeout=pool.spec.node_unreachable_timeout if pool else node.status.node_unreachable_timeout,
         pod_name=pod_name(node.metadata.name, generation),
@@ -172,21 +241,21 @@ def _next_generation(situation: NodeSituation, now: datetime) -> PoolNodeStatus:
 
 
 def _observe(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
-    """A living pod: write how the node stands when that changed, counters when they are due. What it was spared is taken back."""
-    if situation.draining and situation.pod is not None:
-        return Plan((ResumeNode(situation.pod.metadata.uid),), _status(situation, now), requeue_after=LOOK_AGAIN)
+    """A living pod: empty or resume it, write how the node stands when that changed, counters when they are due."""
     told, wanted = situation.node.status, _status(situation, now)
-    again = None
+    assert situation.pod is not None  # noqa: S101 (asked before)
+    effects = _empty(situation, situation.pod)
+    again = LOOK_AGAIN if effects else None
     if situation.report is None:
         waits = situation.contact in {Contact.IN_TOUCH, Contact.SILENT}
-        again = LOOK_AGAIN if waits else REGISTER_AGAIN
+        again = LOOK_AGAIN if waits or effects else REGISTER_AGAIN
     if wanted == told:
-        return Plan(requeue_after=again)
+        return Plan(effects=effects, requeue_after=again)
     if _without_counters(wanted) != _without_counters(told):
-        return Plan(status=wanted, requeue_after=again)
+        return Plan(effects=effects, status=wanted, requeue_after=again)
     if not situation.counts_due:
-        return Plan(requeue_after=COUNTER_INTERVAL)
-    return Plan(status=wanted, urgent=False, requeue_after=again)
+        return Plan(effects=effects, requeue_after=again or COUNTER_INTERVAL)
+    return Plan(effects=effects, status=wanted, urgent=False, requeue_after=again)
 
 
 def _bury(situation: NodeSituation, pod: PodView, now: datetime) -> Plan[PoolNodeStatus]:
@@ -218,9 +287,7 @@ def _leaving(situation: NodeSituation, key: Key, now: datetime) -> Plan[PoolNode
     return Plan(effects=(RemoveFinalizer(key, node.metadata.uid, names.FINALIZER_NODE),))
 
 
-def _emptying(
-    situation: NodeSituation, now: datetime, reason: RequeueReason = RequeueReason.POOL_RESIZED
-) -> Plan[PoolNodeStatus] | None:
+def _emptying(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus] | None:
     """What is still to be done or waited for until nothing of the node is needed any more; None = it may go."""
     node, pod = situation.node, situation.pod
     if pod is None or not _is_ours(pod, node) or pod_facts.is_over(pod):
@@ -228,7 +295,7 @@ def _emptying(
     option = emptied_by(node, situation.pool) or NodeDeallocationOption.REQUEUE
     status = _status(situation, now)
     if not situation.drained:
-        drain = DrainNode(pod.metadata.uid, reason, option)
+        drain = DrainNode(pod.metadata.uid, requeue_reason(node, situation.pool), option)
         again = LOOK_AGAIN if why_ended(option) is not None else AWAITED_AGAIN
         return Plan(effects=(drain,), status=status, requeue_after=again)
     if option is NodeDeallocationOption.RETAINED_DATA and situation.retained_until is not None:
@@ -260,7 +327,8 @@ def _status(situation: NodeSituation, now: datetime) -> PoolNodeStatus:
         pod=ours,
         report=situation.report if ours is not None else None,
         renewing=is_renewing(node, pool),
-        has_start_task=pool is not None and pool.spec.start_task is not None,
+        has_start_task=_has_start_task(ours, pool),
+        emptied=situation.drained or (ours is not None and pod_facts.is_over(ours)),
         running_tasks=situation.runs.running_tasks,
         refused=situation.refusal,
         refused_for=situation.refused_for,
@@ -293,6 +361,14 @@ def _status(situation: NodeSituation, now: datetime) -> PoolNodeStatus:
         total_tasks_run=max(runs.total_run, node.status.total_tasks_run),
         total_tasks_succeeded=max(runs.total_succeeded, node.status.total_tasks_succeeded),
     )
+
+
+def _has_start_task(pod: PodView | None, pool: PoolView | None) -> bool:
+    """Of the pod: one that the pool has been given since comes with the next."""
+    made_with = pod.metadata.annotations.get(names.ANNOTATION_START_TASK) if pod is not None else None
+    if made_with is None:
+        return pool is not None and pool.spec.start_task is not None
+    return made_with != start_task_hash(PoolSpec())
 
 
 def _without_counters(status: PoolNodeStatus) -> PoolNodeStatus:

@@ -24,13 +24,17 @@ GRACE_RESERVE = 15  # seconds beside the drain timeout for reports to be acknowl
 
 @dataclass(frozen=True, slots=True)
 class NodePodSettings:
-    """What the operator adds: its image, where its hub is, and the CA that vouches for it."""
+    """What the operator adds: its image, where its hub is, and the CA that vouches for it.
+
+    restarts: whether the cluster takes the rule by which a pod is rebooted in place.
+    """
 
     image: str
     hub_host: str
     hub_port: int
     ca: str
     topology_key: str = names.ZONE_KEY  # nodes that talk to each other are placed alike in this
+    restarts: bool = True
 
 
 def pod_name(node: str, generation: int) -> str:
@@ -97,7 +101,7 @@ def _spec(pool: PoolView, node: str, template: Template, settings: NodePodSettin
         "terminationGracePeriodSeconds": round(parse_duration(spec.drain_timeout)) + GRACE_RESERVE,
         "securityContext": pod_security(template),
         "initContainers": inits,
-        "containers": [task(spec, template)],
+        "containers": [task(spec, template, restarts=settings.restarts)],
         "volumes": [*template.volumes, *volumes(spec)],
     }
 

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from batchpools.api.reasons import Condition, FailureCode, Reason
-from batchpools.api.states import FailureCategory, NodeState, Result, StartTaskState
+from batchpools.api.states import FailureCategory, NodeState, Result, SchedulingState, StartTaskState
 from batchpools.core.conditions import find_condition, set_condition
 from batchpools.core.ledger import Contact
 from batchpools.core.pools import pod_facts
 from batchpools.core.pools.emptying import is_marked
+from batchpools.core.pools.node_action import state_while
 from batchpools.core.views import ConditionView, FailureInfo, NodeError, PodView, PoolNodeView, StartTaskInfo
 
 REGISTER_TIME = timedelta(seconds=60)
@@ -50,6 +51,7 @@ class NodeFacts:
     refused_for: Reason = Reason.ALLOCATION_FAILED
     contact: Contact = Contact.IN_TOUCH
     renewing: bool = False  # it is emptied, to get a pod of the pool's present template
+    emptied: bool = False  # it takes no tasks, and every end there is persisted
 
     @property
     def known(self) -> Conditions:
@@ -90,31 +92,44 @@ def state_of(facts: NodeFacts, conditions: Conditions) -> NodeState:
     """Azure's one word."""
     if facts.node.metadata.deletion_timestamp is not None or is_marked(facts.node):
         return NodeState.LEAVING_POOL
+    acting = state_while(facts.node, empty=facts.emptied or facts.pod is None)
+    if acting is not None:
+        return acting
     preempted = is_preempted(facts, conditions)
     if preempted or facts.between_sessions:
         return NodeState.PREEMPTED if preempted else NodeState(facts.node.status.state)
     if facts.pod is None or not _holds(conditions, Condition.SCHEDULED):
         return NodeState.UNUSABLE if facts.refused else NodeState.CREATING
-    if facts.report is None:
-        reason = _reason(conditions, Condition.REGISTERED)
-        if reason == Reason.AGENT_SILENT:
-            return NodeState.UNKNOWN if facts.contact is Contact.GIVEN_UP else NodeState.DISCONNECTED
-        broken = reason == Reason.AGENT_NOT_CONNECTED or pod_facts.trouble(facts.pod) is not None
-        return NodeState.UNUSABLE if broken else NodeState.STARTING
-    if facts.report.phase == "StartTaskFailed":
+    return _unheard(facts, conditions) if facts.report is None else _heard(facts, facts.report)
+
+
+def _unheard(facts: NodeFacts, conditions: Conditions) -> NodeState:
+    """Of a pod whose agent has no session, or is silent."""
+    reason = _reason(conditions, Condition.REGISTERED)
+    if reason == Reason.AGENT_SILENT:
+        return NodeState.UNKNOWN if facts.contact is Contact.GIVEN_UP else NodeState.DISCONNECTED
+    broken = facts.pod is not None and pod_facts.trouble(facts.pod) is not None
+    return NodeState.UNUSABLE if broken or reason == Reason.AGENT_NOT_CONNECTED else NodeState.STARTING
+
+
+def _heard(facts: NodeFacts, report: Report) -> NodeState:
+    """As its agent says, unless the kubelet knows better."""
+    if report.phase == "StartTaskFailed":
         return NodeState.START_TASK_FAILED
-    if pod_facts.trouble(facts.pod) is not None:
+    if facts.pod is not None and pod_facts.trouble(facts.pod) is not None:
         return NodeState.UNUSABLE
-    if facts.report.phase == "StartTask":
+    if report.phase == "StartTask":
         return NodeState.WAITING_FOR_START_TASK
-    return NodeState.STARTING if facts.report.phase != "Ready" else _serving(facts)
+    return NodeState.STARTING if report.phase != "Ready" else _serving(facts)
 
 
 def _serving(facts: NodeFacts) -> NodeState:
     """Of a node that is up."""
     if facts.renewing:
         return NodeState.UPGRADING_OS
-    return NodeState.RUNNING if facts.running_tasks else NodeState.IDLE
+    if facts.running_tasks:
+        return NodeState.RUNNING
+    return NodeState.OFFLINE if facts.node.spec.scheduling_state == SchedulingState.DISABLED else NodeState.IDLE
 
 
 def is_preempted(facts: NodeFacts, conditions: Conditions) -> bool:

@@ -6,10 +6,11 @@ Source: overview ("Resize a pool": nodes with job managers go last); the rest of
 from collections.abc import Mapping, Sequence
 
 from batchpools.api.states import NodeState
+from batchpools.core.pools.node_action import is_to_be_removed
 from batchpools.core.views import PoolNodeView
 
 _FAULTY = {NodeState.UNUSABLE, NodeState.START_TASK_FAILED, NodeState.DISCONNECTED, NodeState.UNKNOWN}
-_ORDER: tuple[set[str], ...] = ({*_FAULTY, NodeState.PREEMPTED}, {"Offline"})  # then what starts, idles, runs
+_ORDER: tuple[set[str], ...] = ({*_FAULTY, NodeState.PREEMPTED}, {NodeState.OFFLINE})  # then what starts, idles, runs
 _USABLE = {NodeState.IDLE, NodeState.RUNNING}
 
 
@@ -19,12 +20,12 @@ def in_order(
     """Broken nodes first, then offline ones, those that start, idle ones, and those that lose least; of equals the newest number.
 
     used_slots: by name, as the book of runs has it now: a node that it calls busy is busy whatever its status says.
-    first: uids of nodes that go before all others.
+    first: uids of nodes that go before all others, as those do whose removal is asked for.
     """
     ordered = sorted(nodes, key=_number, reverse=True)
     ordered.sort(
         key=lambda node: (
-            node.metadata.uid not in first,
+            not is_to_be_removed(node) and node.metadata.uid not in first,
             _rank(node, used_slots),
             used_slots.get(node.metadata.name, 0),
         )

@@ -16,6 +16,12 @@ from batchpools.core.views import PoolSpec, StartTask
 _OURS = {"requests": {"cpu": "10m", "memory": "48Mi"}, "limits": {"memory": "128Mi"}}
 _STOP_OF_START_TASK = 5.0
 _STOP_RESERVE = 5.0  # seconds that the runner has beside the drain timeout; 10 more are the agent's (safety rule S6.3)
+_RESTART_RULE: Json = {
+    "restartPolicy": "Always",
+    "restartPolicyRules": [
+        {"action": names.RESTART_ALL, "exitCodes": {"operator": "In", "values": [names.RESTART_EXIT_CODE]}}
+    ],
+}
 
 
 def installer(image: str) -> Json:
@@ -56,14 +62,15 @@ def start_task(spec: PoolSpec, start: StartTask, template: Template) -> Json:
     }
 
 
-def task(spec: PoolSpec, template: Template) -> Json:
-    """The container that tasks run in."""
+def task(spec: PoolSpec, template: Template, *, restarts: bool) -> Json:
+    """The container that tasks run in. restarts: with the rule for a reboot in place, which not every cluster takes."""
     stop = parse_duration(spec.drain_timeout) + _STOP_RESERVE
     return {
         **_user_container(template),
         **_resources(spec, template),
         "name": names.TASK_CONTAINER,
         "command": _serve(spec, names.RUNNER_SOCKET, "serve", stop),
+        **(_RESTART_RULE if restarts else {}),
     }
 
 

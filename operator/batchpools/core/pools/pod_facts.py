@@ -55,6 +55,20 @@ def _was_rejected(pod: PodView) -> bool:
     return status.phase == "Failed" and status.reason not in {"", _LOST} and not status.init_container_statuses
 
 
+def can_restart(pod: PodView) -> bool:
+    """Whether the API server took the rule by which the kubelet restarts all containers; an older one drops it."""
+    rules = (
+        rule for one in pod.spec.containers if one.name == names.TASK_CONTAINER for rule in one.restart_policy_rules
+    )
+    return any(rule.action == names.RESTART_ALL for rule in rules)
+
+
+def restarts(pod: PodView) -> int:
+    """How often all containers of the pod have begun anew: nothing else starts its first one again."""
+    installer = _container(pod.status.init_container_statuses, names.INSTALL_CONTAINER)
+    return installer.restart_count if installer is not None else 0
+
+
 def is_scheduled(pod: PodView) -> bool:
     """Whether it has a machine."""
     return bool(pod.spec.node_name)

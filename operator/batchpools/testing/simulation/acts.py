@@ -5,96 +5,21 @@ of acts still means something when some of them are left out.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
 
 from batchpools.api import names
-from batchpools.kube.errors import KubeError
 from batchpools.kube.port import Resource
 from batchpools.kube.resources import JOBS, LEASES, PODS, POOL_NODES, POOLS, TASKS
 from batchpools.testing.object_rules import Object
 from batchpools.testing.simulation import workload
 from batchpools.testing.simulation.kubelet import Machine
 from batchpools.testing.simulation.loop import Process
-from batchpools.testing.simulation.node_pod import NodePod
-from batchpools.testing.simulation.operators import OPERATOR_NAMESPACE, Operator
-from batchpools.testing.simulation.workload import NAMESPACE, Size
-from batchpools.testing.simulation.world import World
+from batchpools.testing.simulation.node_acts import ask_node, disable_node
+from batchpools.testing.simulation.operators import OPERATOR_NAMESPACE
+from batchpools.testing.simulation.stage import Act, Stage, ask
+from batchpools.testing.simulation.workload import NAMESPACE
 
 RUNNER_PAUSE = 8.0  # less than the margin of the dead-man timer: no timer can help beyond it (docs/safety.md)
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """Something that happens at a virtual second."""
-
-    at: float
-    kind: str
-    target: int = 0
-    seconds: float = 0.0
-    flavour: int = 0
-
-
-class Stage:
-    """A world in which acts are performed. `count` says how often each kind really happened."""
-
-    def __init__(self, world: World, size: Size) -> None:
-        self.world = world
-        self.size = size
-        self.count: dict[str, int] = {}
-        self.target_nodes = size.nodes
-        self.is_over = False  # users apply nothing any more
-
-    def perform(self, act: Act) -> None:
-        """Let it happen, if there is something for it to happen to."""
-        if ACTS[act.kind](self, act):
-            self.count[act.kind] = self.count.get(act.kind, 0) + 1
-            self.world.note(f"act {act.kind} {act.target} {act.seconds:.2f} {act.flavour}")
-
-    def later(self, seconds: float, heal: Callable[[], None]) -> None:
-        """Heal after a while."""
-        self.world.server.call_later(seconds, heal)
-
-    def operator(self, act: Act) -> Operator | None:
-        """The leader (even target) or the other one, if it lives."""
-        leader = self.world.leader()
-        if leader is None:
-            chosen = self.world.operators[act.target % len(self.world.operators)]
-        elif act.target % 2 == 0:
-            chosen = leader
-        else:
-            chosen = next(one for one in self.world.operators if one is not leader)
-        return chosen if chosen.lives else None
-
-    def pod(self, act: Act) -> NodePod | None:
-        """One of the running pods."""
-        pods = self.world.pods()
-        return pods[act.target % len(pods)] if pods else None
-
-    def found(self, resource: Resource, act: Act) -> Object | None:
-        """One of the living objects of a kind that users see."""
-        there = [
-            one for one in self.world.kube.objects(resource, NAMESPACE) if "deletionTimestamp" not in one["metadata"]
-        ]
-        return there[act.target % len(there)] if there else None
-
-    def calm(self) -> None:
-        """Everything heals."""
-        world = self.world
-        for operator in world.operators:
-            operator.weather.reset()
-            operator.process.paused = False
-            if not operator.lives:
-                operator.start()
-        for machine in world.kubelets.machines:
-            world.kubelets.set_cut(machine, False)
-        for pod in world.pods():
-            for process in _processes(pod):
-                process.paused = False
-            for way in world.link.ways_of(pod.uid):
-                way.delay = min(way.delay, 0.01)
-                way.cut(up=False, down=False)
-        world.note("calm")
 
 
 # ---------------------------------------------------------------- the operator
@@ -365,7 +290,7 @@ def _scale(stage: Stage, act: Act) -> bool:
         return False
     stage.target_nodes = 1 + act.target % (stage.size.nodes + 1)
     operations = [{"op": "replace", "path": "/spec/targetDedicatedNodes", "value": stage.target_nodes}]
-    _ask(stage, lambda: stage.world.kube.patch(POOLS, NAMESPACE, workload.POOL, operations))
+    ask(stage, lambda: stage.world.kube.patch(POOLS, NAMESPACE, workload.POOL, operations))
     return True
 
 
@@ -377,7 +302,7 @@ def _change_template(stage: Stage, act: Act) -> bool:
         {"op": "replace", "path": "/spec/image", "value": f"image:{act.target % 3}"},
         {"op": "add", "path": "/spec/upgradePolicy", "value": {"maxUnavailable": 1 + act.flavour % 2}},
     ]
-    _ask(stage, lambda: stage.world.kube.patch(POOLS, NAMESPACE, workload.POOL, operations))
+    ask(stage, lambda: stage.world.kube.patch(POOLS, NAMESPACE, workload.POOL, operations))
     return True
 
 
@@ -416,15 +341,12 @@ ACTS: dict[str, Callable[[Stage, Act], bool]] = {
     "add-task": _add_task,
     "scale": _scale,
     "delete-node": _delete_node,
+    "disable-node": disable_node,
+    "ask-node": ask_node,
     "change-template": _change_template,
 }
 
 # ---------------------------------------------------------------- inside
-
-
-def _processes(pod: NodePod) -> list[Process]:
-    found = [pod.agent, pod.runner.process if pod.runner is not None else None]
-    return [one for one in found if one is not None]
 
 
 def _pause(stage: Stage, process: Process, seconds: float) -> bool:
@@ -454,20 +376,8 @@ def _cut(stage: Stage, machine: Machine, seconds: float) -> None:
     stage.later(seconds, heal)
 
 
-def _ask(stage: Stage, call: Callable[[], object]) -> None:
-    """A user's request; a refusal is the user's to see."""
-
-    async def ask() -> None:
-        try:
-            await call()  # type: ignore[misc]
-        except KubeError as error:
-            stage.world.note(f"refused: {error.sentence}")
-
-    stage.world.server.create_task(ask())
-
-
 def _create(stage: Stage, resource: Resource, manifest: Object) -> bool:
-    _ask(stage, lambda: stage.world.kube.create(resource, NAMESPACE, manifest))
+    ask(stage, lambda: stage.world.kube.create(resource, NAMESPACE, manifest))
     return True
 
 
@@ -483,7 +393,7 @@ def _until_created(stage: Stage, resource: Resource, manifest: Object) -> None:
 
 def _delete(stage: Stage, resource: Resource, item: Object, grace: int | None = None) -> bool:
     meta = item["metadata"]
-    _ask(
+    ask(
         stage,
         lambda: stage.world.kube.delete(
             resource, meta["namespace"], meta["name"], uid=meta["uid"], grace_seconds=grace
@@ -505,3 +415,8 @@ def delete_everything(stage: Stage) -> None:
     for resource in (JOBS, POOLS):
         for item in stage.world.kube.objects(resource, NAMESPACE):
             _delete(stage, resource, item)
+
+
+def perform(stage: Stage, act: Act) -> None:
+    """Let it happen, if there is something for it to happen to."""
+    stage.note_act(act, ACTS[act.kind](stage, act))

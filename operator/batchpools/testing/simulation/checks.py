@@ -14,6 +14,7 @@ from batchpools.testing.simulation.workload import NAMESPACE
 from batchpools.testing.simulation.world import World
 
 _NOT_RUN = {"JobCompleted", "TaskExists"}  # codes of tasks that end without a run
+_ASKED = {"NodeDisabled", "NodeRebooted", "NodeReimaged", "NodeRemoved"}
 _FROZEN = (
     "state",
     "result",
@@ -108,6 +109,8 @@ class Checker:
             self.says(f"{life.name} was given a run of another life: {status['executionID']}")
         if status["retryCount"] > life.retries:
             self.says(f"{life.name} was retried {status['retryCount']} times, {life.retries} are allowed")
+        for reason in sorted(_ASKED & status.get("requeueReasons", {}).keys() - self._world.may_requeue_for):
+            self.says(f"{life.name} was requeued for {reason}, and nobody has asked for that")
         if status["state"] == "Completed":
             life.end = status
             self._ended(uid, life, status)

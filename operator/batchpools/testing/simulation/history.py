@@ -9,8 +9,9 @@ from random import Random
 from batchpools.testing.fake_kube import FakeKube
 from batchpools.testing.object_rules import Object
 from batchpools.testing.simulation import workload
-from batchpools.testing.simulation.acts import ACTS, Act, Stage, delete_everything
+from batchpools.testing.simulation.acts import ACTS, delete_everything, perform
 from batchpools.testing.simulation.checks import Checker
+from batchpools.testing.simulation.stage import Act, Stage
 from batchpools.testing.simulation.workload import LARGE, SMALL, Size
 from batchpools.testing.simulation.world import Parts, World
 
@@ -83,7 +84,7 @@ def _play(world: World, script: Script) -> Outcome:
     with world.server.as_running():
         _apply(stage, Random(f"workload {script.seed}"))  # noqa: S311 (a played world)
         for act in script.acts:
-            world.server.call_at(act.at, stage.perform, act)
+            world.server.call_at(act.at, perform, stage, act)
     calm = script.size.seconds + 1.0
     world.run(calm)
     stage.calm()

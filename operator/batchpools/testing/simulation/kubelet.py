@@ -31,7 +31,10 @@ class Machine:
 
 
 class Kubelets:
-    """All machines. `make(manifest, on_change)` makes the processes of a pod."""
+    """All machines; the last one's kubelet is older, and knows no restart of all containers.
+
+    `make(manifest, on_change)` makes the processes of a pod.
+    """
 
     def __init__(self, kube: FakeKube, process: Process, random: Random, machines: int, make: MakePod) -> None:
         self.machines = [Machine(f"machine-{number}") for number in range(machines)]
@@ -124,6 +127,7 @@ class Kubelets:
     def _start(self, machine: Machine, item: dict[str, Any]) -> None:
         uid = item["metadata"]["uid"]
         pod = self._make(item, lambda: self._soon(uid))
+        pod.knows_restart_rule = machine is not self.machines[-1]
         machine.pods[uid] = pod
         pod.start_agent()
         self._tell(item, pod)
@@ -200,7 +204,14 @@ class Kubelets:
             item,
             phase="Running" if ready else item["status"].get("phase", "Pending"),
             podIP="10.0.0.1",
-            initContainerStatuses=[_container(names.AGENT_CONTAINER, pod.agent_restarts, pod.agent_lives)],
+            initContainerStatuses=[
+                {
+                    "name": names.INSTALL_CONTAINER,
+                    "restartCount": pod.restarts,
+                    "state": {"terminated": {"exitCode": 0}},
+                },
+                _container(names.AGENT_CONTAINER, pod.agent_restarts, pod.agent_lives),
+            ],
             containerStatuses=[_container(names.TASK_CONTAINER, pod.runner_restarts, ready)],
         )
 

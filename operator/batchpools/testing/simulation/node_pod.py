@@ -54,7 +54,9 @@ class NodePod:
         self.runner: SimulatedRunner | None = None
         self.agent_restarts = -1
         self.runner_restarts = -1
+        self.restarts = 0  # of all its containers
         self.stopping = False
+        self.knows_restart_rule = True
         self.on_acknowledged: Callable[[str], None] = lambda _: None
         self._config = _config_of(manifest)
         self._scheduler = scheduler
@@ -92,6 +94,23 @@ class NodePod:
         process = self._scheduler.process(f"{self.name}/runner-{self.runner_restarts}")
         self.runner = SimulatedRunner(process, self._clock, self.name, boot, self._processes)
         self.runner.on_ack = self.on_acknowledged
+        self.runner.on_left = self._runner_left
+
+    def _runner_left(self, exit_code: int) -> None:
+        """The kubelet restarts all containers for the reserved code; an older one does not know that rule."""
+        if exit_code != names.RESTART_EXIT_CODE or self.stopping:
+            return
+        if under := self._processes.on_node(self.name):
+            self._processes.violated(f"all containers of {self.name} begin anew under {under}")
+        assert self.runner is not None  # noqa: S101 (it has left)
+        self.runner.process.call_soon(self.restart_all)
+
+    def restart_all(self) -> None:
+        """Every container of the pod ends, to begin anew; where the kubelet is older, the task container alone."""
+        if self.knows_restart_rule:
+            self.restarts += 1
+            self.kill_agent()
+        self.kill_runner()
 
     def kill_agent(self) -> None:
         """SIGKILL."""

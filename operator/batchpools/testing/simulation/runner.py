@@ -39,15 +39,20 @@ class Processes:
         uid = execution.split(":", maxsplit=1)[0]
         others = [one for one, (task, _) in self.live.items() if task == uid]
         if others or execution in self.live:
-            self._violated(f"two live runs of one task: {execution} on {node} beside {others}")
+            self.violated(f"two live runs of one task: {execution} on {node} beside {others}")
         if execution in self.started:
-            self._violated(f"the same execution ran twice: {execution}")
+            self.violated(f"the same execution ran twice: {execution}")
         self.started.append(execution)
         self.live[execution] = (uid, node)
         self.log(f"start {execution} on {node}")
         self.on_start(execution, node)
 
-    def _violated(self, sentence: str) -> None:
+    def on_node(self, node: str) -> list[str]:
+        """Executions that live on a node."""
+        return [one for one, (_, there) in self.live.items() if there == node]
+
+    def violated(self, sentence: str) -> None:
+        """What must never be."""
         self.violations.append(sentence)
         self.on_violation(sentence)
 
@@ -66,7 +71,8 @@ class SimulatedRunner:
         self.process = process
         self.boot_id = boot_id
         self.on_ack: Callable[[str], None] = lambda _: None
-        self.has_left = False  # by itself, after SIGTERM
+        self.on_left: Callable[[int], None] = lambda _: None  # with that exit code
+        self.has_left = False  # by itself, after SIGTERM or a restart that was asked for
         self._clock = clock
         self._node = node
         self._processes = processes
@@ -154,6 +160,7 @@ class SimulatedRunner:
         """The runner has ended."""
         self.has_left = True
         self._cut()
+        self.on_left(exit_code)
 
     # ---------------------------------------------------------------- inside
 
