@@ -54,7 +54,7 @@ class Namespace:
         """Run `kubectl batch ...` in this namespace."""
         verb, *rest = arguments
         command = [sys.executable, "-m", "batchpools.cli", verb, "--namespace", self.name, *rest]
-        environment = {"KUBECONFIG": str(self.kubeconfig), "PATH": "/usr/bin:/bin"}
+        environment = {"KUBECONFIG": str(self.kubeconfig), "PATH": f"{Path(self.kubectl_program).parent}:/usr/bin:/bin"}
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180, env=environment)
         if check and done.returncode != 0:
             raise AssertionError(

@@ -2,6 +2,7 @@
 //
 //	runner install DIR     copy this program to DIR/runner
 //	runner serve ...       serve an agent (see serve.go); PID 1 of a task container
+//	runner shell DIR ...   a command or a shell for people, with the node's variables (see shell.go)
 //	runner version
 package main
 
@@ -15,7 +16,7 @@ var build = "devel"
 
 func main() {
 	if len(os.Args) < 2 {
-		fail("usage: runner install DIR | serve [flags] | version")
+		fail("usage: runner install DIR | serve [flags] | shell DIR ... | version")
 	}
 	switch os.Args[1] {
 	case "install":
@@ -27,6 +28,8 @@ func main() {
 		}
 	case "serve":
 		os.Exit(serve(os.Args[2:]))
+	case "shell":
+		os.Exit(shell(os.Args[2:]))
 	case "version":
 		fmt.Printf("batchpools runner %s, protocol %d\n", build, protocolVersion)
 	default:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchpools.agent.environment import node_variables, resolve, task_variables
+from batchpools.agent.environment import own_variables, resolve, task_variables
 from batchpools.core.node_config import NodeConfig
 from batchpools.link.messages import Run
 
@@ -38,7 +38,7 @@ def test_a_run_sees_the_variables_that_azure_batch_names() -> None:
 
 
 def test_a_start_task_has_no_job_and_no_task() -> None:
-    assert not {"AZ_BATCH_JOB_ID", "AZ_BATCH_TASK_ID"} & set(node_variables(CONFIG))
+    assert not {"AZ_BATCH_JOB_ID", "AZ_BATCH_TASK_ID"} & set(own_variables(CONFIG))
 
 
 @pytest.mark.parametrize(

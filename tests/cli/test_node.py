@@ -7,7 +7,8 @@ from msgspec.structs import replace
 from tests.cli.stage import User
 
 from batchpools.cli.access import CliError
-from batchpools.core.views import PoolNodeSpec
+from batchpools.cli.shell import command_for
+from batchpools.core.views import PoolNodeSpec, PoolNodeStatus
 from batchpools.kube.errors import NotFoundError
 from batchpools.kube.resources import POOL_NODES, POOLS
 from batchpools.testing import builders
@@ -80,3 +81,25 @@ async def test_the_raw_command_is_taught() -> None:
 async def test_a_node_that_is_not_there_is_said_not_to_be() -> None:
     with pytest.raises(NotFoundError):
         await user().types("node", "reboot", "nobody")
+
+
+async def test_retained_data_is_no_option_of_disable() -> None:
+    with pytest.raises(CliError, match="Requeue, Terminate or TaskCompletion"):
+        await user().types("node", "disable", NODE, "--option", "RetainedData")
+
+
+def test_a_shell_is_kubectls_in_the_task_container_with_the_nodes_variables() -> None:
+    node = builders.node(NODE, pool_name="demo", status=PoolNodeStatus(pod_name="demo-0000-3"))
+    words = command_for(node, "ns", ["ls", "-l"], terminal=False)
+    assert words[:9] == ["kubectl", "exec", "-i", "-n", "ns", "demo-0000-3", "-c", "task", "--"]
+    assert words[9:12] == ["/batchpools/bin/runner", "shell", "/mnt/batch"]
+    assert words[-3:] == ["--", "ls", "-l"]
+    assert {"AZ_BATCH_NODE_ID=demo-0000", "AZ_BATCH_POOL_ID=demo", "AZ_BATCH_NODE_SHARED_DIR=/mnt/batch/shared"} <= set(
+        words
+    )
+    assert "-it" in command_for(node, "ns", [], terminal=True)
+
+
+async def test_a_node_without_a_pod_has_no_shell() -> None:
+    with pytest.raises(CliError, match="has no pod"):
+        await user().types("exec", NODE)

@@ -4,30 +4,20 @@ from collections.abc import Mapping, Sequence
 
 from batchpools.api import names
 from batchpools.core.node_config import NodeConfig
+from batchpools.core.node_variables import node_variables
 from batchpools.core.tasks.command import expand_all, expand_environment
 from batchpools.link.messages import Run
 
 
-def node_variables(config: NodeConfig) -> dict[str, str]:
-    """What every command on the node sees."""
-    root = names.NODE_ROOT_DIR
-    return {
-        "AZ_BATCH_ACCOUNT_NAME": config.namespace,
-        "AZ_BATCH_POOL_ID": config.pool,
-        "AZ_BATCH_NODE_ID": config.node,
-        "AZ_BATCH_NODE_IS_DEDICATED": str(config.dedicated).lower(),
-        "AZ_BATCH_NODE_ROOT_DIR": root,
-        "AZ_BATCH_NODE_SHARED_DIR": f"{root}/shared",
-        "AZ_BATCH_NODE_STARTUP_DIR": f"{root}/startup",
-        "AZ_BATCH_NODE_STARTUP_WORKING_DIR": f"{root}/startup/wd",
-        "AZ_BATCH_NODE_MOUNTS_DIR": f"{root}/fsmounts",
-    }
+def own_variables(config: NodeConfig) -> dict[str, str]:
+    """What every command on this node sees."""
+    return node_variables(config.namespace, config.pool, config.node, dedicated=config.dedicated)
 
 
 def task_variables(config: NodeConfig, run: Run) -> dict[str, str]:
     """What one run sees beside the node's."""
     return {
-        **node_variables(config),
+        **own_variables(config),
         **directory_variables(run.directory),
         "AZ_BATCH_JOB_ID": run.job,
         "AZ_BATCH_TASK_ID": run.task,

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from batchpools.agent.environment import directory_variables, node_variables, resolve
+from batchpools.agent.environment import directory_variables, own_variables, resolve
 from batchpools.agent.runner_client import RunnerClient, RunnerError
 from batchpools.agent.runner_notes import START_TASK_ID, is_of_start_task
 from batchpools.api.reasons import FailureCode
@@ -95,7 +95,7 @@ class StartTaskDriver:
     def _launch(self, number: int) -> Mapping[str, Any] | None:
         """Have it run; its end at once when it cannot be."""
         self._report(StartTaskReport(number, 0.0, 0.0, None, "", ""), False)
-        system = {**node_variables(self._config), **directory_variables(_DIRECTORY)}
+        system = {**own_variables(self._config), **directory_variables(_DIRECTORY)}
         try:
             argv, env = resolve(self._task.argv, self._task.env, system, self._runner.hello["env"])
             how = {"killGrace": _KILL_GRACE, "fresh": False, "startTask": self._task.inside}

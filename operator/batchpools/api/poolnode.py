@@ -89,6 +89,17 @@ class StartTaskInfo(Model):
     failure_info: FailureInfo | None = Field(default=None, description="Why it failed.")
 
 
+class RecentTask(Model):
+    """A run that ended on the node."""
+
+    job_name: Annotated[str, Field(max_length=63)] = Field(description="Its job.")
+    task_id: Annotated[str, Field(max_length=253)] = Field(description="Its id in the job.")
+    start_time: datetime | None = Field(default=None, description="When it began.")
+    end_time: datetime | None = Field(default=None, description="When it ended.")
+    exit_code: int | None = Field(default=None, description="How its command left.")
+    result: Result | None = Field(default=None, description="Whether it succeeded.")
+
+
 class NodeError(Model):
     """Something that is wrong with the node."""
 
@@ -115,11 +126,15 @@ class PoolNodeStatus(Status):
         default="",
         description="What its present pod was made from; another one than the pool's means that it is outdated.",
     )
+    image_id: Text = Field(default="", alias="imageID", description="What that image was when its container began.")
     start_time: datetime | None = Field(default=None, description="When its present pod began.")
     task_slots: int = Field(default=0, description="Its slots.")
     running_tasks: int = Field(default=0, description="Tasks that run there; seconds old.")
     total_tasks_run: int = Field(default=0, description="Runs that ended there.")
     total_tasks_succeeded: int = Field(default=0, description="Runs that succeeded there.")
+    recent_tasks: Annotated[list[RecentTask], Field(max_length=16)] = Field(
+        default=[], description="The runs that ended there last, the newest at the end; seconds old."
+    )
     start_task_info: StartTaskInfo | None = Field(default=None, description="How its start task went.")
     last_action: LastNodeAction | None = Field(default=None, description="How far the last action has come.")
     errors: Annotated[list[NodeError], Field(max_length=16)] = Field(default=[], description="What is wrong with it.")

@@ -6,11 +6,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from batchpools.cli import autoscale, explain, get, logs, node, wait
+from batchpools.cli import autoscale, explain, get, logs, node, shell, wait
 from batchpools.cli.access import Access, CliError
 from batchpools.kube.errors import KubeError
 
-_VERBS = (get, logs, wait, explain, node, autoscale)
+_VERBS = (get, logs, wait, explain, node, shell, autoscale)
 
 EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_NOBODY_READS = 1, 130, 141
 

@@ -22,34 +22,40 @@ _ACTIONS = {
     "reimage": (NodeActionType.REIMAGE, "give a node a new pod; its local files are lost"),
     "remove": (NodeActionType.REMOVE, "take a node out of its pool, and lower the pool's target by one"),
 }
+_SCHEDULING = {"disable": "no more tasks for a node", "enable": "a node takes tasks again"}
 _TRIES = 5  # of a change of the target that somebody else changes too
 
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     """The verb's own words."""
-    verb = verbs.add_parser("node", help="disable, enable, reboot, reimage and remove nodes")
-    what = verb.add_subparsers(dest="what", required=True, metavar="WHAT")
-    disable = _add(what, common, "disable", "no more tasks for a node", run_disable)
-    _add_option(disable, DisableSchedulingOption)
-    _add(what, common, "enable", "a node takes tasks again", run_enable)
-    for name, (_, sentence) in _ACTIONS.items():
-        _add_option(_add(what, common, name, sentence, run_action), NodeDeallocationOption)
+    told = {**{name: sentence for name, (_, sentence) in _ACTIONS.items()}, **_SCHEDULING}
+    text = "\n".join(f"  {name:8} {sentence}" for name, sentence in told.items())
+    verb = verbs.add_parser(
+        "node",
+        parents=[common],
+        help="disable, enable, reboot, reimage and remove nodes",
+        description=f"What a node is to do:\n{text}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.add_argument("what", metavar="WHAT", choices=list(told), help=" | ".join(told))
+    verb.add_argument("node", metavar="NODE", help="the PoolNode's name")
+    text = "what becomes of its tasks: Requeue (default) runs them elsewhere, Terminate ends them for good, TaskCompletion waits"
+    options = [one.value for one in NodeDeallocationOption]
+    verb.add_argument("--option", choices=options, default="Requeue", help=f"{text}, RetainedData also for their files")
+    verb.set_defaults(run=run)
 
 
-def _add(what: Any, common: argparse.ArgumentParser, name: str, sentence: str, run: Any) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = what.add_parser(name, parents=[common], help=sentence, description=sentence)
-    parser.add_argument("node", metavar="NODE", help="the PoolNode's name")
-    parser.set_defaults(run=run)
-    return parser
+async def run(access: Access, options: argparse.Namespace) -> int:
+    """Set the fields that say so."""
+    if options.what == "disable":
+        return await _disable(access, options)
+    return await (_enable if options.what == "enable" else _act)(access, options)
 
 
-def _add_option(parser: argparse.ArgumentParser, options: Any) -> None:
-    text = "what becomes of its tasks: Requeue runs them elsewhere, Terminate ends them for good, TaskCompletion waits for them"
-    parser.add_argument("--option", choices=[one.value for one in options], default="Requeue", help=text)
-
-
-async def run_disable(access: Access, options: argparse.Namespace) -> int:
+async def _disable(access: Access, options: argparse.Namespace) -> int:
     """No more tasks; once it has none it is Offline."""
+    if options.option not in set(DisableSchedulingOption):
+        raise CliError(f"a node is not disabled by {options.option}: Requeue, Terminate or TaskCompletion", 2)
     node = await access.one(POOL_NODES, PoolNodeView, options.node)
     if node.spec.scheduling_state == SchedulingState.DISABLED:
         raise CliError(f"node {options.node!r} is disabled already (NodeAlreadyInTargetSchedulingState)")
@@ -59,7 +65,7 @@ async def run_disable(access: Access, options: argparse.Namespace) -> int:
     return 0
 
 
-async def run_enable(access: Access, options: argparse.Namespace) -> int:
+async def _enable(access: Access, options: argparse.Namespace) -> int:
     """It takes tasks again."""
     node = await access.one(POOL_NODES, PoolNodeView, options.node)
     if node.spec.scheduling_state == SchedulingState.ENABLED:
@@ -69,7 +75,7 @@ async def run_enable(access: Access, options: argparse.Namespace) -> int:
     return 0
 
 
-async def run_action(access: Access, options: argparse.Namespace) -> int:
+async def _act(access: Access, options: argparse.Namespace) -> int:
     """Ask for it once. A removal lowers the target at once after: the pool then lets this very node go."""
     type_, _ = _ACTIONS[options.what]
     node = await access.one(POOL_NODES, PoolNodeView, options.node)

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 from batchpools.api.reasons import RequeueReason
 from batchpools.api.states import NodeDeallocationOption
-from batchpools.core.views import TaskCounts
+from batchpools.core.views import RecentTask, TaskCounts
 
 
 class Contact(StrEnum):
@@ -28,6 +28,7 @@ class NodeRuns(NamedTuple):
     running_tasks: int = 0
     total_run: int = 0
     total_succeeded: int = 0
+    recent: tuple[RecentTask, ...] = ()
 
 
 class PoolLoad(NamedTuple):

@@ -285,6 +285,17 @@ class NodeError(View, frozen=True):
     message: str = ""
 
 
+class RecentTask(View, frozen=True):
+    """A run that ended on a node."""
+
+    job_name: str
+    task_id: str
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    exit_code: int | None = None
+    result: str = ""
+
+
 class PoolNodeStatus(View, frozen=True):
     """How a node stands. `pod_generation` is persisted before the pod is created (safety rule S1.2)."""
 
@@ -299,12 +310,14 @@ class PoolNodeStatus(View, frozen=True):
     boot_id: str = msgspec.field(default="", name="bootID")
     node_name: str = ""
     image: str = ""
+    image_id: str = msgspec.field(default="", name="imageID")
     template_hash: str = ""
     start_time: datetime | None = None
     task_slots: int = 0
     running_tasks: int = 0
     total_tasks_run: int = 0
     total_tasks_succeeded: int = 0
+    recent_tasks: tuple[RecentTask, ...] = ()
     start_task_info: StartTaskInfo | None = None
     last_action: LastNodeAction | None = None
     errors: tuple[NodeError, ...] = ()

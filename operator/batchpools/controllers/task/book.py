@@ -9,6 +9,7 @@ from batchpools.api.states import JobState, TaskState
 from batchpools.controllers.task.claims import Claims
 from batchpools.controllers.task.entry import Entry, JobKey, PoolKey, created_at
 from batchpools.controllers.task.nodes import Nodes
+from batchpools.controllers.task.records import Records
 from batchpools.controllers.task.tally import Tally
 from batchpools.core.scheduling.book import PoolBook, WaitingTask
 from batchpools.core.scheduling.fit import (
@@ -45,6 +46,7 @@ class RunBook:
         self.cache = cache
         self.entries: dict[str, Entry] = {}
         self.nodes = Nodes()
+        self.records = Records()
         self.tally = Tally()
         self.claims = Claims()
         self.held: dict[str, None] = {}  # uids of entries in state Held, in order
@@ -217,6 +219,7 @@ class RunBook:
         """Forget all that a leader knows; counts of what the cache holds stay."""
         self.entries.clear()
         self.nodes.clear()
+        self.records.clear()
         self.claims.clear()
         self.held.clear()
         self._on_pod.clear()

@@ -60,6 +60,8 @@ class Intake:
         """A node takes tasks in the pod that its status names, until anybody can see that it leaves."""
         if not self._book.leading:
             return
+        if new is None and old is not None:
+            self._book.records.forget(old.metadata.namespace, old.metadata.name)
         for pod_uid in sorted({view.status.pod_uid for view in (old, new) if view is not None}):
             self.judge_node(pod_uid)
 

@@ -85,6 +85,7 @@ class RunLedgerOfLeader:
         self._book.leading = True
         self._book.epoch = epoch
         self._book.claims.claim_all(self._cache.tasks)
+        self._book.records.begin(self._cache.nodes)
         for view in self._cache.nodes:
             if is_set_aside(view.status):
                 self._book.nodes.set_aside(view.status.pod_uid, True)
@@ -125,8 +126,12 @@ class RunLedgerOfLeader:
         return self._book.tally.of(namespace, job)
 
     def node_runs(self, pod_uid: str) -> NodeRuns:
-        """What the node of this pod does."""
-        return self._book.nodes.runs(pod_uid)
+        """What the node of this pod does and did."""
+        page = self._book.nodes.get(pod_uid)
+        if page is None:
+            return NodeRuns()
+        did = self._book.records.of(page.identity.namespace, page.identity.node)
+        return NodeRuns(page.used, len(page.holding), did.run, did.succeeded, tuple(did.recent))
 
     def pool_slots(self, namespace: str, pool: str) -> tuple[int, int]:
         """(total, used) slots of the pool's ready nodes."""

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from batchpools.controllers.task.entry import PoolKey
-from batchpools.core.ledger import NodeRuns
 from batchpools.core.scheduling.placement import Room
 from batchpools.hub.port import NodeIdentity
 from batchpools.link.messages import NodeReport
@@ -28,8 +27,6 @@ class NodePage:
     strangers: set[str] = field(default_factory=set)  # live runs there that are no task's: their slots are not free
     holding: dict[str, int] = field(default_factory=dict)
     used: int = 0
-    run: int = 0
-    succeeded: int = 0
 
     @property
     def pool(self) -> PoolKey:
@@ -158,13 +155,6 @@ class Nodes:
             for page in self.of_pool(pool)
             if page.takes_tasks
         ]
-
-    def runs(self, pod_uid: str) -> NodeRuns:
-        """What a node does and did."""
-        page = self._pages.get(pod_uid)
-        if page is None:
-            return NodeRuns()
-        return NodeRuns(page.used, len(page.holding), page.run, page.succeeded)
 
     def clear(self) -> None:
         """Nothing is known any more."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from batchpools.api.reasons import FailureCode, RequeueReason
 from batchpools.api.states import FailureCategory, NodeDeallocationOption, TaskState
 from batchpools.controllers.task.book import RunBook, is_terminal
-from batchpools.controllers.task.entry import Entry, directory_of
+from batchpools.controllers.task.entry import Entry, directory_of, task_id
 from batchpools.controllers.task.writer import Lane, StatusWriter, Write
 from batchpools.core.ended import Ended
 from batchpools.core.pools.emptying import emptied_by
@@ -46,7 +46,7 @@ class Settler:
             requeues=entry.status.requeue_reasons,
         )
         verdict = for_good(verdict) if is_terminated else verdict
-        self._count(state.pod_uid, verdict)
+        self._count(entry, state, verdict, ended)
         if entry.deleted or is_terminal(entry.view):
             self._acknowledge(state)
             if entry.deleted:
@@ -193,8 +193,7 @@ class Settler:
         job = self._book.cache.jobs.get(*entry.job_key)
         return (job.spec.constraints.max_task_retry_count or 0) if job is not None else 0
 
-    def _count(self, pod_uid: str, verdict: Verdict) -> None:
-        page = self._book.nodes.get(pod_uid)
-        if page is not None:
-            page.run += 1
-            page.succeeded += isinstance(verdict, Succeeded)
+    def _count(self, entry: Entry, state: OnNode, verdict: Verdict, ended: Ended) -> None:
+        view = entry.view
+        place, good = (view.metadata.namespace, state.node), isinstance(verdict, Succeeded)
+        self._book.records.ended(place, view.spec.job_name, task_id(view), ended, succeeded=good)

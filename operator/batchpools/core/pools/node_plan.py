@@ -354,12 +354,14 @@ def _status(situation: NodeSituation, now: datetime) -> PoolNodeStatus:
         node_name=ours.spec.node_name,
         image=read_template(pool.spec).image if is_new and pool is not None else node.status.image,
         template_hash=ours.metadata.annotations.get(names.ANNOTATION_TEMPLATE_HASH, ""),
+        image_id=pod_facts.image_id(ours) or ("" if is_new else node.status.image_id),
         start_time=ours.status.start_time,
         boot_id=situation.report.boot_id if situation.report is not None else node.status.boot_id,
         task_slots=pool.spec.task_slots_per_node if is_new and pool is not None else node.status.task_slots,
         running_tasks=runs.running_tasks,
         total_tasks_run=max(runs.total_run, node.status.total_tasks_run),
         total_tasks_succeeded=max(runs.total_succeeded, node.status.total_tasks_succeeded),
+        recent_tasks=runs.recent or node.status.recent_tasks,
     )
 
 
@@ -374,7 +376,15 @@ def _has_start_task(pod: PodView | None, pool: PoolView | None) -> bool:
 def _without_counters(status: PoolNodeStatus) -> PoolNodeStatus:
     """What is written at once: all but the counters, and Idle and Running count as one."""
     state = "Idle" if status.state == "Running" else status.state
-    return replace(status, state=state, running_tasks=0, total_tasks_run=0, total_tasks_succeeded=0)
+    return replace(
+        status,
+        state=state,
+        running_tasks=0,
+        total_tasks_run=0,
+        total_tasks_succeeded=0,
+        recent_tasks=(),
+        image_id="",
+    )
 
 
 def _is_ours(pod: PodView, node: PoolNodeView) -> bool:

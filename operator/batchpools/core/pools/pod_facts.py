@@ -69,6 +69,12 @@ def restarts(pod: PodView) -> int:
     return installer.restart_count if installer is not None else 0
 
 
+def image_id(pod: PodView) -> str:
+    """What the task container's image was when it began, by digest; empty until it has."""
+    task = _container(pod.status.container_statuses, names.TASK_CONTAINER)
+    return task.image_id[:1024] if task is not None else ""
+
+
 def is_scheduled(pod: PodView) -> bool:
     """Whether it has a machine."""
     return bool(pod.spec.node_name)

@@ -23,7 +23,7 @@ def running(before: TaskStatus, *, node: str, execution: ExecutionId, started_at
         pool_node_name=node,
         execution_id=str(execution),
         attempt=execution.attempt,
-        start_time=_time(started_at),
+        start_time=time_of(started_at),
         end_time=None,
         exit_code=None,
         conditions=_scheduled(before.conditions, now),
@@ -67,8 +67,8 @@ def completed(  # noqa: PLR0913 (each is a fact of the end)
         state=TaskState.COMPLETED,
         result=Result.SUCCESS if good else Result.FAILURE,
         exit_code=0 if isinstance(verdict, Succeeded) else verdict.exit_code,
-        start_time=_time(ended.started_at) if ended.started_at else before.start_time,
-        end_time=_time(ended.ended_at) if ended.ended_at else now,
+        start_time=time_of(ended.started_at) if ended.started_at else before.start_time,
+        end_time=time_of(ended.ended_at) if ended.ended_at else now,
         pool_node_name=node or before.pool_node_name,
         execution_id=str(execution) if execution else before.execution_id,
         attempt=execution.attempt if execution else before.attempt,
@@ -171,5 +171,6 @@ def _stats(ended: Ended) -> TaskStats:
     )
 
 
-def _time(seconds: float) -> datetime:
+def time_of(seconds: float) -> datetime:
+    """Unix seconds as a status has them."""
     return datetime.fromtimestamp(round(seconds, 3), UTC)

@@ -1,0 +1,142 @@
+"""Stories of single nodes: rebooted, reimaged, removed, disabled; start tasks inside the task container; a shell on a node."""
+
+import time
+from typing import Any
+
+from e2e.stories import Namespace, job, pool, sh, until
+
+
+def standing(space: Namespace, **spec: Any) -> dict[str, Any]:
+    """A pool of one node that is up; the node's status."""
+    space.apply(pool(**spec))
+    space.ready_pool("demo", 1)
+    return space.status("bnode", "demo-0000")
+
+
+def done(status: dict[str, Any]) -> bool:
+    return bool((status.get("lastAction") or {}).get("result") == "Done")
+
+
+def test_a_reboot_runs_the_start_task_again_in_the_same_pod_and_keeps_its_files(space: Namespace) -> None:
+    start = {"command": ["sh", "-c", "echo run >> $AZ_BATCH_NODE_SHARED_DIR/starts"]}
+    before = standing(space, startTask=start)
+    space.apply(job("first", [sh("one", "echo kept > $AZ_BATCH_NODE_SHARED_DIR/file")]))
+    space.finished("bjob", "first")
+
+    began = time.monotonic()
+    space.batch("node", "reboot", "demo-0000")
+    space.wait_for("bnode", "demo-0000", lambda status: done(status) and status["state"] == "Idle")
+    print(f"rebooted in {time.monotonic() - began:.1f} s, start task and all")
+
+    after = space.status("bnode", "demo-0000")
+    for name in ("podName", "podUID", "podIP", "podGeneration"):
+        assert after[name] == before[name], name
+    assert after["bootID"] != before["bootID"]
+    space.apply(job("then", [sh("one", "cat $AZ_BATCH_NODE_SHARED_DIR/file $AZ_BATCH_NODE_SHARED_DIR/starts")]))
+    space.finished("bjob", "then")
+    assert space.output("then/one") == "kept\nrun\nrun\n"
+
+
+def test_a_reboot_requeues_or_awaits_what_runs_as_its_option_says(space: Namespace) -> None:
+    standing(space)
+    space.apply(job("long", [sh("one", "test -e $AZ_BATCH_NODE_SHARED_DIR/again || sleep 600")]))
+    space.wait_for("btask", "long.one", lambda status: status["state"] == "Running")
+    space.kubectl("exec", "demo-0000-1", "-c", "task", "--", "touch", "/mnt/batch/shared/again")
+    space.batch("node", "reboot", "demo-0000")
+    ended = space.finished("btask", "long.one")
+    assert (ended["result"], ended["requeueReasons"], ended.get("retryCount", 0)) == ("Success", {"NodeRebooted": 1}, 0)
+    space.wait_for("bnode", "demo-0000", done)
+
+    space.apply(job("awaited", [sh("one", "sleep 8")]))
+    space.wait_for("btask", "awaited.one", lambda status: status["state"] == "Running")
+    request = space.status("bnode", "demo-0000")["lastAction"]["requestId"]
+    space.batch("node", "reboot", "demo-0000", "--option", "TaskCompletion")
+    space.wait_for("bnode", "demo-0000", lambda status: done(status) and status["lastAction"]["requestId"] != request)
+    ended = space.status("btask", "awaited.one")
+    assert (ended["result"], ended.get("requeueCount", 0)) == ("Success", 0)
+
+
+def test_a_reimaged_node_has_a_new_pod_under_its_name_and_a_terminated_task_stays_ended(space: Namespace) -> None:
+    before = standing(space)
+    space.apply(job("long", [sh("one", "sleep 600")]))
+    space.wait_for("btask", "long.one", lambda status: status["state"] == "Running")
+    space.batch("node", "reimage", "demo-0000", "--option", "Terminate")
+    space.wait_for("bnode", "demo-0000", lambda status: done(status) and status["state"] == "Idle")
+    after = space.status("bnode", "demo-0000")
+    assert (after["podGeneration"], after["podUID"] == before["podUID"]) == (2, False)
+    ended = space.status("btask", "long.one")
+    assert (ended["result"], ended["failureInfo"]["code"]) == ("Failure", "TaskEnded")
+
+
+def test_a_disabled_node_finishes_its_task_is_offline_and_takes_no_more_until_it_is_enabled(space: Namespace) -> None:
+    standing(space)
+    space.apply(job("long", [sh("one", "sleep 6")]))
+    space.wait_for("btask", "long.one", lambda status: status["state"] == "Running")
+    space.batch("node", "disable", "demo-0000", "--option", "TaskCompletion")
+    again = space.batch("node", "disable", "demo-0000", check=False)
+    assert again.returncode == 1
+    assert "disabled already" in again.stderr
+
+    space.wait_for("bnode", "demo-0000", lambda status: status["state"] == "Offline")
+    assert space.status("btask", "long.one")["result"] == "Success"
+    space.wait_for("bpool", "demo", lambda status: status["nodeCounts"].get("offline") == 1)
+    space.apply(job("waits", [sh("one", "true")]))
+    time.sleep(3)
+    assert space.status("btask", "waits.one")["state"] == "Active"
+    space.batch("node", "enable", "demo-0000")
+    space.finished("bjob", "waits")
+    space.wait_for("bnode", "demo-0000", lambda status: status["state"] == "Idle")
+
+
+def test_a_removed_node_is_not_replaced_and_no_other_goes(space: Namespace) -> None:
+    space.apply(pool(nodes=2))
+    space.ready_pool("demo", 2)
+    space.batch("node", "remove", "demo-0000")
+    until(lambda: [node["metadata"]["name"] for node in space.nodes("demo")] == ["demo-0001"], "the other one is left")
+    assert space.get("bpool", "demo")["spec"]["targetDedicatedNodes"] == 1
+
+
+def test_a_package_and_a_daemon_of_the_start_task_are_used_by_tasks(space: Namespace) -> None:
+    package = "mkdir -p /tmp/site && echo 'WORD = 42' > /tmp/site/answers.py"
+    daemon = (
+        "import http.server, os; os.chdir('/tmp/site'); "
+        "http.server.HTTPServer(('127.0.0.1', 8099), http.server.SimpleHTTPRequestHandler).serve_forever()"
+    )
+    start = {
+        "command": ["sh", "-c", f'{package}; setsid python3 -c "{daemon}" >/dev/null 2>&1 & sleep 1'],
+        "container": "task",
+    }
+    standing(space, startTask=start)
+    read = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8099/answers.py').read().decode().strip())"
+    use = "import sys; sys.path.insert(0, '/tmp/site'); import answers; print(answers.WORD)"
+    tasks = [
+        sh("package", f'python3 -c "{use}"'),
+        sh("daemon", f'python3 -c "{read}"'),
+        sh("again", f'python3 -c "{read}"'),
+    ]
+    space.apply(job("use", tasks))
+    assert space.finished("bjob", "use")["result"] == "Success"
+    assert space.output("use/package") == "42\n"
+    assert space.output("use/daemon") == space.output("use/again") == "WORD = 42\n"
+
+
+def test_tasks_that_do_not_wait_for_the_start_task_run_although_it_fails(space: Namespace) -> None:
+    start = {"command": ["sh", "-c", "sleep 5; exit 3"], "waitForSuccess": False}
+    standing(space, startTask=start)
+    space.apply(job("early", [sh("one", "true")]))
+    assert space.finished("bjob", "early")["result"] == "Success"
+    told = space.wait_for("bnode", "demo-0000", lambda status: (status.get("startTaskInfo") or {}).get("exitCode") == 3)
+    assert told["state"] in {"Idle", "Running"}
+    space.apply(job("late", [sh("one", "true")]))
+    assert space.finished("bjob", "late")["result"] == "Success"
+
+
+def test_a_command_of_exec_has_the_nodes_directory_and_variables(space: Namespace) -> None:
+    standing(space)
+    space.apply(job("fails", [sh("one", "echo evidence > left; exit 3")]))
+    space.finished("bjob", "fails")
+    space.batch("node", "disable", "demo-0000")
+    told = space.batch(
+        "exec", "demo-0000", "--", "sh", "-c", "pwd; echo $AZ_BATCH_NODE_ID; cat workitems/fails/one/wd/left"
+    )
+    assert told.stdout == "/mnt/batch\ndemo-0000\nevidence\n"
