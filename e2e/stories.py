@@ -53,7 +53,8 @@ class Namespace:
     def batch(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `kubectl batch ...` in this namespace."""
         verb, *rest = arguments
-        command = [sys.executable, "-m", "batchpools.cli", verb, "--namespace", self.name, *rest]
+        verbs = [verb, rest.pop(0)] if verb == "autoscale" else [verb]
+        command = [sys.executable, "-m", "batchpools.cli", *verbs, "--namespace", self.name, *rest]
         environment = {"KUBECONFIG": str(self.kubeconfig), "PATH": f"{Path(self.kubectl_program).parent}:/usr/bin:/bin"}
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180, env=environment)
         if check and done.returncode != 0:

@@ -95,6 +95,9 @@ class Feeder:
         """It may be sent runs."""
         self.vouches.add(node.pod_uid)
 
+    def measured(self, node: NodeIdentity, samples: list[link.Sample]) -> None:
+        """No matter."""
+
     def node_left(self, node: NodeIdentity) -> None:
         """No matter."""
 

@@ -211,6 +211,7 @@ class Replica:
         self.queue.register("Job", jobs.reconcile)
         self.queue.register(network_policy.KIND, policies.reconcile)
         self.ledger.on_node = lambda node: self.queue.add(Key("PoolNode", node.namespace, node.node))
+        self.ledger.on_samples = self.autoscaler.measured
         self.ledger.on_pool = lambda pool: self.queue.add_after(Key("Pool", *pool), COUNT_POOL_AFTER)
 
     def _identify(self, pod: BoundPod) -> NodeIdentity | None:

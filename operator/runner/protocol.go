@@ -8,8 +8,8 @@ package main
 // hello: what does not fit goes before it, in known messages. A run with an id that is known, also as acknowledged, starts
 // nothing; unknown answers a kill, or such a run, of an id that does not run here and will not. Times are Unix seconds, durations seconds.
 //
-// agent -> runner    hello, deadline, run, kill, ack, read, list, remove, exit, restart
-// runner -> agent    known, hello, refused, started, finished, unknown, memory, data, entries, done, error, bye, stopping
+// agent -> runner    hello, deadline, run, kill, ack, read, list, usage, remove, exit, restart
+// runner -> agent    known, hello, refused, started, finished, unknown, memory, data, entries, usage, done, error, bye, stopping
 
 const (
 	protocolVersion = 3
@@ -47,7 +47,7 @@ type request struct {
 	Grace float64  `json:"grace"` // kill
 	IDs   []string `json:"ids"`   // ack
 
-	Req    int64  `json:"req"`    // read, list, remove: given back in the answer
+	Req    int64  `json:"req"`    // read, list, usage, remove: given back in the answer
 	Path   string `json:"path"`   // read, list, remove: relative to the root
 	Offset int64  `json:"offset"` // read: negative counts from the end
 	Limit  int    `json:"limit"`  // read: at most maxRead
@@ -140,6 +140,22 @@ type data struct {
 	Data   []byte `json:"data"` // base64 in JSON
 	Offset int64  `json:"offset"`
 	Size   int64  `json:"size"`
+}
+
+// usage is what the container has used so far; -1 = it cannot be told. Agents make samples of two of them.
+type usage struct {
+	Op         string  `json:"op"`
+	Req        int64   `json:"req"`
+	CPU        float64 `json:"cpu"`    // seconds of CPU time
+	Cores      float64 `json:"cores"`  // that it may use
+	Memory     int64   `json:"memory"` // bytes, without what the kernel can take back
+	Disk       int64   `json:"disk"`   // bytes on the disk that the node's directory lies on, or in it when it has a limit
+	ReadBytes  int64   `json:"readBytes"`
+	WriteBytes int64   `json:"writeBytes"`
+	ReadOps    int64   `json:"readOps"`
+	WriteOps   int64   `json:"writeOps"`
+	NetworkIn  int64   `json:"networkIn"` // bytes of the whole pod
+	NetworkOut int64   `json:"networkOut"`
 }
 
 type entry struct {

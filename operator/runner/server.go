@@ -117,6 +117,8 @@ func (s *server) handle(agent *connection, message request) {
 		s.acknowledge(message.IDs)
 	case "read":
 		agent.send(s.read(message))
+	case "usage":
+		agent.send(s.usage(message))
 	case "list":
 		agent.send(s.list(message))
 	case "remove":

@@ -7,7 +7,9 @@ from tests.controllers.test_pool import condition, pool_status
 
 from batchpools.core.ledger import PoolLoad
 from batchpools.core.views import AutoScale
+from batchpools.hub.port import NodeIdentity
 from batchpools.kube.resources import POOL_NODES, POOLS
+from batchpools.link.messages import Sample
 from batchpools.testing import builders
 from batchpools.testing.fake_kube import FakeKube
 
@@ -153,5 +155,55 @@ def test_trying_a_formula_changes_nothing() -> None:
         assert replica.autoscaler.evaluate(NS, "nowhere") is None
         await pass_time(2)
         assert pool_status(kube) == before
+
+    play(story)
+
+
+def identity(name: str) -> NodeIdentity:
+    return NodeIdentity(NS, "demo", name, f"{name}-1", f"uid-{name}")
+
+
+def sample(age: float, cpu: float, memory: float = -1) -> Sample:
+    return Sample(age, cpu, memory, *[-1.0] * 7)
+
+
+def test_what_nodes_measure_is_averaged_and_a_new_leader_is_told_what_was_before() -> None:
+    async def story(kube: FakeKube, replica: Replica) -> None:
+        seed(kube, PRESET)
+        await pass_time(100)
+        replica.autoscaler.measured(identity("a"), [sample(60, 0.2), sample(30, 0.4), sample(0, 0.6)])
+        replica.autoscaler.measured(
+            identity("a"), [sample(30, 9.0), sample(0, 9.0)]
+        )  # again, after a broken connection
+        replica.autoscaler.measured(identity("b"), [sample(0, 0.8, memory=100)])
+        replica.autoscaler.measured(NodeIdentity(NS, "nowhere", "c", "c-1", "uid-c"), [sample(0, 0.8)])
+        text = "cpu = $CPUPercent.GetSample(3); nodes = $SampleNodeCount.GetSample(1); memory = avg($MemoryBytes.GetSample(9))"
+        told = replica.autoscaler.evaluate(NS, "demo", text)
+        assert told is not None
+        assert told.results.split(";")[3:] == ["cpu=[0.2,0.4,0.7]", "nodes=[2]", "memory=100"]
+
+    play(story)
+
+
+def test_what_is_counted_is_sampled() -> None:
+    async def story(kube: FakeKube, replica: Replica) -> None:
+        seed(kube, AutoScale(formula="$TargetDedicatedNodes = 1"), task_slots_per_node=4)
+        replica.ledger.loads["demo"] = PoolLoad(
+            active=3, active_slots=5, running=2, running_slots=4, succeeded=7, failed=1
+        )
+        await pass_time(40)
+        names = {
+            "ActiveTasks": 3, "RunningTasks": 2, "PendingTasks": 5, "ActiveTaskSlots": 5, "RunningTaskSlots": 4,
+            "PendingTaskSlots": 9, "SucceededTasks": 7, "FailedTasks": 1, "WallClockSeconds": 60, "TaskSlotsPerNode": 4,
+            "CurrentDedicatedNodes": 1, "CurrentLowPriorityNodes": 0, "PreemptedNodeCount": 0, "UsableNodeCount": 0,
+        }  # fmt: skip
+        text = ";".join(f"{name} = ${name}.GetSample(1)" for name in names)
+        told = replica.autoscaler.evaluate(NS, "demo", text)
+        assert told is not None
+        assert told.results.split(";")[3:] == [f"{name}=[{value}]" for name, value in names.items()]
+        shown = {variable: value for (_, _, variable), value in replica.autoscaler.variables().items()}
+        assert {f"${name}": value for name, value in names.items()}.items() <= shown.items()
+        assert shown["$TargetDedicatedNodes"] == 1
+        assert replica.autoscaler.evaluations[NS, "demo", "success"] >= 1
 
     play(story)

@@ -81,6 +81,10 @@ class Leader:
         """It is there."""
         self.pings += 1
 
+    def measured(self, node: NodeIdentity, samples: list[link.Sample]) -> None:
+        """What it used."""
+        self.heard.append(link.Samples(samples))
+
     def vouched(self, node: NodeIdentity) -> None:
         """Runs may be sent."""
         self.vouches += 1

@@ -9,6 +9,7 @@ from typing import Any, assert_never
 
 from batchpools.agent.environment import resolve, task_variables
 from batchpools.agent.journal import Journal
+from batchpools.agent.measure import Meter
 from batchpools.agent.places import Places
 from batchpools.agent.reports import Reports
 from batchpools.agent.runner_client import BadNoteError, Note, RunnerClient, RunnerError
@@ -65,6 +66,7 @@ class Node:
             config.hub_host, config.hub_port, places, lambda: self._machine.max_epoch, self._on_message
         )
         self._reports = Reports(self._sessions.to_leader)
+        self._meter = Meter(clock, self._look, lambda told: self._sessions.to_leader(told, self._machine.max_epoch))
 
     async def run(self) -> None:
         """Remember, then keep sessions and runner connected."""
@@ -74,6 +76,7 @@ class Node:
                 group.create_task(self._sessions.run())
                 group.create_task(self._follow_runner())
                 group.create_task(self._ping())
+                group.create_task(self._meter.run())
         finally:
             for job in list(self._jobs):
                 job.cancel()
@@ -195,10 +198,10 @@ class Node:
                 session.send(self._report)
                 session.send(link.Ping(self._clock.boottime()))
                 if epoch:
-                    self._handle(events.Led(epoch))
+                    self._led(session, epoch)
             case link.Lead(epoch=epoch):
                 session.epoch = epoch
-                self._handle(events.Led(epoch))
+                self._led(session, epoch)
             case link.Run() | link.Kill() | link.Ack() | link.Restart():
                 self._handle(_asked(message))
             case link.ReadFile():
@@ -212,6 +215,17 @@ class Node:
                 return  # the session ends, and its keeper knows why
             case _:
                 assert_never(message)
+
+    def _led(self, session: Session, epoch: int) -> None:
+        """It is told of all runs, and of what was measured before it led."""
+        self._handle(events.Led(epoch))
+        told = self._meter.samples()
+        if told.samples:
+            session.send(told)
+
+    async def _look(self) -> tuple[str, Note] | None:
+        runner = self._runner
+        return None if runner is None else (str(runner.hello["bootId"]), await runner.ask("usage"))
 
     async def _ping(self) -> None:
         """Tell every replica each second that we are here; the leader's pong extends the runner's dead-man timer."""

@@ -14,9 +14,12 @@ from batchpools.core.autoscale.present import PoolSamples, Values, present_value
 from batchpools.core.autoscale.preset import formula_of
 from batchpools.core.autoscale.run import Occasion, Step, run_formula, step
 from batchpools.core.autoscale.series import PERIOD
+from batchpools.core.autoscale.vocabulary import RESOURCE_VARIABLES
 from batchpools.core.ledger import RunLedger
 from batchpools.core.views import AutoScaleRun, PoolNodeView, PoolView
+from batchpools.hub.port import NodeIdentity
 from batchpools.kube.cache import Cache
+from batchpools.link.messages import MAX_SAMPLES, Sample
 from batchpools.telemetry.clock import Clock
 
 
@@ -29,6 +32,7 @@ class Autoscaler:
         self._clock = clock
         self._histories: dict[str, History] = {}  # this and the others by uid of the pool
         self._evaluated: dict[str, datetime] = {}
+        self._measured: dict[str, int] = {}  # by uid of the pod: the span of its last sample
         self._decided: dict[str, Values] = {}
         self._sampled: dict[str, Values] = {}
         self.evaluations: Counter[tuple[str, str, str]] = Counter()
@@ -44,6 +48,7 @@ class Autoscaler:
         finally:
             self._histories.clear()
             self._evaluated.clear()
+            self._measured.clear()
             self._decided.clear()
             self._sampled.clear()
 
@@ -60,6 +65,22 @@ class Autoscaler:
             if told.status == pool.status:  # nothing is written: else what is persisted counts
                 self._evaluated[meta.uid] = now
         return told
+
+    def measured(self, node: NodeIdentity, samples: Sequence[Sample]) -> None:
+        """What a node used; of each span one sample counts, the first that it tells."""
+        pool = self._cache.pools.get(node.namespace, node.pool)
+        if pool is None:
+            return
+        history = self._histories.setdefault(pool.metadata.uid, History())
+        now = self._clock.now().timestamp()
+        last = self._measured.get(node.pod_uid, -1)
+        for sample in samples:
+            span = span_of(now - sample.age)
+            if span > last:
+                values = zip(RESOURCE_VARIABLES, sample.measured(), strict=True)
+                history.measure(span, {name: value for name, value in values if value >= 0}, kept_of(pool))
+                last = span
+        self._measured[node.pod_uid] = last
 
     def evaluate(self, namespace: str, name: str, formula: str = "") -> AutoScaleRun | None:
         """Try a formula (the pool's own by default) and apply nothing; None when there is no such pool."""
@@ -88,6 +109,7 @@ class Autoscaler:
 
     def _count_all(self) -> None:
         span = span_of(self._clock.now().timestamp())
+        self._measured = {pod: last for pod, last in self._measured.items() if last > span - MAX_SAMPLES}
         for pool in self._cache.pools:
             meta = pool.metadata
             load = self._ledger.pool_load(meta.namespace, meta.name)

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from batchpools.api.names import DEFAULT_UNREACHABLE_TIMEOUT
-from batchpools.link.messages import FileChunk, Finished, Inventory, NodeReport, Rejected, Run, Started
+from batchpools.link.messages import FileChunk, Finished, Inventory, NodeReport, Rejected, Run, Sample, Started
 
 
 class NodeIdentity(msgspec.Struct, frozen=True):
@@ -67,6 +67,10 @@ class HubListener(Protocol):
 
     def vouched(self, node: NodeIdentity) -> None:
         """The node has our first pong of this epoch and session: runs may be sent."""
+        ...
+
+    def measured(self, node: NodeIdentity, samples: list[Sample]) -> None:
+        """What the node used of its resources."""
         ...
 
     def node_left(self, node: NodeIdentity) -> None:

@@ -222,6 +222,8 @@ class Hub:
             case link.Ping(sent_at=sent_at):
                 session.pings.arrived(sent_at, self._clock.monotonic())
                 self._listener.pinged(node)
+            case link.Samples(samples=samples):
+                self._listener.measured(node, samples)
             case link.Hello() | link.InventoryPart():
                 session.refuse(Refusal.BAD_FRAME, "a second hello")
             case _:

@@ -21,6 +21,7 @@ _LAST_64 = (1 << 63) - 1
 
 Time = Annotated[float, Meta(ge=0, le=_LAST_TIME)]
 Duration = Annotated[float, Meta(ge=0, le=_LONGEST)]
+Amount = Annotated[float, Meta(ge=-1, le=1e18)]  # of what a node measures; -1 = it cannot be told
 Epoch = Annotated[int, Meta(ge=0, le=_LAST_32)]  # of Lease.spec.leaseTransitions
 Count = Annotated[int, Meta(ge=0, le=_LAST_32)]
 Size = Annotated[int, Meta(ge=0, le=_LAST_64)]

@@ -11,6 +11,7 @@ import msgspec
 
 from batchpools.link.bounds import (
     MAX_LIVE,
+    Amount,
     Count,
     Duration,
     Epoch,
@@ -28,8 +29,9 @@ from batchpools.link.bounds import (
     Word,
 )
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 MAX_FRAME_BYTES = 1 << 20
+MAX_SAMPLES = 120  # an hour of them
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, tag_field="t"):
@@ -246,6 +248,44 @@ class Ping(Message, frozen=True, tag=11):
     sent_at: Duration
 
 
+class Sample(msgspec.Struct, frozen=True, array_like=True):
+    """What a node used within 30 s; -1 = it cannot be told. age: seconds since then.
+
+    cpu: share of the cores that it may use, 0 to 1; memory in MiB, disk in GiB at the end of that time; bytes and operations.
+    """
+
+    age: Duration
+    cpu: Amount
+    memory: Amount
+    disk: Amount
+    disk_read_bytes: Amount
+    disk_write_bytes: Amount
+    disk_read_ops: Amount
+    disk_write_ops: Amount
+    network_in: Amount
+    network_out: Amount
+
+    def measured(self) -> tuple[float, ...]:
+        """All but the age, in the order of `core.autoscale.vocabulary.RESOURCE_VARIABLES`."""
+        return (
+            self.cpu,
+            self.memory,
+            self.disk,
+            self.disk_read_bytes,
+            self.disk_write_bytes,
+            self.disk_read_ops,
+            self.disk_write_ops,
+            self.network_in,
+            self.network_out,
+        )
+
+
+class Samples(Message, frozen=True, tag=12):
+    """What the node measured, oldest first. To the leader: one each 30 s; to one that begins to lead, all of the last hour."""
+
+    samples: Annotated[list[Sample], msgspec.Meta(max_length=MAX_SAMPLES)]
+
+
 class Pong(Message, frozen=True, tag=28):
     """The leader vouches for the node until `timeout` seconds after the ping that was sent at `sent_at` (safety rule S3.2).
 
@@ -257,5 +297,17 @@ class Pong(Message, frozen=True, tag=28):
     timeout: Duration
 
 
-FromAgent = Hello | NodeReport | Inventory | Started | Finished | FileChunk | Unknown | Rejected | InventoryPart | Ping
+FromAgent = (
+    Hello
+    | NodeReport
+    | Inventory
+    | Started
+    | Finished
+    | FileChunk
+    | Unknown
+    | Rejected
+    | InventoryPart
+    | Ping
+    | Samples
+)
 FromHub = Welcome | Refused | Lead | Run | Kill | Ack | ReadFile | RemoveDirectory | Pong | Restart

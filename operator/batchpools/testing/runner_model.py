@@ -197,6 +197,8 @@ class RunnerModel:
                 self._acknowledge(message["ids"], at)
             case "read" | "list" | "remove":
                 self.world.tell(agent, {**self._of_files(message), "req": message["req"]})
+            case "usage":
+                self.world.tell(agent, {**_usage(at.boot), "req": message["req"]})
             case "exit":
                 self._exit(agent, message)
             case "restart":
@@ -432,6 +434,15 @@ def _piece(content: bytes, message: Note) -> dict[str, Any]:
         offset = max(0, size + offset)
     body = base64.b64encode(content[offset : offset + message["limit"]]).decode()
     return {"op": "data", "data": body, "offset": offset, "size": size}
+
+
+def _usage(seconds: float) -> dict[str, Any]:
+    """A container that always uses half of its core."""
+    whole = int(seconds)
+    return {
+        "op": "usage", "cpu": seconds / 2, "cores": 1.0, "memory": 64 << 20, "disk": 1 << 30, "readBytes": 10 * whole,
+        "writeBytes": 20 * whole, "readOps": whole, "writeOps": 2 * whole, "networkIn": 30 * whole, "networkOut": 40 * whole,
+    }  # fmt: skip
 
 
 def _is_relative(path: str) -> bool:

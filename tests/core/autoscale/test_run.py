@@ -147,3 +147,11 @@ def test_trying_a_formula_decides_nothing() -> None:
     assert evaluation is not None
     assert (evaluation.dedicated, run.error) == (9, None)
     assert pool == scaled()
+
+
+def test_a_clock_that_went_back_makes_nobody_wait_for_it() -> None:
+    pool = after(scaled(), step(scaled(), occasion(), NOW))
+    told = step(pool, occasion(), NOW - seconds(3600))
+    assert told.ran is not None
+    assert told.status.auto_scale_run is not None
+    assert told.status.auto_scale_run.timestamp == NOW - seconds(3600)

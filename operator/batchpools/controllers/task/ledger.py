@@ -47,6 +47,7 @@ class RunLedgerOfLeader:
         self._watching: list[asyncio.Task[None]] = []
         self._connected = False
         self.on_latency: Callable[[float], None] = lambda _: None
+        self.on_samples: Callable[[NodeIdentity, list[link.Sample]], None] = lambda *_: None
         self.on_node: Callable[[NodeIdentity], None] = lambda _: None  # its agent said something of the node
         self.on_pool: Callable[[PoolKey], None] = lambda _: None  # slots of it were taken or freed
 
@@ -261,6 +262,11 @@ class RunLedgerOfLeader:
         """See hub.port."""
         if self._book.leading:
             self._inventories.vouched(node)
+
+    def measured(self, node: NodeIdentity, samples: list[link.Sample]) -> None:
+        """See hub.port; it is autoscaling that wants to know."""
+        if self._book.leading:
+            self.on_samples(node, samples)
 
     def node_left(self, node: NodeIdentity) -> None:
         """See hub.port."""

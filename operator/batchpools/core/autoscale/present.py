@@ -11,6 +11,7 @@ from batchpools.core.autoscale.history import History
 from batchpools.core.autoscale.series import PERIOD, Series
 from batchpools.core.autoscale.vocabulary import SAMPLED
 from batchpools.core.ledger import PoolLoad
+from batchpools.core.pools.emptying import is_marked
 from batchpools.core.views import PoolNodeView, PoolView
 
 _USABLE = {NodeState.IDLE, NodeState.RUNNING}
@@ -21,7 +22,7 @@ Values = Mapping[str, float]
 def present_values(pool: PoolView, nodes: Sequence[PoolNodeView], load: PoolLoad) -> Values:
     """The counted variables by name. Nodes that leave are usable no more, but count as current until they are gone."""
     status = pool.status
-    staying = [node for node in nodes if node.metadata.deletion_timestamp is None]
+    staying = [node for node in nodes if node.metadata.deletion_timestamp is None and not is_marked(node)]
     low_priority = min(status.current_low_priority_nodes, len(nodes))
     numbers = {
         "$ActiveTasks": load.active,

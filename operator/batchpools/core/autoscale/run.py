@@ -52,7 +52,7 @@ def step(pool: PoolView, occasion: Occasion, now: datetime) -> Step:
     if asked is None:
         return Step(_switched_off(pool))
     text = formula_of(asked)
-    due = _due_at(pool, text, occasion)
+    due = _due_at(pool, text, occasion, now)
     if due is not None and due > now:
         return Step(status, again=(due - now).total_seconds())
     ran, decided = run_formula(pool, text, occasion.samples, now)
@@ -85,12 +85,14 @@ def stalled_by(status: PoolStatus) -> str:
     return error.message
 
 
-def _due_at(pool: PoolView, text: str, occasion: Occasion) -> datetime | None:
+def _due_at(pool: PoolView, text: str, occasion: Occasion, now: datetime) -> datetime | None:
     """When the next run is due; None = it is, whatever the time."""
     asked, last = pool.spec.auto_scale, pool.status.auto_scale_run
     if asked is None or last is None or last.formula != text[:MAX_RESULTS] or last.timestamp is None:
         return None
     before = max(last.timestamp, occasion.evaluated or last.timestamp)
+    if before > now:  # the clock went back, or a former leader's went ahead
+        return None
     target = pool.status.target_dedicated_nodes + pool.status.target_low_priority_nodes
     if occasion.waiting and not target:
         return before + min(interval_of(asked), DEMAND_AGAIN[is_preset(asked)])
@@ -120,7 +122,9 @@ def _says_the_same(before: PoolStatus, after: PoolStatus) -> bool:
 
 def _is_old(status: PoolStatus, now: datetime, interval: timedelta) -> bool:
     last = status.auto_scale_run
-    return last is None or last.timestamp is None or now - last.timestamp >= max(TOLD_AT_LEAST, interval)
+    if last is None or last.timestamp is None or last.timestamp > now:
+        return True
+    return now - last.timestamp >= max(TOLD_AT_LEAST, interval)
 
 
 def _switched_off(pool: PoolView) -> PoolStatus:

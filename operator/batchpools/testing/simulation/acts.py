@@ -289,7 +289,28 @@ def _scale(stage: Stage, act: Act) -> bool:
     if item is None:
         return False
     stage.target_nodes = 1 + act.target % (stage.size.nodes + 1)
-    operations = [{"op": "replace", "path": "/spec/targetDedicatedNodes", "value": stage.target_nodes}]
+    operations: list[Object] = [
+        {"op": "replace", "path": "/spec/autoScale", "value": workload.scale(stage.target_nodes)}
+        if "autoScale" in item["spec"]
+        else {"op": "add", "path": "/spec/targetDedicatedNodes", "value": stage.target_nodes}
+    ]
+    ask(stage, lambda: stage.world.kube.patch(POOLS, NAMESPACE, workload.POOL, operations))
+    return True
+
+
+def _switch_autoscale(stage: Stage, act: Act) -> bool:
+    """On with a minimum, or off with a target."""
+    item = stage.world.kube.object(POOLS, NAMESPACE, workload.POOL)
+    if item is None:
+        return False
+    stage.target_nodes = 1 + act.target % (stage.size.nodes + 1)
+    path, target = "/spec/autoScale", "/spec/targetDedicatedNodes"
+    operations: list[Object] = [
+        {"op": "add", "path": target, "value": 0},
+        {"op": "add", "path": path, "value": workload.scale(stage.target_nodes)},
+    ]
+    if "autoScale" in item["spec"]:
+        operations = [{"op": "remove", "path": path}, {"op": "add", "path": target, "value": stage.target_nodes}]
     ask(stage, lambda: stage.world.kube.patch(POOLS, NAMESPACE, workload.POOL, operations))
     return True
 
@@ -344,6 +365,7 @@ ACTS: dict[str, Callable[[Stage, Act], bool]] = {
     "disable-node": disable_node,
     "ask-node": ask_node,
     "change-template": _change_template,
+    "switch-autoscale": _switch_autoscale,
 }
 
 # ---------------------------------------------------------------- inside

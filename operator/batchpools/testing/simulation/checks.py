@@ -10,6 +10,7 @@ from typing import Any
 from batchpools.core.identity import ExecutionId
 from batchpools.kube.resources import JOBS, NETWORK_POLICIES, PODS, POOL_NODES, POOLS, TASKS
 from batchpools.testing.object_rules import Object
+from batchpools.testing.simulation.scaling_checks import ScalingChecker
 from batchpools.testing.simulation.workload import NAMESPACE
 from batchpools.testing.simulation.world import World
 
@@ -57,6 +58,7 @@ class Checker:
         world.processes.on_start = self._started
         world.processes.on_violation = self.says
         world.on_acknowledged.append(self._acknowledged)
+        ScalingChecker(world, self.says)
 
     @property
     def tasks(self) -> int:

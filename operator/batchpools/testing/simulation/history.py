@@ -18,12 +18,14 @@ from batchpools.testing.simulation.world import Parts, World
 STALL = 60.0  # virtual seconds without any event after which what has not come to its end never will
 LONGEST = 600.0
 LARGE_EVERY = 10
+SCALED_EVERY = 7
 
 # How likely each kind of act is, beside 1.
 _OFTEN = {
     "crash-operator": 2.0, "pause-operator": 2.0, "stop-operator": 0.7, "delete-lease": 0.4, "delete-barrier": 0.2,
     "bookmarks": 0.3, "end-watches": 0.7, "cut-machine": 1.5, "cut-link": 2.0, "kill-container": 1.5, "recreate-job": 0.4,
     "scale": 0.5, "delete-node": 0.7, "change-template": 0.6, "slow-watch": 1.5, "add-task": 2.0, "recreate-task": 1.5,
+    "switch-autoscale": 0.3,
 }  # fmt: skip
 
 
@@ -82,7 +84,7 @@ def play(script: Script, parts: Parts | None = None) -> Outcome:
 def _play(world: World, script: Script) -> Outcome:
     checker, stage = Checker(world), Stage(world, script.size)
     with world.server.as_running():
-        _apply(stage, Random(f"workload {script.seed}"))  # noqa: S311 (a played world)
+        _apply(stage, Random(f"workload {script.seed}"), is_scaled=script.seed % SCALED_EVERY == 2)  # noqa: S311 (a played world)
         for act in script.acts:
             world.server.call_at(act.at, perform, stage, act)
     calm = script.size.seconds + 1.0
@@ -101,10 +103,16 @@ def _play(world: World, script: Script) -> Outcome:
     )  # fmt: skip
 
 
-def _apply(stage: Stage, random: Random) -> None:
+def _apply(stage: Stage, random: Random, *, is_scaled: bool) -> None:
     """What users apply in the beginning and, one by one, later."""
     kube, size = stage.world.kube, stage.size
-    for manifest in (workload.pool(size, random), workload.inline_job(size, random), workload.loose_job(random)):
+    if is_scaled:
+        stage.target_nodes = 1
+    for manifest in (
+        workload.pool(size, random, is_scaled=is_scaled),
+        workload.inline_job(size, random),
+        workload.loose_job(random),
+    ):
         kube.seed(manifest)
     for number in range(size.tasks - size.tasks // 2):
         task = workload.loose_task(number, random)

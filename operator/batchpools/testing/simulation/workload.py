@@ -33,14 +33,20 @@ SMALL = Size()
 LARGE = Size(nodes=8, slots=4, tasks=120, acts=160, seconds=60.0)
 
 
-def pool(size: Size, random: Random) -> Manifest:
-    """The pool."""
+def scale(nodes: int) -> Manifest:
+    """An autoscaled pool: so many nodes at least, and two more when tasks wait."""
+    return {"minNodes": nodes, "maxNodes": nodes + 2, "idleTimeout": "5s", "evaluationInterval": "2s"}
+
+
+def pool(size: Size, random: Random, *, is_scaled: bool = False) -> Manifest:
+    """The pool; an autoscaled one begins with one node."""
+    wanted = {"autoScale": scale(1)} if is_scaled else {"targetDedicatedNodes": size.nodes}
     return _object(
         "Pool",
         POOL,
         {
             "image": "image",
-            "targetDedicatedNodes": size.nodes,
+            **wanted,
             "taskSlotsPerNode": size.slots,
             "taskSchedulingPolicy": {"nodeFillType": random.choice(["Spread", "Pack"])},
             "drainTimeout": "3s",
