@@ -1,9 +1,10 @@
 """Stories of single nodes: rebooted, reimaged, removed, disabled; start tasks inside the task container; a shell on a node."""
 
+import json
 import time
 from typing import Any
 
-from e2e.stories import Namespace, job, pool, sh, until
+from e2e.stories import KubectlError, Namespace, job, pool, sh, until
 
 
 def standing(space: Namespace, **spec: Any) -> dict[str, Any]:
@@ -140,3 +141,37 @@ def test_a_command_of_exec_has_the_nodes_directory_and_variables(space: Namespac
         "exec", "demo-0000", "--", "sh", "-c", "pwd; echo $AZ_BATCH_NODE_ID; cat workitems/fails/one/wd/left"
     )
     assert told.stdout == "/mnt/batch\ndemo-0000\nevidence\n"
+
+
+def test_a_busy_node_is_not_evicted_and_an_idle_one_is(space: Namespace) -> None:
+    def evict(pod: str) -> str:
+        """What `kubectl drain` asks for; the refusal, empty when it was granted."""
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": space.name}}
+        path = f"/api/v1/namespaces/{space.name}/pods/{pod}/eviction"
+        try:
+            space.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
+        except KubectlError as refused:
+            return str(refused)
+        return ""
+
+    space.apply(pool(nodes=2), job("long", [sh("one", "sleep 20")]))
+    busy = space.wait_for("btask", "long.one", lambda status: status["state"] == "Running")["poolNodeName"]
+    space.ready_pool("demo", 2)
+    idle = next(node["metadata"]["name"] for node in space.nodes("demo") if node["metadata"]["name"] != busy)
+
+    def held() -> bool:
+        labels = space.get("pod", f"{busy}-1")["metadata"]["labels"]
+        budget = space.get("pdb", "demo-busy").get("status", {})
+        return bool(labels["batchpools.dev/busy"] == "true" and budget.get("currentHealthy", 0) == 1)
+
+    until(held, "the busy pod is marked, and the cluster counts it")
+    assert (
+        space.get("pod", f"{busy}-1")["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"]
+        == "false"
+    )
+    assert "disruption budget" in evict(f"{busy}-1")
+    assert evict(f"{idle}-1") == ""
+    space.wait_for("bnode", idle, lambda status: status["podGeneration"] == 2 and status["state"] == "Idle")
+    ended = space.finished("btask", "long.one")
+    assert (ended["result"], ended.get("requeueCount", 0)) == ("Success", 0)
+    until(lambda: evict(f"{busy}-1") == "", "an idle node goes after a while", patience=60)

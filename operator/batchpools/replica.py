@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batchpools.api import names
-from batchpools.controllers import network_policy
+from batchpools.controllers import disruption_budget, network_policy
 from batchpools.controllers.autoscale import Autoscaler
+from batchpools.controllers.disruption_budget import DisruptionBudgetController
 from batchpools.controllers.janitor import Janitor
 from batchpools.controllers.job import JobController
 from batchpools.controllers.network_policy import NetworkPolicyController
@@ -22,7 +23,7 @@ from batchpools.controllers.task.ledger import RunLedgerOfLeader
 from batchpools.core.identity import Key
 from batchpools.core.pools.node_pod import NodePodSettings
 from batchpools.core.pools.reach import unreachable_timeout
-from batchpools.core.views import JobView, NetworkPolicyView, PodView, PoolNodeView, PoolView, TaskView
+from batchpools.core.views import BudgetView, JobView, NetworkPolicyView, PodView, PoolNodeView, PoolView, TaskView
 from batchpools.hub.authentication import BoundPod
 from batchpools.hub.port import NodeIdentity
 from batchpools.hub.server import Authenticate, Hub
@@ -32,7 +33,7 @@ from batchpools.kube.cache import Cache
 from batchpools.kube.informer import Informer
 from batchpools.kube.lease import LeaderElector, Timing
 from batchpools.kube.port import KubeApi
-from batchpools.kube.resources import JOBS, NETWORK_POLICIES, PODS, POOL_NODES, POOLS, TASKS
+from batchpools.kube.resources import BUDGETS, JOBS, NETWORK_POLICIES, PODS, POOL_NODES, POOLS, TASKS
 from batchpools.kube.workqueue import WorkQueue
 from batchpools.telemetry.clock import Clock
 
@@ -121,7 +122,8 @@ class Replica:
             for view in store:
                 self.queue.add(Key(kind, view.metadata.namespace, view.metadata.name))
         for pool in self.cache.pools:
-            self.queue.add(Key(network_policy.KIND, pool.metadata.namespace, pool.metadata.name))
+            for kind in (network_policy.KIND, disruption_budget.KIND):
+                self.queue.add(Key(kind, pool.metadata.namespace, pool.metadata.name))
 
     async def _follow(self) -> None:
         """From leader to standby: stop sending, stop writing, forget."""
@@ -166,6 +168,7 @@ class Replica:
                     namespace=where,
                     label_selector=ours,
                 ),
+                Informer(api, BUDGETS, cache.budgets, BudgetView, clock, namespace=where, label_selector=ours),
                 Informer(api, POOL_NODES, cache.nodes, PoolNodeView, clock, namespace=where),
             ]
         return made
@@ -204,12 +207,14 @@ class Replica:
         pools = PoolController(self.cache, self._ports.api, applier, self.ledger, clock, self.autoscaler)
         jobs = JobController(self.cache, self._ports.api, applier, self.ledger, clock)
         policies = NetworkPolicyController(self.cache, applier)
-        for controller in (pools, self.nodes, jobs, policies):
+        budgets = DisruptionBudgetController(self.cache, applier)
+        for controller in (pools, self.nodes, jobs, policies, budgets):
             controller.wire(self.queue.add)
         self.queue.register("Pool", pools.reconcile)
         self.queue.register("PoolNode", self.nodes.reconcile)
         self.queue.register("Job", jobs.reconcile)
         self.queue.register(network_policy.KIND, policies.reconcile)
+        self.queue.register(disruption_budget.KIND, budgets.reconcile)
         self.ledger.on_node = lambda node: self.queue.add(Key("PoolNode", node.namespace, node.node))
         self.ledger.on_samples = self.autoscaler.measured
         self.ledger.on_pool = lambda pool: self.queue.add_after(Key("Pool", *pool), COUNT_POOL_AFTER)

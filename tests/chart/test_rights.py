@@ -44,6 +44,7 @@ def everywhere_watched(where: str) -> set[Right]:
         | rights(where, status, "patch")  # results
         | rights(where, owners, "update")  # owner references that block deletion, under the admission plugin for them
         | rights(where, "pods", "get list watch create patch delete")  # node pods; patch: finalizer, CAs
+        | rights(where, "poddisruptionbudgets.policy", "get list watch create patch delete")  # one a pool
         | rights(where, "networkpolicies.networking.k8s.io", "get list watch create patch delete")  # one a pool
         | rights(where, "events", "create")  # refusals, said where people look
         | rights(where, "namespaces", "get")  # is it being deleted? A Role allows it for its own namespace

@@ -14,15 +14,18 @@ from unittest.mock import patch
 import msgspec
 
 from batchpools.agent.node import Node
-from batchpools.controllers.task import settler, silence, takeover
+from batchpools.api import names
+from batchpools.controllers.task import ledger, settler, silence, takeover
 from batchpools.controllers.task.entry import Entry
+from batchpools.controllers.task.ledger import RunLedgerOfLeader
 from batchpools.core import execution, execution_events
 from batchpools.core.pools import pod_facts
 from batchpools.core.tasks import outcome
 from batchpools.core.tasks import status as statuses
-from batchpools.core.tasks.lifecycle import OnNode, Settling
+from batchpools.core.tasks.lifecycle import OnNode, Settling, Why
 from batchpools.hub.server import Hub
 from batchpools.kube import barrier, lease
+from batchpools.testing import runner_model
 from batchpools.testing.simulation.api_server import Door
 from batchpools.testing.simulation.history import Script, script_of
 from batchpools.testing.simulation.stage import Act
@@ -216,6 +219,32 @@ def _results_are_told_once() -> Any:
     return patch.object(execution.Executions, "_finished", finished)
 
 
+def _nobody_looks_whether_a_node_is_empty_before_it_is_rebooted() -> Any:
+    """Neither the leader, nor the agent, nor the runner."""
+
+    def begin_anew(self: Any, event: Any) -> Any:
+        if not isinstance(event, execution_events.RestartAsked):
+            return original(self, event)
+        return [execution_events.Restart(event.boot_id)] if event.boot_id == self.boot_id else []
+
+    def restart(self: Any, agent: Any, message: Any) -> None:
+        if message["boot"] == self.boot_id and not self.stopping:
+            self._leave(names.RESTART_EXIT_CODE)
+
+    original = execution.Executions._node_changes
+
+    @contextmanager
+    def all_of_it() -> Iterator[None]:
+        with (
+            patch.object(RunLedgerOfLeader, "is_drained", RunLedgerOfLeader.is_draining),
+            patch.object(execution.Executions, "_node_changes", begin_anew),
+            patch.object(runner_model.RunnerModel, "_restart", restart),
+        ):
+            yield
+
+    return all_of_it()
+
+
 _LEADERS = ("crash-operator", "stop-operator", "pause-operator")
 _NODES = ("kill-container", "evict-pod", "delete-pod", "lose-pod", "cut-machine", "cut-link", "delete-node")
 _LEADER, _STANDBY = 0, 1  # targets
@@ -278,6 +307,15 @@ BUGS: dict[str, Bug] = {
     "requeues are not counted": Bug("S1.1", 10, _requeues_are_not_counted, _of(*_NODES)),
     "a leader that cannot renew goes on, and older epochs are obeyed": Bug(
         "S2.3", 20, _older_epochs_are_obeyed, _around(Act(0.5, "cut-api", _LEADER, 30.0))
+    ),
+    "a node is rebooted under its tasks": Bug(
+        "S6.4", 20, _nobody_looks_whether_a_node_is_empty_before_it_is_rebooted, _of("ask-node", "add-task")
+    ),
+    "tasks that are to be awaited are killed with their node": Bug(
+        "S6.1",
+        20,
+        _instead(ledger, "why_ended", lambda _: Why.DRAINED),
+        _of("ask-node", "disable-node", "add-task"),
     ),
     "a result is told once": Bug("S5.2", 10, _results_are_told_once, _of("reset-link", "crash-operator", "kill-agent")),
 }

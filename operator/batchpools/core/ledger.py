@@ -29,6 +29,7 @@ class NodeRuns(NamedTuple):
     total_run: int = 0
     total_succeeded: int = 0
     recent: tuple[RecentTask, ...] = ()
+    busy: bool = False  # for long enough that nobody should take its machine away
 
 
 class PoolLoad(NamedTuple):

@@ -77,6 +77,16 @@ class ReplaceSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """Set labels and annotations on one life of an object that has some of both; gone already is success."""
+
+    key: Key
+    uid: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class WriteStatus:
     """Write the whole status of one life of an object, with a test of its uid and the leader's epoch (safety rule S5.1)."""
 
@@ -138,7 +148,7 @@ class EndJob:
 
 
 ToLedger = DrainNode | ResumeNode | CordonNodes | RestartNode | ReleaseNode | EndJob
-Effect = Create | Delete | AddFinalizer | RemoveFinalizer | Annotate | ReplaceSpec | WriteStatus | ToLedger
+Effect = Create | Delete | AddFinalizer | RemoveFinalizer | Annotate | Mark | ReplaceSpec | WriteStatus | ToLedger
 
 
 @dataclass(frozen=True, slots=True)

@@ -537,6 +537,16 @@ class PodView(View, frozen=True):
     status: PodStatus = PodStatus()
 
 
+# ---------------------------------------------------------------- PodDisruptionBudget
+
+
+class BudgetView(View, frozen=True):
+    """A PodDisruptionBudget of ours; its spec stays as the API server has it."""
+
+    metadata: Meta
+    spec: dict[str, Any] = {}
+
+
 # ---------------------------------------------------------------- NetworkPolicy
 
 

@@ -25,6 +25,7 @@ from batchpools.core.plan import (
     Effect,
     EndJob,
     Event,
+    Mark,
     Plan,
     ReleaseNode,
     RemoveFinalizer,
@@ -158,6 +159,8 @@ class Applier:
                 await self._change_finalizers(effect.key, effect.uid, remove=effect.finalizer)
             case Annotate():
                 return await self._annotate(effect)
+            case Mark():
+                await self._mark(effect)
             case ReplaceSpec():
                 await self._replace_spec(effect)
             case WriteStatus():
@@ -231,7 +234,7 @@ class Applier:
         key, path = effect.key, "/metadata/annotations"
         one: dict[str, Any] = {"path": path, "value": {effect.name: effect.value}}
         if not effect.first:
-            one = {"path": f"{path}/{effect.name.replace('~', '~0').replace('/', '~1')}", "value": effect.value}
+            one = {"path": f"{path}/{_escaped(effect.name)}", "value": effect.value}
         operations: list[dict[str, Any]] = [{"op": "test", "path": "/metadata/uid", "value": effect.uid}]
         if effect.first:
             operations.append({"op": "test", "path": path, "value": None})
@@ -241,6 +244,19 @@ class Applier:
         except (NotFoundError, TestFailedError):
             return Refusal(key, Outcome.CHANGED, f"{key.kind} {key.name} is gone or has changed")
         return None
+
+    async def _mark(self, effect: Mark) -> None:
+        parts = {"labels": effect.labels, "annotations": effect.annotations}
+        operations: list[dict[str, Any]] = [{"op": "test", "path": "/metadata/uid", "value": effect.uid}]
+        operations += [
+            {"op": "add", "path": f"/metadata/{part}/{_escaped(name)}", "value": value}
+            for part, pairs in parts.items()
+            for name, value in pairs.items()
+        ]
+        try:
+            await self._api.patch(BY_KIND[effect.key.kind], effect.key.namespace, effect.key.name, operations)
+        except (NotFoundError, TestFailedError):
+            return  # that life is over
 
     async def _replace_spec(self, effect: ReplaceSpec) -> None:
         key = effect.key
@@ -314,6 +330,11 @@ class Applier:
         if epoch is None:
             raise NotLeadingError("this replica does not lead")
         return epoch
+
+
+def _escaped(name: str) -> str:
+    """A name as a part of a JSON Pointer."""
+    return name.replace("~", "~0").replace("/", "~1")
 
 
 def _stamped(effect: WriteStatus, epoch: int) -> WriteStatus:

@@ -4,7 +4,16 @@ from collections.abc import Callable, Collection, Hashable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from batchpools.api import names
-from batchpools.core.views import JobView, Meta, NetworkPolicyView, PodView, PoolNodeView, PoolView, TaskView
+from batchpools.core.views import (
+    BudgetView,
+    JobView,
+    Meta,
+    NetworkPolicyView,
+    PodView,
+    PoolNodeView,
+    PoolView,
+    TaskView,
+)
 
 
 class _HasMeta(Protocol):
@@ -105,6 +114,7 @@ class Cache:
         self.jobs: Store[JobView] = Store(by_pool=lambda job: (job.metadata.namespace, job.spec.pool_name))
         self.tasks: Store[TaskView] = Store(by_job=lambda task: (task.metadata.namespace, task.spec.job_name))
         self.policies: Store[NetworkPolicyView] = Store()
+        self.budgets: Store[BudgetView] = Store()
         self.pods: Store[PodView] = Store(
             by_pool=lambda pod: (pod.metadata.namespace, pod.metadata.labels.get(names.LABEL_POOL, "")),
             by_node=lambda pod: (pod.metadata.namespace, pod.metadata.labels.get(names.LABEL_NODE, "")),

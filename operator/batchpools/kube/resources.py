@@ -11,6 +11,7 @@ PODS = Resource("Pod", "", "v1", "pods")
 SECRETS = Resource("Secret", "", "v1", "secrets")
 CONFIG_MAPS = Resource("ConfigMap", "", "v1", "configmaps")
 EVENTS = Resource("Event", "", "v1", "events")
+BUDGETS = Resource("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets")
 NETWORK_POLICIES = Resource("NetworkPolicy", "networking.k8s.io", "v1", "networkpolicies")
 NAMESPACES = Resource("Namespace", "", "v1", "namespaces", namespaced=False)
 LEASES = Resource("Lease", "coordination.k8s.io", "v1", "leases")
@@ -32,6 +33,7 @@ BY_KIND = {
         CONFIG_MAPS,
         EVENTS,
         NETWORK_POLICIES,
+        BUDGETS,
         NAMESPACES,
         LEASES,
         API_SERVICES,

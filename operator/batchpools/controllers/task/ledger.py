@@ -7,6 +7,7 @@ from dataclasses import replace
 from batchpools.api.reasons import Reason, RequeueReason
 from batchpools.api.states import NodeDeallocationOption, Result, TaskState
 from batchpools.controllers.task.book import RunBook
+from batchpools.controllers.task.busyness import Busyness
 from batchpools.controllers.task.dispatcher import Dispatcher
 from batchpools.controllers.task.entry import Entry, PoolKey
 from batchpools.controllers.task.intake import Intake
@@ -71,6 +72,8 @@ class RunLedgerOfLeader:
         self._silence.on_heard_again = self._heard_again
         self._silence.on_given_up = self._give_up
         self._silence.is_waited_for = self._takeover.is_silent
+        self._busyness = Busyness(book, clock.monotonic)
+        self._busyness.on_change = self._heard_again
         self._sweep = Sweep(book, self._settler, self._writer, self._takeover, clock)
         self._cache.tasks.subscribe(self._intake.task_changed)
         self._cache.jobs.subscribe(self._intake.job_changed)
@@ -91,6 +94,7 @@ class RunLedgerOfLeader:
             if is_set_aside(view.status):
                 self._book.nodes.set_aside(view.status.pod_uid, True)
         self._silence.begin()
+        self._busyness.begin()
         for session in self._hub.sessions():
             if session.report is not None:
                 self._inventories.node_reported(session.node, session.report)
@@ -100,6 +104,7 @@ class RunLedgerOfLeader:
         self._watching = [
             loop.create_task(self._sweep.run(), name="sweep"),
             loop.create_task(self._silence.run(), name="silence"),
+            loop.create_task(self._busyness.run(), name="busyness"),
         ]
 
     async def follow(self) -> None:
@@ -129,10 +134,11 @@ class RunLedgerOfLeader:
     def node_runs(self, pod_uid: str) -> NodeRuns:
         """What the node of this pod does and did."""
         page = self._book.nodes.get(pod_uid)
+        busy = self._busyness.is_busy(pod_uid)
         if page is None:
-            return NodeRuns()
+            return NodeRuns(busy=busy)
         did = self._book.records.of(page.identity.namespace, page.identity.node)
-        return NodeRuns(page.used, len(page.holding), did.run, did.succeeded, tuple(did.recent))
+        return NodeRuns(page.used, len(page.holding), did.run, did.succeeded, tuple(did.recent), busy)
 
     def pool_slots(self, namespace: str, pool: str) -> tuple[int, int]:
         """(total, used) slots of the pool's ready nodes."""

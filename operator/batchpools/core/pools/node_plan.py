@@ -27,6 +27,7 @@ from batchpools.core.plan import (
     ResumeNode,
 )
 from batchpools.core.pools import node_action, pod_facts
+from batchpools.core.pools.disruption import mark
 from batchpools.core.pools.emptying import emptied_by, is_marked, requeue_reason, why_ended
 from batchpools.core.pools.former_pods import clear, is_in_the_way
 from batchpools.core.pools.node_action import Restarts
@@ -83,8 +84,16 @@ class NodeSituation:
 
 def plan_node(situation: NodeSituation, *, now: datetime) -> Plan[PoolNodeStatus]:
     """What to do about one node now. Applied twice it is empty the second time."""
-    plan, trust = _plan(situation, now), _trust(situation)
+    plan, trust = _plan(situation, now), (*_trust(situation), *_mark(situation))
     return Plan((*trust, *plan.effects), plan.status, plan.urgent, plan.events, plan.requeue_after) if trust else plan
+
+
+def _mark(situation: NodeSituation) -> tuple[Effect, ...]:
+    """The present pod says whether it is busy, to whoever would take its machine away (safety rule S9.4)."""
+    pod = situation.pod
+    if pod is None or not _is_ours(pod, situation.node) or pod_facts.is_over(pod):
+        return ()
+    return mark(pod, busy=situation.runs.busy)
 
 
 def _trust(situation: NodeSituation) -> tuple[Effect, ...]:

@@ -10,6 +10,7 @@ from batchpools.api.durations import parse_duration
 from batchpools.core.identity import Key
 from batchpools.core.node_config import NodeConfig, StartTaskConfig
 from batchpools.core.plan import Create
+from batchpools.core.pools.disruption import marks
 from batchpools.core.pools.network_policy import near_each_other
 from batchpools.core.pools.pod_containers import agent, installer, start_task, task
 from batchpools.core.pools.pod_hash import pod_hash
@@ -65,6 +66,7 @@ def _metadata(pool: PoolView, node: PoolNodeView, name: str, template: Template,
         "controller": True,
         "blockOwnerDeletion": True,
     }
+    busy, evictable = marks(False)
     ours = {
         names.LABEL_MANAGED_BY: names.MANAGED_BY,
         names.LABEL_POOL: pool.metadata.name,
@@ -73,9 +75,10 @@ def _metadata(pool: PoolView, node: PoolNodeView, name: str, template: Template,
     return {
         "name": name,
         "namespace": node.metadata.namespace,
-        "labels": {**template.labels, **ours},
+        "labels": {**template.labels, **ours, **busy},
         "annotations": {
             **template.annotations,
+            **evictable,
             names.ANNOTATION_CA: settings.ca,
             names.ANNOTATION_TEMPLATE_HASH: pod_hash(pool.spec, is_dedicated=node.spec.is_dedicated),
             names.ANNOTATION_START_TASK: start_task_hash(pool.spec),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batchpools.core.identity import ExecutionId
-from batchpools.kube.resources import JOBS, NETWORK_POLICIES, PODS, POOL_NODES, POOLS, TASKS
+from batchpools.kube.resources import BUDGETS, JOBS, NETWORK_POLICIES, PODS, POOL_NODES, POOLS, TASKS
 from batchpools.testing.object_rules import Object
 from batchpools.testing.simulation.scaling_checks import ScalingChecker
 from batchpools.testing.simulation.workload import NAMESPACE
@@ -254,7 +254,7 @@ class Checker:
 
     def left_over(self) -> str:
         """What is still there although everything was deleted; empty when nothing is."""
-        for resource in (TASKS, JOBS, PODS, POOL_NODES, POOLS, NETWORK_POLICIES):
+        for resource in (TASKS, JOBS, PODS, POOL_NODES, POOLS, NETWORK_POLICIES, BUDGETS):
             if items := self._world.kube.objects(resource, NAMESPACE):
                 return f"{resource.kind} {items[0]['metadata']['name']} {items[0]['metadata'].get('finalizers', '')}"
         if self._world.pods():

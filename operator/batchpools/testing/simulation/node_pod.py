@@ -100,8 +100,6 @@ class NodePod:
         """The kubelet restarts all containers for the reserved code; an older one does not know that rule."""
         if exit_code != names.RESTART_EXIT_CODE or self.stopping:
             return
-        if under := self._processes.on_node(self.name):
-            self._processes.violated(f"all containers of {self.name} begin anew under {under}")
         assert self.runner is not None  # noqa: S101 (it has left)
         self.runner.process.call_soon(self.restart_all)
 

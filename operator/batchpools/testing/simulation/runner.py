@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batchpools.agent.runner_client import PROTOCOL, Note, RunnerClient, RunnerError, RunnerGoneError
+from batchpools.api import names
 from batchpools.testing.runner_model import Behaviour, Moment, RunnerModel
 from batchpools.testing.simulation.loop import Process, ProcessClock
 
@@ -47,10 +48,6 @@ class Processes:
         self.log(f"start {execution} on {node}")
         self.on_start(execution, node)
 
-    def on_node(self, node: str) -> list[str]:
-        """Executions that live on a node."""
-        return [one for one, (_, there) in self.live.items() if there == node]
-
     def violated(self, sentence: str) -> None:
         """What must never be."""
         self.violations.append(sentence)
@@ -80,6 +77,7 @@ class SimulatedRunner:
         self._agent: SimulatedRunnerClient | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
+        self._taken_along: list[str] = []
 
     # ---------------------------------------------------------------- what happens to it
 
@@ -150,6 +148,8 @@ class SimulatedRunner:
 
     def ended(self, execution_id: str, cause: str) -> None:
         """It is dead."""
+        if cause == "left":
+            self._taken_along.append(execution_id)
         self._processes.end(execution_id, cause)
 
     def acknowledged(self, execution_id: str) -> None:
@@ -158,6 +158,8 @@ class SimulatedRunner:
 
     def left(self, exit_code: int) -> None:
         """The runner has ended."""
+        if exit_code == names.RESTART_EXIT_CODE and self._taken_along:
+            self._processes.violated(f"all containers of {self._node} begin anew under {self._taken_along}")
         self.has_left = True
         self._cut()
         self.on_left(exit_code)
