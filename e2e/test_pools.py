@@ -1,6 +1,8 @@
 """Stories of pools: they come up, run their start task, shrink, go, and say what is wrong with their nodes."""
 
-from e2e.stories import Namespace, condition, job, pool, sh, until
+from typing import Any
+
+from e2e.stories import Manifest, Namespace, condition, job, pool, sh, until
 
 
 def test_a_pool_comes_up_and_a_task_uses_what_its_start_task_left(space: Namespace) -> None:
@@ -88,3 +90,29 @@ def test_a_deleted_pool_goes_with_its_nodes_and_its_tasks_wait(space: Namespace)
     assert status["requeueCount"] == 1
     told = space.wait_for("bjob", "orphan", lambda seen: condition(seen, "Schedulable").get("status") == "False")
     assert condition(told, "Schedulable")["reason"] == "PoolNotFound"
+
+
+def test_a_job_makes_a_pool_of_its_own_and_takes_it_along(space: Namespace) -> None:
+    template = pool(slots=2)["spec"]
+    own = {"autoPoolNamePrefix": "own", "template": template}
+    broken = {
+        "template": {**template, "targetDedicatedNodes": 0, "autoScale": {"formula": "$TargetDedicatedNodes = ;"}}
+    }
+    space.apply(
+        _auto("work", autoPool=own, tasks=[sh("one", "echo $AZ_BATCH_POOL_ID")]),
+        _auto("wrong", autoPool=broken, tasks=[sh("one", "true")]),
+    )
+
+    done = space.finished("bjob", "work")
+    assert done["result"] == "Success"
+    assert done["poolName"].startswith("own-")
+    until(lambda: not space.get("bpool", done["poolName"]), "the pool went with the end of its job")
+    ended = space.finished("bjob", "wrong")
+    assert ended["schedulingError"]["code"] == "InvalidAutoScaleFormulaInAutoPool"
+    assert space.finished("btask", "wrong.one")["failureInfo"]["code"] == "JobCompleted"
+
+
+def _auto(name: str, **spec: Any) -> Manifest:
+    made = job(name)
+    del made["spec"]["poolName"]
+    return {**made, "spec": spec}

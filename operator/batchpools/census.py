@@ -103,7 +103,7 @@ class Census:
             meta = job.metadata
             counts = self._ledger.job_counts(meta.namespace, meta.name)
             for state in ("active", "running", "succeeded", "failed"):
-                found[meta.namespace, job.spec.pool_name, state] += getattr(counts, state)
+                found[meta.namespace, job.pool, state] += getattr(counts, state)
         return dict(found)
 
     def _nodes(self) -> Samples:

@@ -5,6 +5,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from batchpools.agent.places import Places
 from batchpools.agent.sessions import Session, Sessions
 from batchpools.link import messages as link
@@ -55,3 +57,33 @@ def test_a_replica_that_comes_is_found_within_5_seconds_and_has_one_session() ->
         await asyncio.gather(running, return_exceptions=True)
 
     run_virtual(main)
+
+
+def test_a_connection_that_is_lost_with_its_handshake_is_made_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The library then has no listener to give."""
+    (tmp_path / "token").write_text("token")
+    monkeypatch.setattr("batchpools.agent.sessions.ssl.create_default_context", lambda **_: None)
+    asked: list[str] = []
+
+    async def lost(_: object, url: str, **__: object) -> tuple[None, None]:
+        asked.append(url)
+        return None, None
+
+    monkeypatch.setattr("batchpools.agent.sessions.ws_connect", lost)
+
+    async def main(_: VirtualClock) -> None:
+        class Known(Sessions):
+            async def _addresses(self) -> list[str]:
+                return ["10.0.0.1"]
+
+        places = Places(tmp_path / "token", tmp_path / "ca.crt", Path(), "", "")
+        running = asyncio.create_task(Known("hub", 1, places, lambda: 0, lambda *_: None).run())
+        await asyncio.sleep(4.0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    run_virtual(main)
+    assert len(asked) > 2
+    assert "lost with its handshake" in caplog.text

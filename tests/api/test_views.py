@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from pydantic import BaseModel
 
-from batchpools.api import job, pool, poolnode, task, upgrade_policy
+from batchpools.api import auto_pool, job, pool, poolnode, task, upgrade_policy
 from batchpools.core import views
 
 PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
@@ -25,6 +25,8 @@ PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
     (poolnode.NodeError, views.NodeError),
     (job.JobSpec, views.JobSpec),
     (job.JobStatus, views.JobStatus),
+    (auto_pool.AutoPool, views.AutoPool),
+    (auto_pool.SchedulingError, views.SchedulingError),
     (job.InlineTask, views.InlineTask),
     (job.JobConstraints, views.JobConstraints),
     (job.TaskCounts, views.TaskCounts),

@@ -4,16 +4,18 @@ import asyncio
 from typing import Any
 
 import msgspec
+import pytest
 from tests.controllers.pool_stage import NS, QuietLedger, live
 from tests.controllers.task_stage import Stage, played, ready_node
 
 from batchpools.api import names
 from batchpools.controllers.job import JobController
 from batchpools.core.identity import Key
-from batchpools.core.views import InlineTask, JobStatus, JobView, TaskView
+from batchpools.core.views import AutoPool, InlineTask, JobStatus, JobView, PoolView, TaskView
 from batchpools.kube.applier import Applier
 from batchpools.kube.cache import Cache
-from batchpools.kube.resources import JOBS, TASKS
+from batchpools.kube.errors import ForbiddenError, UnreachableError
+from batchpools.kube.resources import JOBS, POOLS, TASKS
 from batchpools.testing import builders
 from batchpools.testing.fake_kube import FakeKube
 from batchpools.testing.virtual_time import VirtualClock, run_virtual
@@ -125,3 +127,38 @@ async def test_a_job_whose_tasks_vanished_is_not_quiet_before_their_runs_have_en
     agent.finish(run, None, cause="killed")
     await stage.settle()
     assert stage.ledger.is_job_quiet(NS, "primes")
+
+
+def test_a_job_makes_its_own_pool_once_and_deletes_it_at_its_end() -> None:
+    """Created twice is created once: the cache shows nothing of the pool yet when it is looked at again."""
+
+    async def story(scene: Scene) -> None:
+        scene.job(auto_pool=AutoPool(template={"image": "image"}, keep_alive=True))
+        scene.kube.faults.lose_answer("create", kind="Pool")
+        with pytest.raises(UnreachableError):
+            await scene.controller.reconcile(KEY)
+        await scene.controller.reconcile(KEY)
+        (name,) = live(scene.kube, POOLS)
+        assert scene.state() == "Active"
+        made = msgspec.convert(scene.kube.object(POOLS, NS, name), PoolView)
+        scene.cache.pools.put(made)
+        scene.job(auto_pool=AutoPool(template={"image": "image"}), status=JobStatus(state="Completed"))
+        await scene.controller.reconcile(KEY)
+        assert live(scene.kube, POOLS) == []
+
+    play(story)
+
+
+def test_a_job_whose_own_pool_is_refused_ends_with_the_sentence() -> None:
+    async def story(scene: Scene) -> None:
+        scene.job(auto_pool=AutoPool(template={"image": "image"}))
+        scene.kube.faults.fail("create", ForbiddenError("exceeded quota: none left", 403), kind="Pool")
+        assert await scene.controller.reconcile(KEY) == 0.0
+        await scene.controller.reconcile(KEY)
+        held = scene.kube.object(JOBS, NS, "words")
+        assert held is not None
+        assert held["status"]["state"] == "Completed"
+        assert held["status"]["schedulingError"]["code"] == "AutoPoolCreationFailedWithQuotaReached"
+        assert "none left" in held["status"]["schedulingError"]["message"]
+
+    play(story)

@@ -87,6 +87,7 @@ GOOD: list[Manifest] = [
     ),
     manifest("PoolNode", "good", {"poolName": "p", "action": {"type": "Reboot", "requestId": "7"}}),
     manifest("Job", "good", {"poolName": "p", "tasks": [{"id": "a", "command": ["true"]}]}),
+    manifest("Job", "good", {"autoPool": {"autoPoolNamePrefix": "x", "keepAlive": True, "template": {"image": "i"}}}),
     manifest("Task", "good", task_spec(constraints={"maxWallClockTime": "10m"}, env=[{"name": "A", "value": "b"}])),
 ]
 
@@ -183,6 +184,12 @@ BAD: list[tuple[Manifest, str]] = [
     (manifest("PoolNode", "bad", {"poolName": "p", "action": {"type": "Explode", "requestId": "1"}}), "type"),
     (manifest("Job", "a.b", {"poolName": "p"}), "at most 63 characters and no dots"),
     (manifest("Job", "bad", {"poolName": "p", "priority": -1001}), "priority"),
+    (manifest("Job", "bad", {}), "exactly one of poolName and autoPool"),
+    (
+        manifest("Job", "bad", {"poolName": "p", "autoPool": {"template": {"image": "i"}}}),
+        "exactly one of poolName and autoPool",
+    ),
+    (manifest("Job", "bad", {"autoPool": {"template": {}}}), "exactly one of image and template"),
     (manifest("Job", "bad", {"poolName": "p", "tasks": [{"id": "a"}]}), "exactly one of command"),
     (manifest("Job", "bad", {"poolName": "p", "env": [{"name": "BATCHPOOLS_X"}]}), "set by the system"),
     (manifest("Task", "bad", task_spec(commandLine="true")), "exactly one of command"),
@@ -228,6 +235,7 @@ def test_fresh_objects_have_their_state_without_a_write(kubectl: Kubectl, namesp
             "another action needs another requestId",
         ),
         ("Job", {"poolName": "p"}, {"poolName": "q"}, "poolName cannot change"),
+        ("Job", {"poolName": "p"}, {"autoPool": {"template": {"image": "i"}}}, "poolName cannot change"),
         ("Task", task_spec(), task_spec(requiredSlots=2), "cannot change"),
         ("Task", task_spec(), task_spec(command=["false"]), "cannot change"),
         ("Task", task_spec(), task_spec(id="other"), "cannot change"),

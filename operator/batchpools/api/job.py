@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from batchpools.api.auto_pool import AutoPool, SchedulingError
 from batchpools.api.common import (
     EPOCH_RULE,
     FRESH_CONDITIONS,
@@ -44,7 +45,11 @@ class JobSpec(Model):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            rule("self.poolName == oldSelf.poolName", "poolName cannot change"),
+            rule("has(self.poolName) != has(self.autoPool)", "exactly one of poolName and autoPool must be given"),
+            rule(
+                "has(self.poolName) == has(oldSelf.poolName) && (!has(self.poolName) || self.poolName == oldSelf.poolName)",
+                "poolName cannot change",
+            ),
             rule(
                 "!has(oldSelf.tasks) || (has(self.tasks) && oldSelf.tasks.map(t, t.id)"
                 " == self.tasks.map(t, t.id).slice(0, oldSelf.tasks.size()))",
@@ -57,7 +62,10 @@ class JobSpec(Model):
             ),
         )
     )
-    pool_name: DnsLabel = Field(description="The pool that its tasks run in; they wait until it is there.")
+    pool_name: DnsLabel | None = Field(
+        default=None, description="The pool that its tasks run in; they wait until it is there."
+    )
+    auto_pool: AutoPool | None = Field(default=None, description="A pool of its own, made with the job.")
     priority: int = Field(default=0, ge=-1000, le=1000, description="Higher goes first; may change at any time.")
     env: Env | None = Field(default=None, description="Environment of all of its tasks.")
     constraints: JobConstraints | None = Field(default=None, description="What its tasks get when they say nothing.")
@@ -102,6 +110,9 @@ class JobStatus(Status):
     start_time: datetime | None = Field(default=None, description="When it was created.")
     end_time: datetime | None = Field(default=None, description="When it ended.")
     pool_name: Annotated[str, Field(max_length=63)] = Field(default="", description="The pool that its tasks run in.")
+    scheduling_error: SchedulingError | None = Field(
+        default=None, description="Why it could not be scheduled, and has ended for it."
+    )
     terminate_reason: Annotated[str, Field(max_length=64)] = Field(default="", description="Why it ended.")
     tasks_created: int = Field(default=0, description="How many of spec.tasks have been made.")
     task_counts: TaskCounts = Field(default=TaskCounts(), description="Its tasks by state; seconds old.")

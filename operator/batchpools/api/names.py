@@ -12,6 +12,7 @@ OPS_GROUP = "ops.batchpools.dev"
 LABEL_POOL = f"{GROUP}/pool"
 LABEL_NODE = f"{GROUP}/node"
 LABEL_JOB = f"{GROUP}/job"
+LABEL_AUTO_POOL_OF = f"{GROUP}/auto-pool-of"  # on a pool that was made for a job: the job's uid
 LABEL_TASK_ID = f"{GROUP}/task-id"
 LABEL_BUSY = f"{GROUP}/busy"  # on node pods: "true" while tasks run there (safety rule S9.4)
 LABEL_INTERNAL = f"{GROUP}/internal"

@@ -41,6 +41,7 @@ class Reason(StrEnum):
     FAILED = "Failed"
     ALL_TASKS_COMPLETE = "AllTasksComplete"
     TASKS_FAILED = "TasksFailed"
+    SCHEDULING_ERROR = "SchedulingError"
     DELETED = "Deleted"
     # pools and nodes
     RESIZING = "Resizing"
@@ -89,6 +90,14 @@ class FailureCode(StrEnum):
     TASK_EXISTS = "TaskExists"
     STATUS_REJECTED = "StatusRejected"
     UNKNOWN = "Unknown"
+
+
+class SchedulingErrorCode(StrEnum):
+    """Azure's codes in schedulingError of a job with a pool of its own."""
+
+    QUOTA_REACHED = "AutoPoolCreationFailedWithQuotaReached"
+    INVALID_SETTINGS = "InvalidAutoPoolSettings"
+    INVALID_FORMULA = "InvalidAutoScaleFormulaInAutoPool"
 
 
 class RequeueReason(StrEnum):

@@ -93,7 +93,7 @@ _NODE = (
 )
 _JOB = (
     Column("JOB", _NAME),
-    Column("POOL", lambda one: one.spec.pool_name),
+    Column("POOL", lambda one: one.pool),
     Column("STATE", lambda one: one.status.result or one.status.state),
     Column("PROGRESS", _progress),
     Column("DONE", lambda one: f"{one.status.task_counts.completed}/{_total(one)}"),

@@ -6,13 +6,15 @@ from dataclasses import replace
 import msgspec
 from msgspec import structs
 
+from batchpools.api import names
 from batchpools.core.identity import Key
+from batchpools.core.jobs.auto_pool import is_auto_pool_of
 from batchpools.core.jobs.completion import ends_by_itself, unseen
 from batchpools.core.jobs.plan import COUNTER_INTERVAL, plan_job
 from batchpools.core.jobs.situation import JobSituation
 from batchpools.core.ledger import RunLedger
 from batchpools.core.views import JobView, PoolView, TaskView
-from batchpools.kube.applier import Applier, Outcome
+from batchpools.kube.applier import Applier, Outcome, Refusal
 from batchpools.kube.cache import Cache
 from batchpools.kube.errors import NotFoundError
 from batchpools.kube.live import Namespaces, listed
@@ -37,6 +39,7 @@ class JobController:
         self._counted: dict[Key, float] = {}
         self._conflicts: dict[Key, frozenset[str]] = {}
         self._gone: dict[Key, frozenset[str]] = {}
+        self._pool_refusals: dict[Key, str] = {}  # the answer to the last create of a job's own pool
         self._created_at: dict[Key, float] = {}
         self._made: dict[Key, tuple[str, int]] = {}  # uid and tasksCreated that we wrote: the cache may not show it yet
 
@@ -55,7 +58,8 @@ class JobController:
 
         def pool_changed(old: PoolView | None, new: PoolView | None) -> None:
             view = new or old
-            if view is not None and (old is None or new is None):
+            own = view is not None and names.LABEL_AUTO_POOL_OF in view.metadata.labels
+            if view is not None and (own or old is None or new is None):
                 for job in self._cache.jobs.indexed("by_pool", (view.metadata.namespace, view.metadata.name)):
                     wake(Key("Job", job.metadata.namespace, job.metadata.name))
 
@@ -67,7 +71,9 @@ class JobController:
         """Bring one job nearer to its end; seconds until the next look, None = on the next edge."""
         job = self._cache.jobs.get(key.namespace, key.name)
         if job is None:
-            for held in (self._counted, self._conflicts, self._gone, self._created_at, self._made):
+            for held in (
+                self._counted, self._conflicts, self._gone, self._created_at, self._made, self._pool_refusals,
+            ):  # fmt: skip
                 held.pop(key, None)
             return None
         looked = self._situation(key, self._with_own_write(key, job))
@@ -78,7 +84,8 @@ class JobController:
             return CACHE_TIME
         plan = plan_job(situation, now=self._clock.now())
         refusals = await self._applier.apply(key, job.metadata.uid, plan, current=job.status)
-        taken = {one.key.name for one in refusals if one.outcome == Outcome.NAME_CONFLICT}
+        refused = self._note_pool(key, refusals)
+        taken = {one.key.name for one in refusals if one.outcome == Outcome.NAME_CONFLICT and one.key.kind == "Task"}
         if plan.effects:
             self._created_at[key] = self._clock.monotonic()
             kept = {name for name in self._conflicts.get(key, frozenset()) if name in taken}
@@ -86,7 +93,14 @@ class JobController:
         if plan.status is not None:
             self._counted[key] = self._clock.monotonic()
             self._made[key] = (job.metadata.uid, plan.status.tasks_created)
-        return plan.requeue_after
+        return 0.0 if refused else plan.requeue_after
+
+    def _note_pool(self, key: Key, refusals: tuple[Refusal, ...]) -> bool:
+        """Whether the API server did not take the job's own pool: the next plan ends the job for it."""
+        told = [one.sentence for one in refusals if one.key.kind == "Pool" and not one.only_needs_time]
+        if told:
+            self._pool_refusals[key] = told[0]
+        return bool(told)
 
     def _with_own_write(self, key: Key, job: JobView) -> JobView:
         """The job as we know it to be: what was made is not made again before the cache shows that it was."""
@@ -101,12 +115,15 @@ class JobController:
         wanted = settled or job.metadata.deletion_timestamp is not None
         tasks = tuple(self._cache.tasks.indexed("by_job", (key.namespace, key.name))) if wanted else ()
         last = self._counted.get(key)
+        pool = self._cache.pools.get(key.namespace, job.pool)
         return JobSituation(
             job=job,
             tasks=tasks,
             settled=settled,
             counts=counts,
-            pool_exists=self._cache.pools.get(key.namespace, job.spec.pool_name) is not None,
+            pool_exists=pool is not None,
+            auto_pool=pool if pool is not None and is_auto_pool_of(pool, job) else None,
+            pool_refusal=self._pool_refusals.get(key, ""),
             conflicts=self._conflicts.get(key, frozenset()),
             confirmed_gone=self._gone.get(key, frozenset()),
             runs_ended=self._ledger.is_job_quiet(key.namespace, key.name),

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from batchpools.core.identity import auto_pool_name
+
 
 class View(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
     """Base of all views: frozen, camelCase on the wire, absent fields have defaults."""
@@ -360,10 +362,28 @@ class JobConstraints(View, frozen=True):
     max_task_retry_count: int | None = None
 
 
+class AutoPool(View, frozen=True):
+    """A pool that lives with its job; template: the spec of a Pool, as the API server has it."""
+
+    auto_pool_name_prefix: str = ""
+    pool_lifetime: str = "Job"
+    keep_alive: bool = False
+    template: dict[str, Any] = {}
+
+
+class SchedulingError(View, frozen=True, omit_defaults=False):
+    """Why a job could not be scheduled."""
+
+    category: str
+    code: str
+    message: str = ""
+
+
 class JobSpec(View, frozen=True):
-    """A job as the user wants it."""
+    """A job as the user wants it; exactly one of pool_name and auto_pool."""
 
     pool_name: str = ""
+    auto_pool: AutoPool | None = None
     priority: int = 0
     env: tuple[EnvVar, ...] = ()
     constraints: JobConstraints = JobConstraints()
@@ -391,6 +411,7 @@ class JobStatus(View, frozen=True):
     start_time: datetime | None = None
     end_time: datetime | None = None
     pool_name: str = ""
+    scheduling_error: SchedulingError | None = None
     terminate_reason: str = ""
     tasks_created: int = 0  # how many of spec.tasks have been made: one that was deleted since is not made again
     task_counts: TaskCounts = TaskCounts()
@@ -403,6 +424,12 @@ class JobView(View, frozen=True):
     metadata: Meta
     spec: JobSpec = JobSpec()
     status: JobStatus = JobStatus()
+
+    @property
+    def pool(self) -> str:
+        """The name of the pool that its tasks run in, whether it is there or not."""
+        auto, meta = self.spec.auto_pool, self.metadata
+        return self.spec.pool_name if auto is None else auto_pool_name(auto.auto_pool_name_prefix, meta.name, meta.uid)
 
 
 # ---------------------------------------------------------------- Task

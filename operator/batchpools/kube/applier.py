@@ -206,7 +206,8 @@ class Applier:
         meta = msgspec.json.decode(raw, type=_Object).metadata
         if meta.deletion_timestamp is not None:
             return Refusal(key, Outcome.TERMINATING, f"the former {key.kind} {key.name} is still being deleted")
-        if all(owner.uid != effect.owner_uid for owner in meta.owner_references):
+        ours = meta.labels.get(names.LABEL_AUTO_POOL_OF) == effect.owner_uid  # one that is kept alive has no owner
+        if not ours and all(owner.uid != effect.owner_uid for owner in meta.owner_references):
             sentence = f"{key.kind} {key.name} exists and belongs to somebody else"
             return Refusal(key, Outcome.NAME_CONFLICT, sentence)
         return None

@@ -111,7 +111,7 @@ class Cache:
     def __init__(self) -> None:
         self.pools: Store[PoolView] = Store()
         self.nodes: Store[PoolNodeView] = Store(by_pool=lambda node: (node.metadata.namespace, node.spec.pool_name))
-        self.jobs: Store[JobView] = Store(by_pool=lambda job: (job.metadata.namespace, job.spec.pool_name))
+        self.jobs: Store[JobView] = Store(by_pool=lambda job: (job.metadata.namespace, job.pool))
         self.tasks: Store[TaskView] = Store(by_job=lambda task: (task.metadata.namespace, task.spec.job_name))
         self.policies: Store[NetworkPolicyView] = Store()
         self.budgets: Store[BudgetView] = Store()

@@ -151,13 +151,13 @@ class RunBook:
         """What the checks want to know of a task, nodes apart (`nodes` costs what the pool has of them)."""
         namespace, job_name = entry.job_key
         job = self.cache.jobs.get(namespace, job_name)
-        pool = self.cache.pools.get(namespace, job.spec.pool_name) if job is not None else None
+        pool = self.cache.pools.get(namespace, job.pool) if job is not None else None
         return Question(job_name, entry.view.spec.required_slots, job, pool)
 
     def pool_of(self, job: JobKey) -> PoolKey | None:
         """The pool of a job; None when the cache has no such job."""
         view = self.cache.jobs.get(*job)
-        return None if view is None else (job[0], view.spec.pool_name)
+        return None if view is None else (job[0], view.pool)
 
     def enqueue(self, entry: Entry) -> None:
         """Put a waiting entry into its pool's queue, or note why it is in none."""
@@ -175,7 +175,7 @@ class RunBook:
             self.on_job_ended(entry)
 
     def _queue(self, entry: Entry, job: JobView) -> None:
-        key = (job.metadata.namespace, job.spec.pool_name)
+        key = (job.metadata.namespace, job.pool)
         if entry.queued_in not in {None, key}:
             self.dequeue(entry)
         born = job.metadata.creation_timestamp
@@ -207,7 +207,7 @@ class RunBook:
 
     def reprioritize(self, job: JobView) -> None:
         """A job's priority changed."""
-        book = self._pools.get((job.metadata.namespace, job.spec.pool_name))
+        book = self._pools.get((job.metadata.namespace, job.pool))
         if book is not None:
             book.reprioritize(job.metadata.name, job.spec.priority)
 

@@ -146,7 +146,7 @@ def _alike(old: JobView, new: JobView) -> bool:
     return (
         old.metadata.uid == new.metadata.uid
         and old.status.state == new.status.state
-        and old.spec.pool_name == new.spec.pool_name
+        and old.pool == new.pool
         and (old.metadata.deletion_timestamp is None) == (new.metadata.deletion_timestamp is None)
     )
 

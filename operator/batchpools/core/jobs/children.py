@@ -39,7 +39,7 @@ def create_task(job: JobView, inline: InlineTask) -> Create:
             "name": name,
             "namespace": meta.namespace,
             "labels": _labels(meta.name, inline.id),
-            "ownerReferences": [_owner(job)],
+            "ownerReferences": [owner_of(job)],
         },
         "spec": {"jobName": meta.name, **_spec(inline)},
     }
@@ -53,7 +53,8 @@ def _labels(job: str, task_id: str) -> dict[str, str]:
     return labels
 
 
-def _owner(job: JobView) -> Mapping[str, Any]:
+def owner_of(job: JobView) -> Mapping[str, Any]:
+    """The owner reference of a job's child."""
     return {
         "apiVersion": names.API_VERSION,
         "kind": "Job",

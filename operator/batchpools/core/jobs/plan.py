@@ -1,6 +1,6 @@
-"""Decides what happens to a job next: its finalizer, its tasks, its end, its deletion, its status.
+"""Decides what happens to a job next: its finalizer, its own pool, its tasks, its end, its deletion, its status.
 
-`plan_job` is the only entry. Steps in order: deletion, finalizer, missing tasks, end, counters.
+`plan_job` is the only entry. Steps in order: deletion, end of its own pool, finalizer, own pool, missing tasks, end, counters.
 """
 
 from datetime import datetime
@@ -12,11 +12,12 @@ from batchpools.api.reasons import Condition, Reason
 from batchpools.api.states import JobState, Result
 from batchpools.core.conditions import set_condition
 from batchpools.core.identity import Key
+from batchpools.core.jobs.auto_pool import missing_pool, pool_to_delete, scheduling_error
 from batchpools.core.jobs.children import create_task, task_name
 from batchpools.core.jobs.completion import all_tasks_complete, ends_by_itself, final_counts, result_of
 from batchpools.core.jobs.situation import JobSituation
 from batchpools.core.plan import AddFinalizer, Delete, EndJob, Plan, RemoveFinalizer
-from batchpools.core.views import ConditionView, InlineTask, JobStatus, TaskCounts
+from batchpools.core.views import ConditionView, InlineTask, JobStatus, SchedulingError, TaskCounts
 
 CREATES_PER_PLAN = 200  # tasks made in one go, so that one large job does not hold up the others
 DELETES_PER_PLAN = 200
@@ -32,9 +33,15 @@ def plan_job(situation: JobSituation, *, now: datetime) -> Plan[JobStatus]:
     if meta.deletion_timestamp is not None:
         return _plan_deletion(situation, key)
     if status.state == JobState.COMPLETED:
-        return Plan()
+        return _plan_end_of_pool(situation)
     if names.FINALIZER_JOB not in meta.finalizers:
         return Plan(effects=(AddFinalizer(key, meta.uid, names.FINALIZER_JOB),), requeue_after=LOOK_AGAIN)
+    pool_error = scheduling_error(situation)
+    if pool_error is not None:
+        return Plan(status=_unschedulable(situation, pool_error, now))
+    pool = missing_pool(situation)
+    if pool is not None:
+        return Plan(effects=(pool,), requeue_after=LOOK_AGAIN)
     if status.tasks_created < len(situation.job.spec.tasks):
         return _plan_creation(situation, now)
     if situation.settled and ends_by_itself(situation) and all_tasks_complete(situation):
@@ -52,6 +59,9 @@ def _plan_deletion(situation: JobSituation, key: Key) -> Plan[JobStatus]:
     if not situation.runs_ended:
         end = EndJob(meta.namespace, meta.name)
         return Plan(effects=(end,), status=_deleting(situation), requeue_after=1.0)
+    pool = pool_to_delete(situation)
+    if pool is not None:
+        return Plan(effects=(pool,), requeue_after=1.0)
     if situation.tasks:
         deletes = tuple(
             Delete(Key("Task", meta.namespace, task.metadata.name), task.metadata.uid, task.metadata.resource_version)
@@ -59,6 +69,11 @@ def _plan_deletion(situation: JobSituation, key: Key) -> Plan[JobStatus]:
         )
         return Plan(effects=deletes, requeue_after=1.0)
     return Plan(effects=(RemoveFinalizer(key, meta.uid, names.FINALIZER_JOB),))
+
+
+def _plan_end_of_pool(situation: JobSituation) -> Plan[JobStatus]:
+    pool = pool_to_delete(situation)
+    return Plan() if pool is None else Plan(effects=(pool,), requeue_after=LOOK_AGAIN)
 
 
 def _plan_creation(situation: JobSituation, now: datetime) -> Plan[JobStatus]:
@@ -98,7 +113,7 @@ def _active(situation: JobSituation, now: datetime, counts: TaskCounts) -> JobSt
         observed_generation=job.metadata.generation,
         state=JobState.ACTIVE,
         start_time=job.status.start_time or job.metadata.creation_timestamp,
-        pool_name=job.spec.pool_name if situation.pool_exists else job.status.pool_name,
+        pool_name=job.pool if situation.pool_exists else job.status.pool_name,
         task_counts=counts,
         conditions=_waiting_conditions(situation, now),
     )
@@ -118,7 +133,7 @@ def _waiting_conditions(situation: JobSituation, now: datetime) -> tuple[Conditi
 
     has_said = {condition.type for condition in conditions}
     if not situation.pool_exists:
-        message = f"Pool {job.spec.pool_name!r} is not in this namespace; the tasks wait until it is."
+        message = f"Pool {job.pool!r} is not in this namespace; the tasks wait until it is."
         put(Condition.SCHEDULABLE, False, Reason.POOL_NOT_FOUND, message)
     elif Condition.SCHEDULABLE in has_said:
         put(Condition.SCHEDULABLE, True, Reason.SCHEDULED, "")
@@ -136,12 +151,30 @@ def _waiting_conditions(situation: JobSituation, now: datetime) -> tuple[Conditi
 
 
 def _completed(situation: JobSituation, now: datetime) -> JobStatus:
-    job = situation.job
-    result = result_of(situation)
     counts = final_counts(situation)
-    succeeded = result == Result.SUCCESS
+    succeeded = result_of(situation) == Result.SUCCESS
     reason = Reason.ALL_TASKS_COMPLETE if succeeded else Reason.TASKS_FAILED
     message = f"{counts.succeeded} of {counts.completed} tasks succeeded."
+    conditions = _final_conditions(situation, now, reason, message, succeeded=succeeded)
+    ended = replace(_active(situation, now, counts), conditions=conditions, terminate_reason=Reason.ALL_TASKS_COMPLETE)
+    return _ended(ended, now, succeeded=succeeded)
+
+
+def _unschedulable(situation: JobSituation, error: SchedulingError, now: datetime) -> JobStatus:
+    """It ends; the tasks that wait end as those of an ended job."""
+    conditions = _final_conditions(situation, now, Reason.SCHEDULING_ERROR, error.message, succeeded=False)
+    ended = replace(_active(situation, now, situation.counts), conditions=conditions, scheduling_error=error)
+    return _ended(ended, now, succeeded=False)
+
+
+def _ended(status: JobStatus, now: datetime, *, succeeded: bool) -> JobStatus:
+    result = Result.SUCCESS if succeeded else Result.FAILURE
+    return replace(status, state=JobState.COMPLETED, result=result, end_time=now)
+
+
+def _final_conditions(
+    situation: JobSituation, now: datetime, reason: Reason, message: str, *, succeeded: bool
+) -> tuple[ConditionView, ...]:
     conditions = _waiting_conditions(situation, now)
     for type_, holds in (
         (Condition.COMPLETE, succeeded),
@@ -153,17 +186,10 @@ def _completed(situation: JobSituation, now: datetime) -> JobStatus:
             status=str(holds),
             reason=reason,
             message=message,
-            observed_generation=job.metadata.generation,
+            observed_generation=situation.job.metadata.generation,
         )
         conditions = set_condition(conditions, said, now=now)
-    return replace(
-        _active(situation, now, counts),
-        state=JobState.COMPLETED,
-        result=result,
-        end_time=now,
-        terminate_reason=Reason.ALL_TASKS_COMPLETE,
-        conditions=conditions,
-    )
+    return conditions
 
 
 def _deleting(situation: JobSituation) -> JobStatus | None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from batchpools.core.views import JobView, TaskCounts, TaskView
+from batchpools.core.views import JobView, PoolView, TaskCounts, TaskView
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,7 @@ class JobSituation:
     name the job, from the cache. conflicts: names of inline tasks whose object is not ours.
     confirmed_gone: names of made tasks that a live GET did not find. runs_ended: the ledger confirmed that nothing of
     the job runs any more (asked for by the effect EndJob). counts_due: the last write of counters is long enough ago.
+    auto_pool: the pool that was made for this very job, as the cache shows it; pool_refusal: why the API server did not take it.
     closing: the namespace is being deleted. When the job is to go, `tasks` without any are what the API server says.
     """
 
@@ -21,6 +22,8 @@ class JobSituation:
     settled: bool = True
     counts: TaskCounts = field(default_factory=TaskCounts)
     pool_exists: bool = True
+    auto_pool: PoolView | None = None
+    pool_refusal: str = ""
     conflicts: frozenset[str] = frozenset()
     confirmed_gone: frozenset[str] = frozenset()
     runs_ended: bool = False

@@ -49,7 +49,7 @@ def pool_exists(question: Question) -> Refusal | None:
     """The job's pool must be there, and stay."""
     if question.job is None or (question.pool is not None and question.pool.metadata.deletion_timestamp is None):
         return None
-    return Refusal(Reason.POOL_NOT_FOUND, f"Pool {question.job.spec.pool_name!r} is not in this namespace.")
+    return Refusal(Reason.POOL_NOT_FOUND, f"Pool {question.job.pool!r} is not in this namespace.")
 
 
 def slots_fit_the_pool(question: Question) -> Refusal | None:
