@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from pydantic import BaseModel
 
-from batchpools.api import auto_pool, job, pool, poolnode, task, upgrade_policy
+from batchpools.api import auto_pool, common, job, pool, poolnode, references, task, upgrade_policy
 from batchpools.core import views
 
 PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
@@ -13,6 +13,10 @@ PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
     (pool.StartTask, views.StartTask),
     (pool.TaskSchedulingPolicy, views.TaskSchedulingPolicy),
     (upgrade_policy.UpgradePolicy, views.UpgradePolicy),
+    (references.CertificateReference, views.CertificateReference),
+    (common.EnvVar, views.EnvVar),
+    (common.EnvVarSource, views.EnvVarSource),
+    (common.KeyReference, views.KeyReference),
     (pool.ResizeError, views.ResizeError),
     (pool.SlotCounts, views.SlotCounts),
     (pool.AutoScale, views.AutoScale),

@@ -70,6 +70,9 @@ GOOD: list[Manifest] = [
     manifest("Pool", "good", {"image": "x", "imagePullSecrets": [{"name": "pull"}]}),
     manifest("Pool", "good", {"image": "x", "upgradePolicy": {"mode": "Manual", "maxUnavailable": 3}}),
     manifest("Pool", "good", {"image": "x", "enableInterNodeCommunication": True}),
+    manifest("Pool", "good", {"image": "x", "certificateReferences": [{"secretName": "a.b", "visibility": ["Task"]}]}),
+    manifest("Pool", "good", {"image": "x", "secretReferences": ["a"], "configMapReferences": ["b"]}),
+    manifest("Task", "good", task_spec(env=[{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}])),
     manifest("Pool", "good", {"template": WHOLE, "nodeDiskSize": "10Gi"}),
     manifest("Pool", "good", {"image": "x", "autoScale": {"minNodes": 0, "maxNodes": 9, "idleTimeout": "1m"}}),
     manifest(
@@ -132,6 +135,32 @@ BAD: list[tuple[Manifest, str]] = [
     (manifest("Pool", "bad", {"image": "x", "stopResize": {}}), "requestId"),
     (manifest("Pool", "bad", {"image": "x", "nodeDiskSize": "1Mi"}), "between 16Mi and 1Pi"),
     (manifest("Pool", "bad", {"image": "x", "nodeDiskSize": "ten"}), "nodeDiskSize"),
+    (manifest("Pool", "bad", {"image": "x", "secretReferences": ["a", "a"]}), "Duplicate"),
+    (
+        manifest("Pool", "bad", {"image": "x", "certificateReferences": [{"secretName": "a", "visibility": ["Me"]}]}),
+        "visibility",
+    ),
+    (
+        manifest(
+            "Pool",
+            "bad",
+            {
+                "image": "x",
+                "startTask": {"command": ["a"], "container": "task"},
+                "certificateReferences": [{"secretName": "a", "visibility": ["StartTask"]}],
+            },
+        ),
+        "sees what tasks see",
+    ),
+    (manifest("Task", "bad", task_spec(env=[{"name": "A", "valueFrom": {}}])), "exactly one of secretKeyRef"),
+    (
+        manifest(
+            "Task",
+            "bad",
+            task_spec(env=[{"name": "A", "value": "x", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]),
+        ),
+        "only one of value and valueFrom",
+    ),
     (manifest("Pool", "bad", {"image": "x", "upgradePolicy": {"mode": "Rolling"}}), "upgradePolicy.mode"),
     (manifest("Pool", "bad", {"image": "x", "upgradePolicy": {"maxUnavailable": 0}}), "maxUnavailable"),
     (manifest("Pool", "a.b", {"image": "x"}), "at most 50 characters and no dots"),

@@ -11,7 +11,8 @@ from batchpools.link.messages import Run
 
 def own_variables(config: NodeConfig) -> dict[str, str]:
     """What every command on this node sees."""
-    return node_variables(config.namespace, config.pool, config.node, dedicated=config.dedicated)
+    certificates = {"AZ_BATCH_CERTIFICATES_DIR": names.CERTIFICATES_DIR} if config.certificates else {}
+    return {**node_variables(config.namespace, config.pool, config.node, dedicated=config.dedicated), **certificates}
 
 
 def task_variables(config: NodeConfig, run: Run) -> dict[str, str]:
@@ -38,13 +39,20 @@ def directory_variables(directory: str) -> dict[str, str]:
 
 
 def resolve(
-    argv: Sequence[str], user: Sequence[str], system: Mapping[str, str], container: Sequence[str]
+    argv: Sequence[str],
+    user: Sequence[str],
+    system: Mapping[str, str],
+    container: Sequence[str],
+    given: Mapping[str, str | None] | None = None,
 ) -> tuple[list[str], list[str]]:
     """(argv, NAME=value pairs to lay over the container's): system beats user beats container; references are expanded.
+
+    given: by name, values of the user's variables that were read on the node.
+
 
     ValueError with a sentence when too much comes of them.
     """
     base = dict(pair.partition("=")[::2] for pair in container)
-    complete = {**expand_environment({**base, **system}, user), **system}
+    complete = {**expand_environment({**base, **system}, user, given), **system}
     overlay = {name: value for name, value in complete.items() if base.get(name) != value}
     return expand_all(argv, complete), [f"{name}={value}" for name, value in overlay.items()]

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -11,6 +12,7 @@ from batchpools.agent.environment import resolve, task_variables
 from batchpools.agent.journal import Journal
 from batchpools.agent.measure import Meter
 from batchpools.agent.places import Places
+from batchpools.agent.references import missing_certificates, read_references
 from batchpools.agent.reports import Reports
 from batchpools.agent.runner_client import BadNoteError, Note, RunnerClient, RunnerError
 from batchpools.agent.runner_notes import event_of_hello, event_of_note, is_of_start_task
@@ -32,6 +34,7 @@ _log = logging.getLogger(__name__)
 MAX_OUTPUT_BYTES = 1 << 30
 _KILL_GRACE = 5.0
 _RUNNER_PAUSE = 0.1
+_CERTIFICATES_PAUSE = 1.0
 _LOOK_AGAIN = 0.05
 _PING_EVERY = 1.0
 _JOBS_AT_ONCE = 256  # files that are read or removed
@@ -100,6 +103,10 @@ class Node:
 
     async def _follow_runner(self) -> None:
         """The task container's runner if it is there, else the start task's; whichever ends, look again."""
+        while missing := missing_certificates(self._places, self._config.certificates):
+            self._set_phase(self._phase(NodePhase.STARTING), message=missing)
+            await asyncio.sleep(_CERTIFICATES_PAUSE)
+        self._set_phase(self._phase(NodePhase.STARTING))
         while True:
             start = self._config.start_task
             served = await self._serve_with(self._places.runner_socket, self._serve_tasks)
@@ -157,7 +164,8 @@ class Node:
             self._set_phase(self._phase(NodePhase.READY))
 
     def _driver(self, start: StartTaskConfig, runner: RunnerClient) -> StartTaskDriver:
-        return StartTaskDriver(self._config, start, runner, self._clock, self._start_task_changed)
+        driver = StartTaskDriver(self._config, start, runner, self._clock, self._start_task_changed)
+        return driver.reading(partial(read_references, self._places))
 
     async def _serve_start_task(self, runner: RunnerClient) -> None:
         assert self._config.start_task is not None  # noqa: S101 (asked before)
@@ -293,7 +301,8 @@ class Node:
         assert isinstance(run, link.Run)  # noqa: S101 (what RunAsked carried)
         container = self._runner.hello["env"] if self._runner is not None else []
         try:
-            argv, env = resolve(run.argv, run.env, task_variables(self._config, run), container)
+            given = read_references(self._places, run.references)
+            argv, env = resolve(run.argv, run.env, task_variables(self._config, run), container, given)
             self._tell_runner(
                 "run",
                 id=run.execution_id,
@@ -320,10 +329,12 @@ class Node:
             except ConnectionError:
                 return
 
-    def _set_phase(self, phase: NodePhase, boot_id: str = "", start_task: link.StartTaskReport | None = None) -> None:
+    def _set_phase(
+        self, phase: NodePhase, boot_id: str = "", start_task: link.StartTaskReport | None = None, message: str = ""
+    ) -> None:
         before = self._report
         self._report = link.NodeReport(
-            phase, boot_id or before.boot_id, self._config.slots, start_task or before.start_task, ""
+            phase, boot_id or before.boot_id, self._config.slots, start_task or before.start_task, clip(message)
         )
         if self._report != before:
             self._sessions.to_all(self._report)

@@ -15,3 +15,5 @@ class Places:
     journal_file: Path = Path(names.AGENT_STATE_DIR, "journal")
     runner_socket: str = names.RUNNER_SOCKET
     start_task_socket: str = names.START_TASK_SOCKET
+    certificates_dir: Path = Path(names.CERTIFICATES_DIR)
+    references_dir: Path = Path(names.REFERENCES_DIR)

@@ -8,14 +8,14 @@ needed to go on after a restart of the agent is in the runner: the number of the
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from batchpools.agent.environment import directory_variables, own_variables, resolve
 from batchpools.agent.runner_client import RunnerClient, RunnerError
 from batchpools.agent.runner_notes import START_TASK_ID, is_of_start_task
 from batchpools.api.reasons import FailureCode
-from batchpools.core.node_config import NodeConfig, StartTaskConfig
+from batchpools.core.node_config import EnvReference, NodeConfig, StartTaskConfig
 from batchpools.link.bounds import clip, clip_time
 from batchpools.link.messages import StartTaskReport
 from batchpools.link.words import Cause
@@ -25,6 +25,7 @@ _DIRECTORY = "startup"
 _KILL_GRACE = 5.0
 _RETRY_PAUSE = 1.0  # seconds between two runs, so that a start task that fails at once does not burn a core
 
+ReadReferences = Callable[[Sequence[EnvReference]], Mapping[str, str | None]]
 Report = Callable[[StartTaskReport, bool], None]
 
 
@@ -39,7 +40,13 @@ class StartTaskDriver:
         self._task = task
         self._runner = runner
         self._report = report
+        self._read: ReadReferences = lambda _: {}
         self._news: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
+
+    def reading(self, read: ReadReferences) -> "StartTaskDriver":
+        """The same, with a way to what the environment takes from Secrets and ConfigMaps."""
+        self._read = read
+        return self
 
     def note(self, note: Mapping[str, Any]) -> None:
         """Something the runner said."""
@@ -97,7 +104,8 @@ class StartTaskDriver:
         self._report(StartTaskReport(number, 0.0, 0.0, None, "", ""), False)
         system = {**own_variables(self._config), **directory_variables(_DIRECTORY)}
         try:
-            argv, env = resolve(self._task.argv, self._task.env, system, self._runner.hello["env"])
+            given = self._read(self._task.references)
+            argv, env = resolve(self._task.argv, self._task.env, system, self._runner.hello["env"], given)
             how = {"killGrace": _KILL_GRACE, "fresh": False, "startTask": self._task.inside}
             self._runner.tell("run", id=_id(number), dir=_DIRECTORY, argv=argv, env=env, **how)
         except (ValueError, RunnerError) as error:

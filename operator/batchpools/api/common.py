@@ -59,16 +59,51 @@ RESERVED_ENV = rule(
 ONE_COMMAND = rule("has(self.command) != has(self.commandLine)", "exactly one of command and commandLine must be given")
 
 
-class EnvVar(Model):
-    """An environment variable with a plain value."""
+class KeyReference(Model):
+    """A key of a Secret or ConfigMap that the pool lists."""
 
-    model_config = ConfigDict(json_schema_extra=rules(RESERVED_ENV))
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)] = Field(
+        description="The object, in the same namespace."
+    )
+    key: Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)] = Field(description="The key.")
+    optional: bool = Field(default=False, description="Whether the variable is left out when there is no such key.")
+
+
+class EnvVarSource(Model):
+    """Where a value comes from; it is read on the node, and taken as it is."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "has(self.secretKeyRef) != has(self.configMapKeyRef)",
+                "exactly one of secretKeyRef and configMapKeyRef must be given",
+            )
+        )
+    )
+    secret_key_ref: KeyReference | None = Field(
+        default=None, description="A key of a Secret that the pool lists in secretReferences."
+    )
+    config_map_key_ref: KeyReference | None = Field(
+        default=None, description="A key of a ConfigMap that the pool lists in configMapReferences."
+    )
+
+
+class EnvVar(Model):
+    """An environment variable: its value, or where that comes from."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            RESERVED_ENV,
+            rule("!has(self.valueFrom) || self.value == ''", "only one of value and valueFrom may be given"),
+        )
+    )
     name: Annotated[str, Field(pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$", max_length=128)] = Field(
         description="Name of the variable."
     )
     value: Annotated[str, Field(max_length=8192)] = Field(
         default="", description="Its value; $(NAME) refers to a variable that stands before it."
     )
+    value_from: EnvVarSource | None = Field(default=None, description="Where its value comes from, instead.")
 
 
 Env = Annotated[list[EnvVar], Field(max_length=100, json_schema_extra=list_map("name"))]

@@ -55,6 +55,9 @@ VOLUME_BIN = f"{VOLUME_PREFIX}bin"
 VOLUME_AGENT = f"{VOLUME_PREFIX}agent"
 VOLUME_TOKEN = f"{VOLUME_PREFIX}token"
 VOLUME_CA = f"{VOLUME_PREFIX}ca"
+VOLUME_CERTIFICATE = f"{VOLUME_PREFIX}certificate-"  # and these three end in a number
+VOLUME_SECRET = f"{VOLUME_PREFIX}secret-"
+VOLUME_CONFIG_MAP = f"{VOLUME_PREFIX}config-map-"
 
 ZONE_KEY = "topology.kubernetes.io/zone"
 
@@ -67,6 +70,8 @@ RUNNER_IN_IMAGE = "/usr/local/bin/batchpools-runner"
 AGENT_STATE_DIR = f"{OUR_DIR}/agent"
 TOKEN_DIR = f"{OUR_DIR}/token"
 CA_DIR = f"{OUR_DIR}/ca"
+CERTIFICATES_DIR = f"{OUR_DIR}/certificates"
+REFERENCES_DIR = f"{OUR_DIR}/references"
 # Abstract Unix sockets: the containers of a pod share the network namespace, and no task can take the name from a living PID 1.
 RUNNER_SOCKET = "@batchpools-runner"
 START_TASK_SOCKET = "@batchpools-start-task"

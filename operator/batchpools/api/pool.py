@@ -20,6 +20,7 @@ from batchpools.api.common import (
     rules,
 )
 from batchpools.api.pod_template import DISK_RULE, DiskSize, Image, LocalObjectReference, LowPriorityTemplate, Template
+from batchpools.api.references import Certificates, References
 from batchpools.api.states import AllocationState, NodeDeallocationOption, NodeFillType, PoolState
 from batchpools.api.upgrade_policy import UpgradePolicy
 
@@ -133,6 +134,13 @@ class PoolSpec(Model):
             ),
             DISK_RULE,
             rule(
+                "!has(self.certificateReferences) || !has(self.startTask)"
+                " || !(has(self.startTask.container) || !self.startTask.waitForSuccess)"
+                " || self.certificateReferences.all(one, 'Task' in one.visibility)",
+                "a start task that runs in the task container sees what tasks see: add Task to the visibility of every "
+                "certificate",
+            ),
+            rule(
                 "duration(self.drainTimeout) >= duration('1s') && duration(self.drainTimeout) <= duration('24h')",
                 "drainTimeout must lie between 1s and 24h",
             ),
@@ -202,6 +210,15 @@ class PoolSpec(Model):
         "elsewhere. It counts for pods that are made from now on.",
     )
     start_task: StartTask | None = Field(default=None, description="What runs on each node before its first task.")
+    certificate_references: Certificates | None = Field(
+        default=None, description="Secrets whose files start task and tasks see."
+    )
+    secret_references: References | None = Field(
+        default=None, description="Secrets that an environment of this pool's tasks may name."
+    )
+    config_map_references: References | None = Field(
+        default=None, description="ConfigMaps that an environment of this pool's tasks may name."
+    )
     upgrade_policy: UpgradePolicy = Field(
         default=UpgradePolicy(), description="How a changed template reaches nodes that are there."
     )

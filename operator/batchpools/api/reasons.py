@@ -72,6 +72,7 @@ class Reason(StrEnum):
     START_TASK_SUCCEEDED = "StartTaskSucceeded"
     START_TASK_FAILED = "StartTaskFailed"
     NODE_READY = "NodeReady"
+    REFERENCE_MISSING = "ReferenceMissing"
     DRAINING = "Draining"
     UPGRADING = "Upgrading"
 

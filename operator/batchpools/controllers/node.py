@@ -209,7 +209,7 @@ def _read(report: NodeReport) -> Report:
         facts = StartTaskFacts(
             told.retry_count, told.started_at, told.ended_at, told.exit_code, told.code, told.message
         )
-    return Report(report.phase, report.boot_id, facts)
+    return Report(report.phase, report.boot_id, facts, report.message)
 
 
 def _owns(node: PoolNodeView, pod: PodView) -> bool:

@@ -5,6 +5,16 @@ import msgspec
 NODE_CONFIG_ENV = "BATCHPOOLS_NODE"
 
 
+class EnvReference(msgspec.Struct, frozen=True, array_like=True):
+    """A variable whose value is read on the node. kind: Secret or ConfigMap. optional: left out when it is not there."""
+
+    variable: str
+    kind: str
+    name: str
+    key: str
+    optional: bool = False
+
+
 class StartTaskConfig(msgspec.Struct, frozen=True, rename="camel"):
     """The start task; argv is already split, `$(NAME)` not yet expanded; env as NAME=value.
 
@@ -16,6 +26,7 @@ class StartTaskConfig(msgspec.Struct, frozen=True, rename="camel"):
     max_task_retry_count: int  # -1 = for ever
     inside: bool = False
     waits: bool = True
+    references: list[EnvReference] = []
 
 
 class NodeConfig(msgspec.Struct, frozen=True, rename="camel"):
@@ -30,3 +41,4 @@ class NodeConfig(msgspec.Struct, frozen=True, rename="camel"):
     drain_timeout: float
     dedicated: bool = True
     start_task: StartTaskConfig | None = None
+    certificates: list[str] = []  # Secrets that must be there before anything runs

@@ -52,11 +52,27 @@ class ConditionView(View, frozen=True, omit_defaults=False):
     observed_generation: int = 0
 
 
-class EnvVar(View, frozen=True, omit_defaults=False):
-    """A plain environment variable."""
+class KeyReference(View, frozen=True):
+    """A key of a Secret or ConfigMap."""
+
+    name: str
+    key: str
+    optional: bool = False
+
+
+class EnvVarSource(View, frozen=True):
+    """Where a value comes from: one of the two."""
+
+    secret_key_ref: KeyReference | None = None
+    config_map_key_ref: KeyReference | None = None
+
+
+class EnvVar(View, frozen=True):
+    """An environment variable."""
 
     name: str
     value: str = ""
+    value_from: EnvVarSource | None = None
 
 
 class FailureInfo(View, frozen=True):
@@ -117,6 +133,13 @@ class AutoScale(View, frozen=True):
     evaluation_interval: str = ""
 
 
+class CertificateReference(View, frozen=True):
+    """A Secret whose files commands see."""
+
+    secret_name: str
+    visibility: tuple[str, ...] = ("StartTask", "Task")
+
+
 class UpgradePolicy(View, frozen=True):
     """How a changed template reaches nodes."""
 
@@ -145,6 +168,9 @@ class PoolSpec(View, frozen=True):
     drain_timeout: str = "30s"
     node_unreachable_timeout: str = "5m"
     start_task: StartTask | None = None
+    certificate_references: tuple[CertificateReference, ...] = ()
+    secret_references: tuple[str, ...] = ()
+    config_map_references: tuple[str, ...] = ()
     upgrade_policy: UpgradePolicy = UpgradePolicy()
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import msgspec
 
+from batchpools.core.node_config import EnvReference
 from batchpools.link.bounds import (
     MAX_LIVE,
     Amount,
@@ -164,7 +165,8 @@ class Run(Message, frozen=True, tag=23):
 
     task_name: the Task object's name, given back in inventories (a live GET settles what an unknown uid means).
     directory: `workitems/<job>/<task>`, relative to the node's root. env: the task's over the job's, NAME=value; the
-    agent adds AZ_BATCH_*, and expands $(NAME) in argv. wall_clock 0 = no limit.
+    agent adds AZ_BATCH_*, and expands $(NAME) in argv. wall_clock 0 = no limit. references: variables of env whose values are
+    read on the node; what env says of them does not count.
     """
 
     execution_id: RunId
@@ -178,6 +180,7 @@ class Run(Message, frozen=True, tag=23):
     slots: Slots
     wall_clock: Duration
     fresh: bool
+    references: list[EnvReference] = []
 
 
 class Kill(Message, frozen=True, tag=24):

@@ -1,7 +1,7 @@
 """Runs the scheduling cycle of the pools that were woken, once a turn of the event loop, and sends what was bound."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from batchpools.api.durations import parse_duration
 from batchpools.api.reasons import FailureCode
@@ -9,11 +9,13 @@ from batchpools.controllers.task.book import RunBook
 from batchpools.controllers.task.entry import Entry, PoolKey, directory_of, task_id
 from batchpools.controllers.task.settler import Settler
 from batchpools.core.identity import NO_ELEMENT, ExecutionId
+from batchpools.core.node_config import EnvReference
 from batchpools.core.scheduling.cycle import Binding, schedule
 from batchpools.core.scheduling.fit import job_is_active
 from batchpools.core.tasks.command import argv_of
 from batchpools.core.tasks.lifecycle import Bound, Waiting
-from batchpools.core.views import EnvVar, TaskView
+from batchpools.core.tasks.references import references_of, unlisted
+from batchpools.core.views import EnvVar, JobView, TaskView
 from batchpools.hub.port import HubPort
 from batchpools.link.bounds import clip_duration
 from batchpools.link.messages import Run
@@ -102,9 +104,10 @@ class Dispatcher:
         return True
 
     def _message(self, view: TaskView, execution: ExecutionId, *, fresh: bool) -> Run:
-        """The run as the agent gets it; ValueError when the command cannot be split."""
+        """The run as the agent gets it; ValueError with a sentence when it cannot be run."""
         limit = view.spec.constraints.max_wall_clock_time
         job = self._book.cache.jobs.get(view.metadata.namespace, view.spec.job_name)
+        env = _over(job.spec.env if job is not None else (), view.spec.env)
         return Run(
             execution_id=str(execution),
             epoch=execution.epoch,
@@ -113,14 +116,22 @@ class Dispatcher:
             task=task_id(view),
             directory=directory_of(view),
             argv=argv_of(view.spec.command, view.spec.command_line),
-            env=_pairs(job.spec.env if job is not None else (), view.spec.env),
+            env=[f"{one.name}={one.value}" for one in env],
             slots=view.spec.required_slots,
             wall_clock=clip_duration(parse_duration(limit)) if limit else 0.0,
             fresh=fresh,
+            references=self._references(env, view.metadata.namespace, job),
         )
 
+    def _references(self, env: Sequence[EnvVar], namespace: str, job: JobView | None) -> list[EnvReference]:
+        """What the node reads for the environment; ValueError when the pool does not list it."""
+        references = references_of(env)
+        pool = self._book.cache.pools.get(namespace, job.spec.pool_name) if references and job is not None else None
+        if pool is not None and (wrong := unlisted(references, pool.spec, pool.metadata.name)):
+            raise ValueError(wrong)
+        return references
 
-def _pairs(common: tuple[EnvVar, ...], own: tuple[EnvVar, ...]) -> list[str]:
+
+def _over(common: Sequence[EnvVar], own: Sequence[EnvVar]) -> list[EnvVar]:
     """The job's environment under the task's."""
-    merged = {one.name: one.value for one in common} | {one.name: one.value for one in own}
-    return [f"{name}={value}" for name, value in merged.items()]
+    return list(({one.name: one for one in common} | {one.name: one for one in own}).values())

@@ -14,10 +14,12 @@ from batchpools.core.pools.disruption import marks
 from batchpools.core.pools.network_policy import near_each_other
 from batchpools.core.pools.pod_containers import agent, installer, start_task, task
 from batchpools.core.pools.pod_hash import pod_hash
+from batchpools.core.pools.pod_references import reference_volumes
 from batchpools.core.pools.pod_security import pod_security
 from batchpools.core.pools.pod_volumes import volumes
 from batchpools.core.pools.template import Json, Template, template_for
 from batchpools.core.tasks.command import argv_of
+from batchpools.core.tasks.references import references_of
 from batchpools.core.views import PoolNodeView, PoolSpec, PoolView
 
 GRACE_RESERVE = 15  # seconds beside the drain timeout for reports to be acknowledged (safety rule S6.3)
@@ -91,7 +93,7 @@ def _metadata(pool: PoolView, node: PoolNodeView, name: str, template: Template,
 
 def _spec(pool: PoolView, node: str, template: Template, settings: NodePodSettings) -> Json:
     spec = pool.spec
-    inits = [installer(settings.image), agent(settings.image, _config(pool, node, settings))]
+    inits = [installer(settings.image), agent(settings.image, _config(pool, node, settings), spec)]
     if spec.start_task is not None and not spec.start_task.is_inside:
         inits.append(start_task(spec, spec.start_task, template))
     affinity = near_each_other(pool, settings.topology_key, template.placement.get("affinity", {}))
@@ -105,7 +107,7 @@ def _spec(pool: PoolView, node: str, template: Template, settings: NodePodSettin
         "securityContext": pod_security(template),
         "initContainers": inits,
         "containers": [task(spec, template, restarts=settings.restarts)],
-        "volumes": [*template.volumes, *volumes(spec)],
+        "volumes": [*template.volumes, *volumes(spec), *reference_volumes(spec)],
     }
 
 
@@ -120,6 +122,7 @@ def _config(pool: PoolView, node: str, settings: NodePodSettings) -> NodeConfig:
         hub_port=settings.hub_port,
         drain_timeout=parse_duration(pool.spec.drain_timeout),
         start_task=_start_task_config(pool.spec),
+        certificates=[one.secret_name for one in pool.spec.certificate_references],
     )
 
 
@@ -127,9 +130,14 @@ def _start_task_config(spec: PoolSpec) -> StartTaskConfig | None:
     start = spec.start_task
     if start is None:
         return None
-    env = [f"{one.name}={one.value}" for one in start.env]
-    argv = argv_of(start.command, start.command_line)
-    return StartTaskConfig(argv, env, start.max_task_retry_count, start.is_inside, start.wait_for_success)
+    return StartTaskConfig(
+        argv=argv_of(start.command, start.command_line),
+        env=[f"{one.name}={one.value}" for one in start.env],
+        max_task_retry_count=start.max_task_retry_count,
+        inside=start.is_inside,
+        waits=start.wait_for_success,
+        references=references_of(start.env),
+    )
 
 
 def start_task_hash(spec: PoolSpec) -> str:

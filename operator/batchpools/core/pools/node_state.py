@@ -36,6 +36,7 @@ class Report:
     phase: str
     boot_id: str = ""
     start_task: StartTaskFacts | None = None
+    message: str = ""  # what keeps the node from starting
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,8 @@ def conditions_of(facts: NodeFacts, now: datetime) -> Conditions:
     ready = next((one for one in said if one.status != "True"), None)
     if facts.report is not None and facts.report.phase == "Ready" and _all_but_start_task(said):
         said.append(_condition(Condition.READY, True, Reason.NODE_READY))
+    elif facts.report is not None and facts.report.message:
+        said.append(_condition(Condition.READY, False, Reason.REFERENCE_MISSING, facts.report.message))
     elif ready is None:
         said.append(_condition(Condition.READY, False, Reason.AGENT_NOT_CONNECTED, "The task container is not up."))
     else:
@@ -116,7 +119,7 @@ def _heard(facts: NodeFacts, report: Report) -> NodeState:
     """As its agent says, unless the kubelet knows better."""
     if report.phase == "StartTaskFailed":
         return NodeState.START_TASK_FAILED
-    if facts.pod is not None and pod_facts.trouble(facts.pod) is not None:
+    if report.message or (facts.pod is not None and pod_facts.trouble(facts.pod) is not None):
         return NodeState.UNUSABLE
     if report.phase == "StartTask":
         return NodeState.WAITING_FOR_START_TASK
@@ -160,6 +163,8 @@ def errors_of(facts: NodeFacts, conditions: Conditions) -> tuple[NodeError, ...]
     found = pod_facts.trouble(facts.pod)
     if found is not None:
         return (NodeError(code=found.code, message=found.message[:1024]),)
+    if facts.report is not None and facts.report.message:
+        return (NodeError(code=Reason.REFERENCE_MISSING, message=facts.report.message[:1024]),)
     words = pod_facts.unschedulable(facts.pod)
     if words:
         return (NodeError(code=Reason.POD_UNSCHEDULABLE, message=words[:1024]),)

@@ -7,7 +7,9 @@ import msgspec
 from batchpools.api import names
 from batchpools.api.durations import parse_duration
 from batchpools.api.quantities import parse_bytes
+from batchpools.api.references import Visibility
 from batchpools.core.node_config import NODE_CONFIG_ENV, NodeConfig
+from batchpools.core.pools.pod_references import agent_reference_mounts, certificate_mounts
 from batchpools.core.pools.pod_security import agent_security, installer_security, task_security
 from batchpools.core.pools.pod_volumes import agent_mounts, installer_mounts, runner_mounts
 from batchpools.core.pools.template import Json, Template
@@ -37,7 +39,7 @@ def installer(image: str) -> Json:
     }
 
 
-def agent(image: str, config: NodeConfig) -> Json:
+def agent(image: str, config: NodeConfig, spec: PoolSpec) -> Json:
     """The sidecar, always on."""
     return {
         "name": names.AGENT_CONTAINER,
@@ -48,14 +50,14 @@ def agent(image: str, config: NodeConfig) -> Json:
         "env": [{"name": NODE_CONFIG_ENV, "value": json.dumps(msgspec.to_builtins(config))}],
         "resources": _OURS,
         "securityContext": agent_security(),
-        "volumeMounts": agent_mounts(),
+        "volumeMounts": [*agent_mounts(), *agent_reference_mounts(spec)],
     }
 
 
 def start_task(spec: PoolSpec, start: StartTask, template: Template) -> Json:
     """The start task sees what tasks see: the same volumes, environment and rights, in an image of its own if it asks for one."""
     return {
-        **_user_container(template),
+        **_user_container(spec, template, Visibility.START_TASK),
         "name": names.START_TASK_CONTAINER,
         "image": start.image or template.image,
         "command": _serve(spec, names.START_TASK_SOCKET, "start-task", _STOP_OF_START_TASK),
@@ -66,7 +68,7 @@ def task(spec: PoolSpec, template: Template, *, restarts: bool) -> Json:
     """The container that tasks run in. restarts: with the rule for a reboot in place, which not every cluster takes."""
     stop = parse_duration(spec.drain_timeout) + _STOP_RESERVE
     return {
-        **_user_container(template),
+        **_user_container(spec, template, Visibility.TASK),
         **_resources(spec, template),
         "name": names.TASK_CONTAINER,
         "command": _serve(spec, names.RUNNER_SOCKET, "serve", stop),
@@ -74,13 +76,17 @@ def task(spec: PoolSpec, template: Template, *, restarts: bool) -> Json:
     }
 
 
-def _user_container(template: Template) -> Json:
+def _user_container(spec: PoolSpec, template: Template, visibility: Visibility) -> Json:
     """What the user wrote, with our rights and volumes."""
     return {
         "imagePullPolicy": "IfNotPresent",
         **template.container,
         "securityContext": task_security(template),
-        "volumeMounts": [*template.container.get("volumeMounts", []), *runner_mounts()],
+        "volumeMounts": [
+            *template.container.get("volumeMounts", []),
+            *runner_mounts(),
+            *certificate_mounts(spec, visibility),
+        ],
     }
 
 

@@ -26,5 +26,8 @@ def pod_hash(spec: PoolSpec, *, is_dedicated: bool = True) -> str:
         template.security,
         spec.node_disk_size,
         spec.task_slots_per_node,
+        [[one.secret_name, *one.visibility] for one in spec.certificate_references],
+        spec.secret_references,
+        spec.config_map_references,
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:_LENGTH]

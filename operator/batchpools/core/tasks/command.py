@@ -54,12 +54,23 @@ def expand_all(words: Sequence[str], environment: Mapping[str, str]) -> list[str
     return expanded
 
 
-def expand_environment(base: Mapping[str, str], pairs: Sequence[str]) -> dict[str, str]:
-    """base with NAME=value pairs over it, in order; a value may refer to what stands before it. ValueError as `expand_all`."""
+def expand_environment(
+    base: Mapping[str, str], pairs: Sequence[str], given: Mapping[str, str | None] | None = None
+) -> dict[str, str]:
+    """base with NAME=value pairs over it, in order; a value may refer to what stands before it. ValueError as `expand_all`.
+
+    given: values that came from elsewhere, in place of a pair's own: they are taken as they are, None leaves the variable out.
+    """
+    given = given or {}
     environment = dict(base)
     left = MAX_EXPANDED
     for pair in pairs:
         name, _, text = pair.partition("=")
+        if name in given:
+            value = given[name]
+            if value is not None:
+                environment[name] = value
+            continue
         environment[name] = expand(text, environment, left)
         left -= len(environment[name])
     return environment
