@@ -32,12 +32,12 @@ def _merge(into: Manifest, more: Manifest) -> None:
             into[key] = value
 
 
-def render(*settings: str) -> list[Manifest]:
+def render(*settings: str, namespace: str = "batch-system") -> list[Manifest]:
     """Every manifest, as Helm itself renders it; what it raises when a value is refused."""
     with helm_python.Chart.load(CHART) as chart:
         values = values_of(*settings)
         chart.validate_schema(values)
-        pages = chart.render(values, name="batchpools", namespace="batch-system")
+        pages = chart.render(values, name="batchpools", namespace=namespace)
     texts = [text for path, text in pages.items() if path.endswith(".yaml")]
     return [one for text in texts for one in yaml.safe_load_all(text) if one]
 

@@ -22,15 +22,16 @@ class Stage:
         self.kube = FakeKube(clock)
         self._running: dict[Replica, asyncio.Task[None]] = {}
 
-    def replica(self, name: str = "a", api: Any = None) -> Replica:
-        """A replica that runs; no node is admitted."""
+    def replica(self, name: str = "a", api: Any = None, home: str = HOME, namespaces: tuple[str, ...] = ()) -> Replica:
+        """A replica that runs; no node is admitted. namespaces: its shard, empty = all."""
         replica = Replica(
             Ports(
                 api=api or self.kube,
                 lease_api=self.kube,
                 clock=self.clock,
                 authenticate=_nobody,
-                namespace=HOME,
+                namespace=home,
+                namespaces=namespaces,
                 identity=name,
             )
         )
