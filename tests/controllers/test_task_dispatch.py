@@ -6,7 +6,8 @@ from typing import Any
 from tests.controllers.task_stage import Stage, played, ready_node, run_of
 
 from batchpools.api.reasons import RequeueReason
-from batchpools.core.views import EnvVar, JobConstraints, TaskConstraints
+from batchpools.core.node_config import EnvReference
+from batchpools.core.views import EnvVar, EnvVarSource, JobConstraints, KeyReference, TaskConstraints
 from batchpools.kube.resources import POOL_NODES
 from batchpools.link.words import Cause, NodePhase
 from batchpools.testing import builders
@@ -67,6 +68,35 @@ async def test_a_command_line_that_cannot_be_split_fails_the_task_with_a_sentenc
     assert (status.result, status.failure_info.code) == ("Failure", "CommandLaunchFailed")
     assert "split" in status.failure_info.message
     assert agent.runs == []
+
+
+@played
+async def test_the_room_of_a_task_that_cannot_be_run_goes_to_the_next_one(stage: Stage) -> None:
+    stage.pool()
+    await stage.lead()
+    stage.task("bad", command=(), command_line="echo 'open")
+    stage.task("good")
+    agent = await ready_node(stage, slots=1)
+    await stage.settle()
+    assert [run.task for run in agent.runs] == ["good"]
+
+
+@played
+async def test_what_is_read_on_the_node_must_be_listed_by_the_pool(stage: Stage) -> None:
+    stage.pool(secret_references=("licence",))
+    await stage.lead()
+    agent = await ready_node(stage, slots=2)
+    for name in ("licence", "other"):
+        source = EnvVarSource(secret_key_ref=KeyReference(name=name, key="key"))
+        stage.task(name, env=(EnvVar("KEY", value_from=source),))
+    await stage.settle()
+    (run,) = agent.runs
+    assert (run.task, run.env) == ("licence", ["KEY="])
+    assert run.references == [EnvReference("KEY", "Secret", "licence", "key")]
+    failed = stage.status("other").failure_info
+    assert failed is not None
+    assert failed.code == "CommandLaunchFailed"
+    assert "KEY names Secret other, which pool demo does not list in secretReferences" in failed.message
 
 
 @played

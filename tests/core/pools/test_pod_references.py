@@ -50,7 +50,7 @@ def mounted(manifest: dict[str, Any]) -> dict[str, set[str]]:
 
 def test_certificates_are_seen_by_visibility_and_what_environments_name_by_the_agent_alone() -> None:
     manifest = dict(create_pod(view(), node(), 1, SETTINGS).manifest)
-    validate(manifest, "1.33", strict=True)
+    validate(manifest, "1.37", strict=True)
     at = names.CERTIFICATES_DIR
     seen = mounted(manifest)
     assert seen[names.TASK_CONTAINER] == {f"{at}/corp-ca", f"{at}/run.time"}

@@ -87,6 +87,9 @@ class Dispatcher:
             sent = self._send(entry, binding.node, binding.pod_uid, fresh=True)
         except ValueError as error:
             self._settler.fail(entry, FailureCode.COMMAND_LAUNCH_FAILED, f"The command cannot be run: {error}.")
+            page = self._book.nodes.get(binding.pod_uid)
+            if page is not None:
+                self.wake(page.pool)  # the room that it was given is free for the next one
             return
         if sent:
             self.on_latency(waited)
