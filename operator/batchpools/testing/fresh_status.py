@@ -45,6 +45,8 @@ STATUS_FIELDS: dict[str, dict[str, Any]] = {
         "nodeName": "",
         "image": "",
         "templateHash": "",
+        "imageID": "",
+        "recentTasks": [],
         "taskSlots": 0,
         "runningTasks": 0,
         "totalTasksRun": 0,
