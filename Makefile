@@ -1,5 +1,7 @@
 # Everything a person does here has a target: `make help`.
-PYTHON ?= python3
+# The system's Python first, if it can make environments: distributions build it with optimisations that others often lack.
+PYTHON ?= $(shell for one in /usr/bin/python3 python3; do $$one -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' \
+	2> /dev/null && echo $$one && exit; done; echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 RUNNER := operator/runner

@@ -62,7 +62,7 @@ def _around(*acts: Act) -> Callable[[int], Script]:
     return script
 
 
-_BUSY = Size(tasks=24, seconds=45.0)
+_BUSY = Size(tasks=24, seconds=45.0, long=(20.0, 40.0))
 
 
 def _instead(owner: Any, name: str, function: Any) -> Callable[[], Any]:

@@ -17,12 +17,17 @@ def set_condition(
     settled = replace(said, last_transition_time=since)
     if former is None:
         return (*conditions, settled)
-    return tuple(settled if one.type == said.type else one for one in conditions)
+    if settled == former:
+        return conditions
+    return tuple([settled if one.type == said.type else one for one in conditions])
 
 
 def find_condition(conditions: tuple[ConditionView, ...], type_: str) -> ConditionView | None:
     """The condition of a type."""
-    return next((one for one in conditions if one.type == type_), None)
+    for one in conditions:
+        if one.type == type_:
+            return one
+    return None
 
 
 def without_condition(conditions: tuple[ConditionView, ...], type_: str) -> tuple[ConditionView, ...]:

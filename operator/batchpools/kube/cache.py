@@ -71,14 +71,15 @@ class Store(Generic[ViewT]):
         if old is not None and old.metadata.uid != view.metadata.uid:
             self.remove(*place)
             old = None
-        if old is not None:
-            if old.metadata.resource_version and old.metadata.resource_version == view.metadata.resource_version:
-                return
-            self._unindex(place, old)
+        if old is not None and "" != old.metadata.resource_version == view.metadata.resource_version:
+            return
         self._objects[place] = view
         self._uids[view.metadata.uid] = place
         for name, index in self._indices.items():
-            self._indexed[name].setdefault(index(view), {})[place] = view
+            key = index(view)
+            if old is not None and index(old) != key:
+                self._unindex(name, place, old)
+            self._indexed[name].setdefault(key, {})[place] = view
         self._tell(old, view)
 
     def remove(self, namespace: str, name: str) -> None:
@@ -88,17 +89,17 @@ class Store(Generic[ViewT]):
         if old is None:
             return
         self._uids.pop(old.metadata.uid, None)
-        self._unindex(place, old)
+        for index in self._indices:
+            self._unindex(index, place, old)
         self._tell(old, None)
 
-    def _unindex(self, place: tuple[str, str], view: ViewT) -> None:
-        for name, index in self._indices.items():
-            key = index(view)
-            bucket = self._indexed[name].get(key)
-            if bucket is not None:
-                bucket.pop(place, None)
-                if not bucket:
-                    del self._indexed[name][key]
+    def _unindex(self, index: str, place: tuple[str, str], view: ViewT) -> None:
+        key = self._indices[index](view)
+        bucket = self._indexed[index].get(key)
+        if bucket is not None:
+            bucket.pop(place, None)
+            if not bucket:
+                del self._indexed[index][key]
 
     def _tell(self, old: ViewT | None, new: ViewT | None) -> None:
         for observer in self._observers:

@@ -10,6 +10,7 @@ import msgspec
 
 from batchpools.api import names
 from batchpools.core.identity import Key
+from batchpools.core.views import Meta
 from batchpools.kube.cache import Store, ViewT
 from batchpools.kube.errors import GoneError, KubeError
 from batchpools.kube.port import KubeApi, Resource, WatchEvent
@@ -38,6 +39,7 @@ class _Named(msgspec.Struct):
 
 
 _NAMED = msgspec.json.Decoder(_Named)
+_Meta = Meta | _Name  # of an object that can be read whole, and of any other
 
 
 class Informer(Generic[ViewT]):
@@ -114,17 +116,16 @@ class Informer(Generic[ViewT]):
     async def _relist(self) -> str:
         """Take the whole list; what it does not hold is gone. The resourceVersion to watch from."""
         seen: set[tuple[str, str]] = set()
-        marks: list[_Name] = []
+        marks: list[_Meta] = []
         page = ""
         while True:
             found = await self._api.list(self.resource, self.namespace, label_selector=self._selector, page=page)
             for raw in found.items:
-                named = _name_of(raw)
-                if named is not None and _is_barrier(named):
-                    marks.append(named)
-                elif named is not None:
-                    seen.add((named.namespace, named.name))
-                    self._put(raw, named)
+                meta = self._put(raw)
+                if meta is not None and _is_barrier(meta):
+                    marks.append(meta)
+                elif meta is not None:
+                    seen.add((meta.namespace, meta.name))
             page = found.next_page
             if not page:
                 break
@@ -140,38 +141,48 @@ class Informer(Generic[ViewT]):
         return found.resource_version
 
     def _take(self, event: WatchEvent) -> None:
-        named = _name_of(event.object)
-        if named is None:
+        is_there = event.type in {"ADDED", "MODIFIED"}
+        meta = self._put(event.object) if is_there else _name_of(event.object)
+        if meta is None:
             return
         if event.type == "DELETED":
-            self._unreadable.discard((named.namespace, named.name))
-            self._store.remove(named.namespace, named.name)
-        elif event.type in {"ADDED", "MODIFIED"} and _is_barrier(named):
-            self._tell_mark(named)
-        elif event.type in {"ADDED", "MODIFIED"}:
-            self._put(event.object, named)
-        self._version = named.resource_version
+            self._unreadable.discard((meta.namespace, meta.name))
+            self._store.remove(meta.namespace, meta.name)
+        elif is_there and _is_barrier(meta):
+            self._tell_mark(meta)
+        self._version = meta.resource_version
 
-    def _tell_mark(self, named: _Name) -> None:
-        self.on_mark(named.namespace, named.name, named.annotations.get(names.ANNOTATION_EPOCH, ""))
+    def _tell_mark(self, meta: _Meta) -> None:
+        self.on_mark(meta.namespace, meta.name, meta.annotations.get(names.ANNOTATION_EPOCH, ""))
 
-    def _put(self, raw: bytes, named: _Name) -> None:
-        """Decode and store. An object that cannot be read stays as it was: to take it away would be a false deletion."""
-        place = (named.namespace, named.name)
+    def _put(self, raw: bytes) -> _Meta | None:
+        """Decode and store, unless it is a barrier; its metadata, None when it has none that can be read.
+
+        An object that cannot be read stays as it was: to take it away would be a false deletion.
+        """
         try:
             view = self._decoder.decode(raw)
         except msgspec.DecodeError as error:
-            if place not in self._unreadable:
-                self._unreadable.add(place)
-                key = Key(self.resource.kind, *place)
-                about(_log, key).error("%s %s/%s cannot be read and is passed over: %s", *key, error)
-            return
-        self._unreadable.discard(place)
-        self._store.put(view)
+            return self._pass_over(raw, error)
+        meta = view.metadata
+        if not _is_barrier(meta):
+            if self._unreadable:
+                self._unreadable.discard((meta.namespace, meta.name))
+            self._store.put(view)
+        return meta
+
+    def _pass_over(self, raw: bytes, error: msgspec.DecodeError) -> _Name | None:
+        """Say once which object cannot be read."""
+        named = _name_of(raw)
+        if named is not None and not _is_barrier(named) and (named.namespace, named.name) not in self._unreadable:
+            self._unreadable.add((named.namespace, named.name))
+            key = Key(self.resource.kind, named.namespace, named.name)
+            about(_log, key).error("%s %s/%s cannot be read and is passed over: %s", *key, error)
+        return named
 
 
-def _is_barrier(named: _Name) -> bool:
-    return named.labels.get(names.LABEL_INTERNAL) == "barrier"
+def _is_barrier(meta: _Meta) -> bool:
+    return meta.labels.get(names.LABEL_INTERNAL) == "barrier"
 
 
 def _name_of(raw: bytes) -> _Name | None:

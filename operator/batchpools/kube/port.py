@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
+
 PatchOperation = Mapping[str, Any]
 
 
@@ -21,8 +23,7 @@ class Resource:
     namespaced: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class ListPage:
+class ListPage(msgspec.Struct, frozen=True):
     """One page: raw items and where to go on."""
 
     items: tuple[bytes, ...]
@@ -30,8 +31,7 @@ class ListPage:
     next_page: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class WatchEvent:
+class WatchEvent(msgspec.Struct, frozen=True):
     """One line of a watch: ADDED, MODIFIED, DELETED, BOOKMARK, ERROR and the raw object."""
 
     type: str

@@ -5,10 +5,9 @@ Tests seed it and look into it with plain calls (`seed`, `object`, `set_status`,
 """
 
 import asyncio
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -40,8 +39,7 @@ Sink = Callable[[WatchEvent | GoneError | None], None]  # an event, or how the w
 Observer = Callable[[str, Object | None, Object | None], None]  # kind, before, after
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A request that came in; body is the manifest or the patch's operations."""
 
     verb: str
@@ -52,21 +50,35 @@ class Call:
     body: Any = None
 
 
-@dataclass(frozen=True)
 class _Change:
-    """One line of history; old is what was there before."""
+    """One line of history; old is what was there before, new is None when it was deleted: the line then carries `last`."""
 
-    version: int
-    kind: str
-    namespace: str
-    old: Object | None
-    new: Object | None  # None = deleted; the line then carries `last`
-    last: Object
+    __slots__ = ("_encoded", "_events", "kind", "last", "namespace", "new", "old", "version")
 
-    @cached_property
+    def __init__(
+        self, version: int, kind: str, namespace: str, old: Object | None, new: Object | None, last: Object
+    ) -> None:
+        self.version = version
+        self.kind = kind
+        self.namespace = namespace
+        self.old = old
+        self.new = new
+        self.last = last
+        self._encoded = b""
+        self._events: dict[str, WatchEvent] = {}
+
+    @property
     def encoded(self) -> bytes:
-        """What watches send of it; encoded once, however many there are."""
-        return _encode(self.last)
+        """The object as it travels; encoded once, however many read it."""
+        if not self._encoded:
+            self._encoded = _encode(self.last)
+        return self._encoded
+
+    def event(self, word: str) -> WatchEvent:
+        """What watches send of it; the same for all of them."""
+        if word not in self._events:
+            self._events[word] = WatchEvent(word, self.encoded)
+        return self._events[word]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +108,8 @@ class FakeKube:
         self._oldest = 0
         self._pages: dict[str, tuple[list[bytes], str]] = {}
         self._made = 0
-        self._names: dict[str, set[Place]] = {}  # by kind
+        self._places: dict[str, list[Place]] = {}  # by kind, sorted
+        self._latest: dict[Place, _Change] = {}
         self._watches: dict[str, list[_Watch]] = {}  # by kind
         self._reviews: dict[str, Review] = {}
         self._closing: set[str] = set()
@@ -109,7 +122,7 @@ class FakeKube:
     async def get(self, resource: Resource, namespace: str, name: str) -> bytes:
         """One object; NotFound."""
         async with self._call(Call("get", resource.kind, namespace, name)):
-            return _encode(self._held(resource, namespace, name))
+            return self._encoded(resource, self._held(resource, namespace, name))
 
     async def list(
         self,
@@ -186,17 +199,16 @@ class FakeKube:
                 name = f"{metadata['generateName']}{self._made:05x}"
             if (resource.kind, namespace, name) in self._objects:
                 raise AlreadyExistsError(f'{resource.plural} "{name}" already exists', 409, "AlreadyExists")
-            return _encode(self._add(resource, namespace, name, manifest))
+            return self._encoded(resource, self._add(resource, namespace, name, manifest))
 
     async def replace(self, resource: Resource, namespace: str, name: str, manifest: Mapping[str, Any]) -> bytes:
         """PUT with the manifest's resourceVersion; Conflict."""
         async with self._call(Call("replace", resource.kind, namespace, name, body=manifest)):
             if resource.kind == "Lease" and (resource.kind, namespace, name) not in self._objects:
-                return _encode(
-                    self._add(resource, namespace, name, manifest)
-                )  # so does the real one, whatever the version
+                # so does the real one, whatever the version
+                return self._encoded(resource, self._add(resource, namespace, name, manifest))
             old = self._held(resource, namespace, name)
-            return _encode(self._change(resource, old, as_json(manifest), ""))
+            return self._encoded(resource, self._change(resource, old, as_json(manifest), ""))
 
     async def patch(
         self,
@@ -212,7 +224,8 @@ class FakeKube:
             if subresource and not object_rules.has_status(resource):
                 raise NotFoundError("the server could not find the requested resource", 404, "NotFound")
             old = self._held(resource, namespace, name)
-            return _encode(self._change(resource, old, apply_patch(old, as_json(list(operations))), subresource))
+            new = apply_patch(old, as_json(list(operations)))
+            return self._encoded(resource, self._change(resource, old, new, subresource))
 
     async def delete(
         self,
@@ -251,8 +264,8 @@ class FakeKube:
 
     def objects(self, resource: Resource, namespace: str = "") -> tuple[Object, ...]:
         """All of a kind, by name."""
-        places = sorted(place for place in self._names.get(resource.kind, ()) if namespace in {"", place[1]})
-        return tuple(self._objects[place] for place in places)
+        places = self._places.get(resource.kind, ())
+        return tuple([self._objects[place] for place in places if not namespace or place[1] == namespace])
 
     def observe(self, observer: Observer) -> None:
         """Have it told of every change at the moment that it is made."""
@@ -342,10 +355,16 @@ class FakeKube:
             raise NotFoundError(f'{resource.plural} "{name}" not found', 404, "NotFound")
         return item
 
+    def _encoded(self, resource: Resource, item: Object) -> bytes:
+        """An object as it travels: one that is there as its watches have it."""
+        meta = item["metadata"]
+        latest = self._latest.get((resource.kind, meta.get("namespace", ""), meta["name"]))
+        return latest.encoded if latest is not None and latest.new is item else _encode(item)
+
     def _found(self, resource: Resource, namespace: str, labels: str, fields: str) -> "_Raw":
         fields_match(fields, resource.kind, {"metadata": {}})
         return [
-            _encode(item)
+            self._encoded(resource, item)
             for item in self.objects(resource, namespace)
             if labels_match(labels, item) and fields_match(fields, resource.kind, item)
         ]
@@ -366,16 +385,18 @@ class FakeKube:
 
     def _store(self, resource: Resource, old: Object | None, item: Object) -> Object:
         """Keep an object and tell the watches; an unchanged one is no news, one that nothing holds any more is gone."""
-        if old is not None and _without_version(old) == _without_version(item):
+        if old is not None and _is_same(old, item):
             return old
         if object_rules.is_over(item):
             return self._forget(resource, old or item)
         self._version += 1
         item = {**item, "metadata": {**item["metadata"], "resourceVersion": str(self._version)}}
         place = (resource.kind, item["metadata"].get("namespace", ""), item["metadata"]["name"])
+        if place not in self._objects:
+            insort(self._places.setdefault(place[0], []), place)
         self._objects[place] = item
-        self._names.setdefault(place[0], set()).add(place)
-        self._tell(_Change(self._version, place[0], place[1], old, item, item))
+        self._latest[place] = change = _Change(self._version, place[0], place[1], old, item, item)
+        self._tell(change)
         return item
 
     def _forget(self, resource: Resource, item: Object) -> Object:
@@ -383,8 +404,9 @@ class FakeKube:
         last = {**item, "metadata": {**item["metadata"], "resourceVersion": str(self._version)}}
         namespace = item["metadata"].get("namespace", "")
         place = (resource.kind, namespace, item["metadata"]["name"])
-        self._names[resource.kind].discard(place)
+        self._places[resource.kind].remove(place)
         old = self._objects.pop(place)
+        del self._latest[place]
         self._tell(_Change(self._version, resource.kind, namespace, old, None, last))
         return last
 
@@ -413,10 +435,11 @@ class _Request:
     async def __aenter__(self) -> None:
         self._server.calls.append(self._told)
         await asyncio.sleep(0)  # a real call never answers in the same turn of the loop
-        await self._server.faults.meet(self._told.verb, self._told.kind, after=False)
+        if self._server.faults.are_coming:
+            await self._server.faults.meet(self._told.verb, self._told.kind, after=False)
 
     async def __aexit__(self, kind: object, error: object, trace: object) -> None:
-        if error is None:
+        if error is None and self._server.faults.are_coming:
             await self._server.faults.meet(self._told.verb, self._told.kind, after=True)
 
 
@@ -431,8 +454,7 @@ def _event(change: _Change, resource: Resource, namespace: str, labels: str) -> 
     after = change.new is not None and labels_match(labels, change.new)
     if not before and not after:
         return None
-    word = "MODIFIED" if before and after else "ADDED" if after else "DELETED"
-    return WatchEvent(word, change.encoded)
+    return change.event("MODIFIED" if before and after else "ADDED" if after else "DELETED")
 
 
 def _bookmark(resource: Resource, version: int) -> WatchEvent:
@@ -448,8 +470,12 @@ def _conflict(resource: Resource, name: str, why: str) -> ConflictError:
     return ConflictError(f'Operation cannot be fulfilled on {resource.plural} "{name}": {why}', 409, "Conflict")
 
 
-def _without_version(item: Object) -> Object:
-    return {**item, "metadata": {key: value for key, value in item["metadata"].items() if key != "resourceVersion"}}
+def _is_same(one: Object, other: Object) -> bool:
+    """But for the version."""
+    if one.keys() != other.keys() or any(one[key] != other[key] for key in one if key != "metadata"):
+        return False
+    version = other["metadata"].get("resourceVersion")
+    return bool({**one["metadata"], "resourceVersion": version} == {**other["metadata"], "resourceVersion": version})
 
 
 def _encode(item: Mapping[str, Any]) -> bytes:

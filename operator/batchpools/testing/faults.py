@@ -22,6 +22,11 @@ class Faults:
     def __init__(self) -> None:
         self._coming: list[_Fault] = []
 
+    @property
+    def are_coming(self) -> bool:
+        """Whether there are any."""
+        return bool(self._coming)
+
     def fail(self, verb: str, error: KubeError, *, kind: str = "", times: int = 1) -> None:
         """The next calls are not carried out and raise."""
         self._coming.append(_Fault(verb, kind, times, error, None, after=False))

@@ -150,7 +150,10 @@ class RunnerModel:
     @property
     def due(self) -> float:
         """CLOCK_BOOTTIME at which something happens by itself; inf = never."""
-        return min((at for at, _ in self._agenda()), default=math.inf)
+        if self._has_left:
+            return math.inf
+        due = self.deadline if self.deadline and self.mode == "serve" else math.inf
+        return min(due, self._leaves_at, *[min(run.ends_at, run.limit_at) for run in self._runs.values()])
 
     @property
     def live(self) -> tuple[str, ...]:
@@ -236,23 +239,18 @@ class RunnerModel:
 
     def advance(self, at: Moment) -> None:
         """Let everything happen that is due by now, in the order of its time."""
-        while agenda := [one for one in self._agenda() if one[0] <= at.boot + _ROUNDING]:
-            min(agenda, key=lambda one: one[0])[1](at)
+        while self.due <= at.boot + _ROUNDING:
+            min(self._agenda(), key=lambda one: one[0])[1](at)
 
     # ---------------------------------------------------------------- what happens by itself
 
     def _agenda(self) -> Iterator[tuple[float, Callable[[Moment], None]]]:
-        if self._has_left:
-            return
         for one, run in self._runs.items():
-            if run.ends_at < math.inf:
-                yield run.ends_at, lambda at, one=one: self._finish(one, at)  # type: ignore[misc]
-            if run.limit_at < math.inf:
-                yield run.limit_at, lambda at, run=run: self._over_limit(run, at)  # type: ignore[misc]
+            yield run.ends_at, lambda at, one=one: self._finish(one, at)  # type: ignore[misc]
+            yield run.limit_at, lambda at, run=run: self._over_limit(run, at)  # type: ignore[misc]
         if self.deadline and self.mode == "serve":
             yield self.deadline, self._expire
-        if self._leaves_at < math.inf:
-            yield self._leaves_at, lambda _: self._leave(0)
+        yield self._leaves_at, lambda _: self._leave(0)
 
     def _finish(self, one: str, at: Moment) -> None:
         run = self._runs.pop(one)

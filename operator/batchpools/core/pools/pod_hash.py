@@ -6,16 +6,39 @@ count for pods that are made from now on, nor what the operator adds (its image,
 
 import hashlib
 import json
+from functools import lru_cache
 from typing import Any
 
 from batchpools.core.pools.template import template_for
 from batchpools.core.views import PoolSpec
 
 _LENGTH = 10
+_KEPT = 256  # specs
+
+
+class _Read:
+    """A spec as it was read once: it never changes, and nothing but itself is the same."""
+
+    __slots__ = ("spec",)
+
+    def __init__(self, spec: PoolSpec) -> None:
+        self.spec = spec
+
+    def __hash__(self) -> int:
+        return id(self.spec)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Read) and other.spec is self.spec
 
 
 def pod_hash(spec: PoolSpec, *, is_dedicated: bool = True) -> str:
-    """Changes when a pod of that sort that is made now would be another one."""
+    """Changes when a pod of that sort that is made now would be another one. Made once, however many nodes ask for it."""
+    return _hash_of(_Read(spec), is_dedicated)
+
+
+@lru_cache(_KEPT)
+def _hash_of(read: _Read, is_dedicated: bool) -> str:
+    spec = read.spec
     template = template_for(spec, is_dedicated=is_dedicated)
     parts: list[Any] = [
         template.labels,

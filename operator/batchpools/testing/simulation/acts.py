@@ -253,7 +253,7 @@ def _recreate_task(stage: Stage, act: Act) -> bool:
     if not tasks:
         return False
     item = tasks[act.target % len(tasks)]
-    fresh = workload.loose_task(int(item["spec"]["id"][1:]), Random(act.flavour + act.target))  # noqa: S311
+    fresh = workload.loose_task(int(item["spec"]["id"][1:]), stage.size, Random(act.flavour + act.target))  # noqa: S311
     _delete(stage, TASKS, item)
 
     def again() -> None:
@@ -281,14 +281,15 @@ def _recreate_job(stage: Stage, act: Act) -> bool:
 
 def _add_task(stage: Stage, act: Act) -> bool:
     number = 100 + act.target
-    return _create(stage, TASKS, workload.loose_task(number, Random(act.flavour + act.target)))  # noqa: S311
+    return _create(stage, TASKS, workload.loose_task(number, stage.size, Random(act.flavour + act.target)))  # noqa: S311
 
 
 def _scale(stage: Stage, act: Act) -> bool:
     item = stage.world.kube.object(POOLS, NAMESPACE, workload.POOL)
     if item is None:
         return False
-    stage.target_nodes = 1 + act.target % (stage.size.nodes + 1)
+    least = max(stage.size.nodes // 2, 1)  # enough of them that what is left to do is done in time
+    stage.target_nodes = least + act.target % (stage.size.nodes + 2 - least)
     operations: list[Object] = [
         {"op": "replace", "path": "/spec/autoScale", "value": workload.scale(stage.target_nodes)}
         if "autoScale" in item["spec"]

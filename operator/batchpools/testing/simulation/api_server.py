@@ -52,15 +52,15 @@ class _Wire:
     """One watch between the two: it keeps its order."""
 
     def __init__(self, client: Process, weather: Weather, random: Random) -> None:
-        self.items: deque[WatchEvent | BaseException | None] = deque()
-        self.news = asyncio.Event()
         self.over = False
         self.stop: Callable[[], None] = lambda: None
         self._client = client
         self._weather = weather
         self._random = random
+        self._items: deque[WatchEvent | BaseException | None] = deque()
         self._held: list[WatchEvent | BaseException | None] = []
         self._arrives = 0.0
+        self._news: asyncio.Future[None] | None = None
 
     def send(self, item: WatchEvent | BaseException | None) -> None:
         """From the server."""
@@ -89,9 +89,17 @@ class _Wire:
         self.over = True
         self.stop()
 
+    async def receive(self) -> WatchEvent | BaseException | None:
+        """What comes next."""
+        while not self._items:
+            self._news = self._client.create_future()
+            await self._news
+        return self._items.popleft()
+
     def _arrive(self, item: WatchEvent | BaseException | None) -> None:
-        self.items.append(item)
-        self.news.set()
+        self._items.append(item)
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
 
 
 class Door:
@@ -158,10 +166,7 @@ class Door:
         await self._ask(begin)
         try:
             while True:
-                while not wire.items:
-                    wire.news.clear()
-                    await wire.news.wait()
-                item = wire.items.popleft()
+                item = await wire.receive()
                 if item is None:
                     return
                 if isinstance(item, BaseException):

@@ -115,7 +115,7 @@ def _apply(stage: Stage, random: Random, *, is_scaled: bool) -> None:
     ):
         kube.seed(manifest)
     for number in range(size.tasks - size.tasks // 2):
-        task = workload.loose_task(number, random)
+        task = workload.loose_task(number, size, random)
         at = random.choice([0.0, random.uniform(0.0, size.seconds)])
         stage.later(at, partial(_seed, kube, task))
 

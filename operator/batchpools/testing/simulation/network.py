@@ -43,6 +43,20 @@ class Way:
         self._ends.append(end)
 
 
+class _Frame:
+    """A binary frame, as far as sessions read picows' own."""
+
+    __slots__ = ("_payload",)
+    msg_type = WSMsgType.BINARY
+
+    def __init__(self, payload: bytes) -> None:
+        self._payload = payload
+
+    def get_payload_as_bytes(self) -> bytes:
+        """What it carries."""
+        return self._payload
+
+
 class End:
     """One end of a connection, in the place of picows' transport. up: it is the agent's."""
 
@@ -95,8 +109,7 @@ class End:
     def arrive(self, frame: bytes) -> None:
         """A frame of the peer."""
         if not self.closed and self.listener is not None:
-            told: Any = SimpleNamespace(msg_type=WSMsgType.BINARY, get_payload_as_bytes=lambda: frame)
-            self.listener.on_ws_frame(self, told)
+            self.listener.on_ws_frame(self, _Frame(frame))
 
     def disconnect(self, graceful: bool = True) -> None:
         """This side closes; the peer hears of it if the way is open, after all that was sent before."""

@@ -13,7 +13,7 @@ NAMESPACE = "default"
 POOL = "demo"
 INLINE, LOOSE = "inline", "loose"
 
-_LONG = [20.0, 40.0]  # longer than a node may be silent
+_SHORT = [0.05, 0.2, 0.5, 1.0, 2.5, 4.0, 7.0]
 
 Manifest = dict[str, Any]
 
@@ -27,10 +27,11 @@ class Size:
     tasks: int = 12
     acts: int = 16
     seconds: float = 20.0  # in which things happen
+    long: tuple[float, float] = (12.0, 22.0)  # longer than a runner goes on by itself, and than a node may be silent
 
 
 SMALL = Size()
-LARGE = Size(nodes=8, slots=4, tasks=120, acts=160, seconds=60.0)
+LARGE = Size(nodes=8, slots=4, tasks=120, acts=160, seconds=60.0, long=(20.0, 40.0))
 
 
 def scale(nodes: int) -> Manifest:
@@ -57,7 +58,7 @@ def pool(size: Size, random: Random, *, is_scaled: bool = False) -> Manifest:
 
 def inline_job(size: Size, random: Random) -> Manifest:
     """A job that ends when its inline tasks have ended."""
-    tasks = [{"id": f"t{number}", **_body(random)} for number in range(size.tasks // 2)]
+    tasks = [{"id": f"t{number}", **_body(size, random)} for number in range(size.tasks // 2)]
     spec = {"poolName": POOL, "priority": random.randint(-1, 1), "onAllTasksComplete": "TerminateJob", "tasks": tasks}
     return _object("Job", INLINE, spec)
 
@@ -67,17 +68,18 @@ def loose_job(random: Random) -> Manifest:
     return _object("Job", LOOSE, {"poolName": POOL, "priority": random.randint(-1, 1)})
 
 
-def loose_task(number: int, random: Random) -> Manifest:
+def loose_task(number: int, size: Size, random: Random) -> Manifest:
     """One of them."""
-    return _object("Task", f"{LOOSE}.t{number}", {"jobName": LOOSE, "id": f"t{number}", **_body(random)})
+    return _object("Task", f"{LOOSE}.t{number}", {"jobName": LOOSE, "id": f"t{number}", **_body(size, random)})
 
 
-def _body(random: Random) -> dict[str, Any]:
-    seconds = random.choice([0.05, 0.2, 0.5, 1.0, 2.5, 4.0, 7.0] if random.random() < 0.9 else _LONG)
+def _body(size: Size, random: Random) -> dict[str, Any]:
+    is_long = random.random() < 0.1
+    seconds = random.choice(size.long if is_long else _SHORT)
     code = 0 if random.random() < 0.7 else random.randint(1, 120)
     return {
         "command": ["simulate", str(seconds), str(code)],
-        "constraints": {"maxTaskRetryCount": random.choice([0, 0, 1, 2])},
+        "constraints": {"maxTaskRetryCount": 0 if is_long else random.choice([0, 0, 1, 2])},
         "requiredSlots": random.choice([1, 1, 1, 2]),
     }
 
