@@ -64,7 +64,10 @@ def _gets_no_tasks_once_ended(old: Object, new: Object) -> bool:
 ENDED_JOB = "tasks cannot be added to a job that has ended"
 
 SPEC: dict[str, list[tuple[str, Holds]]] = {
-    "PoolNode": [("a node stays in its pool: poolName cannot change", _same("poolName"))],
+    "PoolNode": [
+        ("a node stays in its pool: poolName cannot change", _same("poolName")),
+        ("isDedicated cannot change: it says how the node was made", _same("isDedicated")),
+    ],
     "Job": [
         ("poolName cannot change", _same("poolName")),
         ("tasks may only be added at the end", _only_more_tasks),
