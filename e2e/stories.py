@@ -55,7 +55,11 @@ class Namespace:
         verb, *rest = arguments
         verbs = [verb, rest.pop(0)] if verb == "autoscale" else [verb]
         command = [sys.executable, "-m", "batchpools.cli", *verbs, "--namespace", self.name, *rest]
-        environment = {"KUBECONFIG": str(self.kubeconfig), "PATH": f"{Path(self.kubectl_program).parent}:/usr/bin:/bin"}
+        environment = {
+            "HOME": str(Path.home()),
+            "KUBECONFIG": str(self.kubeconfig),
+            "PATH": f"{Path(self.kubectl_program).parent}:/usr/bin:/bin",
+        }
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180, env=environment)
         if check and done.returncode != 0:
             raise AssertionError(

@@ -13,7 +13,25 @@ from batchpools.kube.resources import JOBS, POOL_NODES, TASKS
 _INLINE = [{"id": "a", "command": ["true"]}, {"id": "b", "command": ["true"]}]
 _TRANSITIONS = [
     (POOL_NODES, {"poolName": "demo"}, {"poolName": "other"}, "a node stays in its pool"),
+    (
+        POOL_NODES,
+        {"poolName": "demo", "isDedicated": True},
+        {"poolName": "demo", "isDedicated": False},
+        "cannot change",
+    ),
+    (
+        POOL_NODES,
+        {"poolName": "demo", "action": {"type": "Reboot", "requestId": "1"}},
+        {"poolName": "demo", "action": {"type": "Reimage", "requestId": "1"}},
+        "another action needs another requestId",
+    ),
     (JOBS, {"poolName": "demo"}, {"poolName": "other"}, "poolName cannot change"),
+    (
+        JOBS,
+        {"autoPool": {"autoPoolNamePrefix": "a", "template": {"image": "i"}}},
+        {"autoPool": {"autoPoolNamePrefix": "b", "template": {"image": "i"}}},
+        "autoPoolNamePrefix cannot change",
+    ),
     (JOBS, {"poolName": "demo", "tasks": _INLINE}, {"poolName": "demo", "tasks": _INLINE[1:]}, "added at the end"),
     (JOBS, {"poolName": "demo", "tasks": _INLINE}, {"poolName": "demo"}, "added at the end"),
     (

@@ -47,6 +47,16 @@ def _no_way_back(before: Object, after: Object) -> bool:
     return before.get(key) != word or after.get(key) == word
 
 
+def _prefix_stays(before: Object, after: Object) -> bool:
+    held, given = before.get("autoPool"), after.get("autoPool")
+    return held is None or given is None or _same("autoPoolNamePrefix")(held, given)
+
+
+def _another_action_has_another_id(before: Object, after: Object) -> bool:
+    held, given = before.get("action"), after.get("action")
+    return held is None or given is None or held == given or bool(held["requestId"] != given["requestId"])
+
+
 def _epoch_rises(before: Object, after: Object) -> bool:
     return before.get("epoch") is None or (after.get("epoch") is not None and after["epoch"] >= before["epoch"])
 
@@ -67,9 +77,11 @@ SPEC: dict[str, list[tuple[str, Holds]]] = {
     "PoolNode": [
         ("a node stays in its pool: poolName cannot change", _same("poolName")),
         ("isDedicated cannot change: it says how the node was made", _same("isDedicated")),
+        ("another action needs another requestId", _another_action_has_another_id),
     ],
     "Job": [
         ("poolName cannot change", _same("poolName")),
+        ("autoPoolNamePrefix cannot change", _prefix_stays),
         ("tasks may only be added at the end", _only_more_tasks),
         ("a task of a job cannot change once it is there", _tasks_stay_as_they_are),
         ("there is no way back from onAllTasksComplete: TerminateJob", _no_way_back),
