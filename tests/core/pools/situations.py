@@ -54,7 +54,7 @@ def node(
     **status: Any,
 ) -> PoolNodeView:
     meta = Meta(
-        name=f"p-{number:04d}",
+        name=f"p-{'' if is_dedicated else 'l'}{number:04d}",
         namespace="ns",
         uid=f"node-uid-{number}",
         resource_version="5",

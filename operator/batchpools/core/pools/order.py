@@ -44,5 +44,5 @@ def _rank(node: PoolNodeView, used_slots: Mapping[str, int]) -> int:
 
 
 def _number(node: PoolNodeView) -> int:
-    tail = node.metadata.name.rpartition("-")[2]
+    tail = node.metadata.name.rpartition("-")[2].removeprefix("l")
     return int(tail) if tail.isdigit() else -1

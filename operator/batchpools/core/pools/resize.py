@@ -47,8 +47,7 @@ def next_step(situation: PoolSituation, target: Target, *, may_make: bool = True
         kept = ordered[-missing:] if missing > 0 else []
         keep += kept
         count = min(missing - len(kept), NODES_PER_PLAN - len(make)) if may_make else 0
-        names = names_to_make(situation.pool.metadata.name, taken, count)
-        taken |= set(names)
+        names = names_to_make(situation.pool.metadata.name, taken, count, is_dedicated=is_dedicated)
         make += [(name, is_dedicated) for name in names]
         first = situation.unallocated if situation.is_stopped else frozenset()
         leaving = in_order(staying, situation.used_slots, first)[: max(-missing, 0)]
@@ -59,17 +58,20 @@ def next_step(situation: PoolSituation, target: Target, *, may_make: bool = True
     return Moves(tuple(make), tuple(keep), tuple(mark), tuple(delete))
 
 
-def node_name(pool: str, number: int) -> str:
-    """`<pool>-0003`."""
-    return f"{pool}-{number:04d}"
+def node_name(pool: str, number: int, *, is_dedicated: bool = True) -> str:
+    """`<pool>-0003`, and `<pool>-l0003` for a low-priority node."""
+    return f"{pool}-{'' if is_dedicated else 'l'}{number:04d}"
 
 
-def names_to_make(pool: str, taken: set[str], count: int) -> list[str]:
-    """Names for `count` new nodes: the lowest numbers that no node holds, also none that is still leaving."""
+def names_to_make(pool: str, taken: set[str], count: int, *, is_dedicated: bool = True) -> list[str]:
+    """Names for `count` new nodes: the lowest numbers that no node holds, also none that is still leaving.
+
+    The sorts share no names: so a cache that does not show yet what was made only has the same names made again.
+    """
     found: list[str] = []
     number = 0
     while len(found) < count:
-        name = node_name(pool, number)
+        name = node_name(pool, number, is_dedicated=is_dedicated)
         if name not in taken:
             found.append(name)
         number += 1

@@ -16,6 +16,7 @@ from batchpools.testing.simulation.kubelet import Machine
 from batchpools.testing.simulation.loop import Process
 from batchpools.testing.simulation.node_acts import ask_node, disable_node
 from batchpools.testing.simulation.operators import OPERATOR_NAMESPACE
+from batchpools.testing.simulation.pool_acts import POOL_ACTS
 from batchpools.testing.simulation.stage import Act, Stage, ask
 from batchpools.testing.simulation.workload import NAMESPACE
 
@@ -168,7 +169,7 @@ def _delete_pod(stage: Stage, act: Act) -> bool:
         return False
     if act.flavour % 3 == 2:
         return _remove(stage, PODS, NAMESPACE, item["metadata"]["name"])
-    return _delete(stage, PODS, item, grace=0 if act.flavour % 3 else None)
+    return stage.delete(PODS, item, grace=0 if act.flavour % 3 else None)
 
 
 def _lose_pod(stage: Stage, act: Act) -> bool:
@@ -180,7 +181,7 @@ def _lose_pod(stage: Stage, act: Act) -> bool:
         return False
     _cut(stage, machine, act.seconds)
     stage.world.kube.set_status(PODS, pod.namespace, pod.name, phase="Failed", reason="NodeLost")
-    return _delete(stage, PODS, item, grace=0)
+    return stage.delete(PODS, item, grace=0)
 
 
 def _cut_machine(stage: Stage, act: Act) -> bool:
@@ -254,7 +255,7 @@ def _recreate_task(stage: Stage, act: Act) -> bool:
         return False
     item = tasks[act.target % len(tasks)]
     fresh = workload.loose_task(int(item["spec"]["id"][1:]), stage.size, Random(act.flavour + act.target))  # noqa: S311
-    _delete(stage, TASKS, item)
+    stage.delete(TASKS, item)
 
     def again() -> None:
         _create(stage, TASKS, fresh)
@@ -265,7 +266,7 @@ def _recreate_task(stage: Stage, act: Act) -> bool:
 
 def _delete_task(stage: Stage, act: Act) -> bool:
     item = stage.found(TASKS, act)
-    return item is not None and _delete(stage, TASKS, item)
+    return item is not None and stage.delete(TASKS, item)
 
 
 def _recreate_job(stage: Stage, act: Act) -> bool:
@@ -273,7 +274,7 @@ def _recreate_job(stage: Stage, act: Act) -> bool:
     item = stage.world.kube.object(JOBS, NAMESPACE, workload.INLINE)
     if item is None or "deletionTimestamp" in item["metadata"]:
         return False
-    _delete(stage, JOBS, item)
+    stage.delete(JOBS, item)
     fresh = workload.inline_job(stage.size, Random(act.flavour + act.target))  # noqa: S311
     _until_created(stage, JOBS, fresh)
     return True
@@ -282,55 +283,6 @@ def _recreate_job(stage: Stage, act: Act) -> bool:
 def _add_task(stage: Stage, act: Act) -> bool:
     number = 100 + act.target
     return _create(stage, TASKS, workload.loose_task(number, stage.size, Random(act.flavour + act.target)))  # noqa: S311
-
-
-def _scale(stage: Stage, act: Act) -> bool:
-    item = stage.world.kube.object(POOLS, NAMESPACE, workload.POOL)
-    if item is None:
-        return False
-    least = max(stage.size.nodes // 2, 1)  # enough of them that what is left to do is done in time
-    stage.target_nodes = least + act.target % (stage.size.nodes + 2 - least)
-    operations: list[Object] = [
-        {"op": "replace", "path": "/spec/autoScale", "value": workload.scale(stage.target_nodes)}
-        if "autoScale" in item["spec"]
-        else {"op": "add", "path": "/spec/targetDedicatedNodes", "value": stage.target_nodes}
-    ]
-    ask(stage, lambda: stage.world.kube.patch(POOLS, NAMESPACE, workload.POOL, operations))
-    return True
-
-
-def _switch_autoscale(stage: Stage, act: Act) -> bool:
-    """On with a minimum, or off with a target."""
-    item = stage.world.kube.object(POOLS, NAMESPACE, workload.POOL)
-    if item is None:
-        return False
-    stage.target_nodes = 1 + act.target % (stage.size.nodes + 1)
-    path, target = "/spec/autoScale", "/spec/targetDedicatedNodes"
-    operations: list[Object] = [
-        {"op": "add", "path": target, "value": 0},
-        {"op": "add", "path": path, "value": workload.scale(stage.target_nodes)},
-    ]
-    if "autoScale" in item["spec"]:
-        operations = [{"op": "remove", "path": path}, {"op": "add", "path": target, "value": stage.target_nodes}]
-    ask(stage, lambda: stage.world.kube.patch(POOLS, NAMESPACE, workload.POOL, operations))
-    return True
-
-
-def _change_template(stage: Stage, act: Act) -> bool:
-    """Another image, or one of before: nodes get other pods, a few at a time."""
-    if stage.world.kube.object(POOLS, NAMESPACE, workload.POOL) is None:
-        return False
-    operations: list[Object] = [
-        {"op": "replace", "path": "/spec/image", "value": f"image:{act.target % 3}"},
-        {"op": "add", "path": "/spec/upgradePolicy", "value": {"maxUnavailable": 1 + act.flavour % 2}},
-    ]
-    ask(stage, lambda: stage.world.kube.patch(POOLS, NAMESPACE, workload.POOL, operations))
-    return True
-
-
-def _delete_node(stage: Stage, act: Act) -> bool:
-    item = stage.found(POOL_NODES, act)
-    return item is not None and _delete(stage, POOL_NODES, item)
 
 
 ACTS: dict[str, Callable[[Stage, Act], bool]] = {
@@ -361,13 +313,16 @@ ACTS: dict[str, Callable[[Stage, Act], bool]] = {
     "delete-task": _delete_task,
     "recreate-job": _recreate_job,
     "add-task": _add_task,
-    "scale": _scale,
-    "delete-node": _delete_node,
     "disable-node": disable_node,
     "ask-node": ask_node,
-    "change-template": _change_template,
-    "switch-autoscale": _switch_autoscale,
+    **POOL_ACTS,
 }
+
+
+def perform(stage: Stage, act: Act) -> None:
+    """Let it happen, if there is something for it to happen to."""
+    stage.note_act(act, ACTS[act.kind](stage, act))
+
 
 # ---------------------------------------------------------------- inside
 
@@ -414,17 +369,6 @@ def _until_created(stage: Stage, resource: Resource, manifest: Object) -> None:
         _create(stage, resource, manifest)
 
 
-def _delete(stage: Stage, resource: Resource, item: Object, grace: int | None = None) -> bool:
-    meta = item["metadata"]
-    ask(
-        stage,
-        lambda: stage.world.kube.delete(
-            resource, meta["namespace"], meta["name"], uid=meta["uid"], grace_seconds=grace
-        ),
-    )
-    return True
-
-
 def _remove(stage: Stage, resource: Resource, namespace: str, name: str) -> bool:
     if stage.world.kube.object(resource, namespace, name) is None:
         return False
@@ -437,9 +381,4 @@ def delete_everything(stage: Stage) -> None:
     stage.is_over = True
     for resource in (JOBS, POOLS):
         for item in stage.world.kube.objects(resource, NAMESPACE):
-            _delete(stage, resource, item)
-
-
-def perform(stage: Stage, act: Act) -> None:
-    """Let it happen, if there is something for it to happen to."""
-    stage.note_act(act, ACTS[act.kind](stage, act))
+            stage.delete(resource, item)

@@ -10,6 +10,7 @@ from typing import Any
 from batchpools.core.identity import ExecutionId
 from batchpools.kube.resources import BUDGETS, JOBS, NETWORK_POLICIES, PODS, POOL_NODES, POOLS, TASKS
 from batchpools.testing.object_rules import Object
+from batchpools.testing.simulation.pool_checks import PoolChecker
 from batchpools.testing.simulation.scaling_checks import ScalingChecker
 from batchpools.testing.simulation.workload import NAMESPACE
 from batchpools.testing.simulation.world import World
@@ -54,6 +55,7 @@ class Checker:
         self._leader = ""
         self._epoch = 0
         self.violations: list[str] = []
+        self._pool = PoolChecker(world, self.says)
         world.kube.observe(self._changed)
         world.processes.on_start = self._started
         world.processes.on_violation = self.says
@@ -74,6 +76,7 @@ class Checker:
 
     def _changed(self, kind: str, old: Object | None, new: Object | None) -> None:
         item = new or old
+        self._pool.changed(kind, new, old)
         if kind == "Lease" and new is not None:
             self._lease(new)
         if kind != "Task" or item is None or item["metadata"]["namespace"] != NAMESPACE:
@@ -86,6 +89,8 @@ class Checker:
         if uid not in self._lives:
             self._lives[uid] = _life(new, self._epoch)
         self._present[uid] = new
+        if old is not None:
+            self._pool.requeued(item["metadata"]["name"], old.get("status", {}), new["status"])
         if old is None or old.get("status") != new["status"]:
             self._status(uid, self._lives[uid], new["status"])
 
@@ -123,6 +128,9 @@ class Checker:
         if code in _NOT_RUN:
             self._ended_without_run(uid, life, code)
             return
+        if code == "TaskEnded":
+            self._pool.terminated(life.name)
+            return
         wanted = ("Success", 0) if life.code == 0 else ("Failure", life.code)
         if (status.get("result"), status.get("exitCode")) != wanted:
             self.says(
@@ -135,7 +143,7 @@ class Checker:
             self.says(
                 f"{life.name} ran {runs} times: {status['retryCount']} retries, {status['requeueCount']} requeues told"
             )
-        if life.code and status["retryCount"] != life.retries:
+        if life.code and status["retryCount"] != life.retries and not self._pool.may_end_tasks:
             self.says(f"{life.name} failed after {status['retryCount']} retries, {life.retries} are its due")
         if not life.code and status["retryCount"]:
             self.says(f"{life.name} succeeds at once, and {status['retryCount']} retries were counted")

@@ -11,6 +11,7 @@ from batchpools.testing.object_rules import Object
 from batchpools.testing.simulation import workload
 from batchpools.testing.simulation.acts import ACTS, delete_everything, perform
 from batchpools.testing.simulation.checks import Checker
+from batchpools.testing.simulation.pool_acts import calm_pool
 from batchpools.testing.simulation.stage import Act, Stage
 from batchpools.testing.simulation.workload import LARGE, SMALL, Size
 from batchpools.testing.simulation.world import Parts, World
@@ -24,7 +25,8 @@ SCALED_EVERY = 7
 _OFTEN = {
     "crash-operator": 2.0, "pause-operator": 2.0, "stop-operator": 0.7, "delete-lease": 0.4, "delete-barrier": 0.2,
     "bookmarks": 0.3, "end-watches": 0.7, "cut-machine": 1.5, "cut-link": 2.0, "kill-container": 1.5, "recreate-job": 0.4,
-    "scale": 0.5, "delete-node": 0.7, "change-template": 0.6, "slow-watch": 1.5, "add-task": 2.0, "recreate-task": 1.5,
+    "scale": 0.5, "delete-node": 0.7, "change-template": 0.6, "change-option": 0.6, "stop-resize": 0.3,
+    "scale-low-priority": 0.6, "preempt": 1.5, "slow-watch": 1.5, "add-task": 2.0, "recreate-task": 1.5,
     "switch-autoscale": 0.3,
 }  # fmt: skip
 
@@ -36,6 +38,7 @@ class Script:
     seed: int
     size: Size
     acts: tuple[Act, ...]
+    option: str = "Requeue"  # nodeDeallocationOption in the beginning
 
 
 @dataclass(slots=True)
@@ -69,7 +72,8 @@ def script_of(seed: int, kinds: Collection[str] = ACTS) -> Script:
         )
         for _ in range(size.acts)
     ]
-    return Script(seed, size, tuple(sorted(acts, key=lambda act: act.at)))
+    option = "TaskCompletion" if seed % 3 == 0 else "Requeue"
+    return Script(seed, size, tuple(sorted(acts, key=lambda act: act.at)), option)
 
 
 def play(script: Script, parts: Parts | None = None) -> Outcome:
@@ -84,12 +88,14 @@ def play(script: Script, parts: Parts | None = None) -> Outcome:
 def _play(world: World, script: Script) -> Outcome:
     checker, stage = Checker(world), Stage(world, script.size)
     with world.server.as_running():
-        _apply(stage, Random(f"workload {script.seed}"), is_scaled=script.seed % SCALED_EVERY == 2)  # noqa: S311 (a played world)
+        _apply(stage, Random(f"workload {script.seed}"), script)  # noqa: S311 (a played world)
         for act in script.acts:
             world.server.call_at(act.at, perform, stage, act)
     calm = script.size.seconds + 1.0
     world.run(calm)
     stage.calm()
+    with world.server.as_running():
+        calm_pool(stage)
     _settle(world, checker, lambda: checker.unsettled(stage.target_nodes), "nothing happens any more")
     if not checker.violations:
         with world.server.as_running():
@@ -103,16 +109,15 @@ def _play(world: World, script: Script) -> Outcome:
     )  # fmt: skip
 
 
-def _apply(stage: Stage, random: Random, *, is_scaled: bool) -> None:
+def _apply(stage: Stage, random: Random, script: Script) -> None:
     """What users apply in the beginning and, one by one, later."""
     kube, size = stage.world.kube, stage.size
+    is_scaled = script.seed % SCALED_EVERY == 2
     if is_scaled:
-        stage.target_nodes = 1
-    for manifest in (
-        workload.pool(size, random, is_scaled=is_scaled),
-        workload.inline_job(size, random),
-        workload.loose_job(random),
-    ):
+        stage.dedicated = 1
+    pool = workload.pool(size, random, is_scaled=is_scaled)
+    pool["spec"]["nodeDeallocationOption"] = script.option
+    for manifest in (pool, workload.inline_job(size, random), workload.loose_job(random)):
         kube.seed(manifest)
     for number in range(size.tasks - size.tasks // 2):
         task = workload.loose_task(number, size, random)

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from batchpools.kube.errors import KubeError
 from batchpools.kube.port import Resource
-from batchpools.kube.resources import POOL_NODES
+from batchpools.kube.resources import POOL_NODES, POOLS
 from batchpools.testing.object_rules import Object
 from batchpools.testing.simulation.loop import Process
 from batchpools.testing.simulation.node_pod import NodePod
 from batchpools.testing.simulation.operators import Operator
-from batchpools.testing.simulation.workload import NAMESPACE, Size
+from batchpools.testing.simulation.workload import NAMESPACE, POOL, Size
 from batchpools.testing.simulation.world import World
 
 
@@ -32,7 +33,7 @@ class Stage:
         self.world = world
         self.size = size
         self.count: dict[str, int] = {}
-        self.target_nodes = size.nodes
+        self.dedicated, self.low_priority = size.nodes, 0
         self.is_over = False  # users apply nothing any more
 
     def note_act(self, act: Act, happened: bool) -> None:
@@ -67,6 +68,32 @@ class Stage:
             one for one in self.world.kube.objects(resource, NAMESPACE) if "deletionTimestamp" not in one["metadata"]
         ]
         return there[act.target % len(there)] if there else None
+
+    @property
+    def target_nodes(self) -> int:
+        """How many nodes the user wants."""
+        return self.dedicated + self.low_priority
+
+    def delete(self, resource: Resource, item: Object, grace: int | None = None) -> bool:
+        """A user deletes one life of an object."""
+        meta = item["metadata"]
+        kube = self.world.kube
+        ask(self, lambda: kube.delete(resource, meta["namespace"], meta["name"], uid=meta["uid"], grace_seconds=grace))
+        return True
+
+    def change_pool(self, **fields: Any) -> bool:
+        """A user changes the pool's spec, if there is one; None takes a field away."""
+        kube = self.world.kube
+        if kube.object(POOLS, NAMESPACE, POOL) is None:
+            return False
+        operations: list[Object] = [
+            {"op": "remove", "path": f"/spec/{name}"}
+            if value is None
+            else {"op": "add", "path": f"/spec/{name}", "value": value}
+            for name, value in fields.items()
+        ]
+        ask(self, lambda: kube.patch(POOLS, NAMESPACE, POOL, operations))
+        return True
 
     def calm(self) -> None:
         """Everything heals."""
