@@ -28,7 +28,7 @@ from batchpools.testing import builders
 from batchpools.testing.clock import EPOCH
 
 HALF = JobStatus(task_counts=TaskCounts(active=1, running=1, completed=2, succeeded=1, failed=1))
-TIDY = PoolStatus(current_dedicated_nodes=2, node_counts={"idle": 2}, task_slots=SlotCounts(total=8, used=3))
+TIDY = PoolStatus(target_nodes=3, current_nodes=2, node_counts={"idle": 2}, task_slots=SlotCounts(total=8, used=3))
 
 
 def aged(kind: str, name: str, seconds: float, **more: Any) -> Meta:

@@ -71,7 +71,7 @@ _NAME: Callable[[Any], object] = lambda view: view.metadata.name  # noqa: E731 (
 
 _POOL = (
     Column("POOL", _NAME),
-    Column("NODES", lambda one: f"{one.status.current_dedicated_nodes}/{one.spec.target_dedicated_nodes}"),
+    Column("NODES", lambda one: f"{one.status.current_nodes}/{one.status.target_nodes}"),
     Column("STATES", _states),
     Column("SLOTS", lambda one: f"{one.status.task_slots.used}/{one.status.task_slots.total}"),
     Column("IMAGE", lambda one: one.spec.image, wide=True),

@@ -3,6 +3,7 @@
 It may be stopped between any two effects: each is harmless when carried out again, and the plan is made anew then.
 """
 
+import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ from batchpools.telemetry.logs import about
 
 _log = logging.getLogger(__name__)
 _FINALIZER_TRIES = 5
+EVENT_AGAIN = 600.0
 
 
 class NotLeadingError(Exception):
@@ -299,13 +301,17 @@ class Applier:
         raise ConflictError(f"the finalizers of {key.kind} {key.name} change all the time", 409)
 
     async def _publish(self, event: Event) -> None:
-        """An Event is a courtesy: a failure is logged and passed over."""
-        now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        key = event.key
+        """An Event is a courtesy: a failure is logged and passed over. The same words are told once in ten minutes."""
+        told, key = self._clock.now(), event.key
+        now = told.strftime("%Y-%m-%dT%H:%M:%SZ")
+        words = f"{event.uid} {event.reason} {event.message} {int(told.timestamp() // EVENT_AGAIN)}"
         manifest = {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{key.name}.", "namespace": key.namespace},
+            "metadata": {
+                "name": f"{key.name}.{hashlib.sha256(words.encode()).hexdigest()[:16]}",
+                "namespace": key.namespace,
+            },
             "involvedObject": {
                 "apiVersion": api_version(BY_KIND[key.kind]),
                 "kind": key.kind,
@@ -323,6 +329,8 @@ class Applier:
         }
         try:
             await self._api.create(EVENTS, key.namespace, manifest)
+        except AlreadyExistsError:
+            return
         except KubeError as error:
             about(_log, key, uid=event.uid).info("event %s was not published: %s", event.reason, error.sentence)
 

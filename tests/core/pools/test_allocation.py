@@ -180,6 +180,16 @@ def test_where_nothing_resizes_a_stop_is_answered_and_does_nothing(is_fresh: boo
     assert status.stopped_resize is None
 
 
+def test_a_target_that_comes_with_a_stop_is_newer_than_what_it_stops() -> None:
+    story = Story(4, *idle(0, 1))
+    story.look()
+    story.ask(3, stop="a")
+    status = story.look()
+    assert (status.allocation_state, status.target_dedicated_nodes) == ("Resizing", 3)
+    assert status.last_action is not None
+    assert status.last_action.result == "NothingToStop"
+
+
 def test_a_preempted_node_is_there_and_makes_no_resize() -> None:
     lost = node(0, state="Preempted", is_dedicated=False, errors=(NodeError(code="Preempted", message="it was"),))
     status = Story(0, lost, target_low_priority_nodes=1).look()

@@ -37,7 +37,8 @@ def allocation_of(situation: PoolSituation, now: datetime) -> Allocation:
     action = told.last_action
     request = pool.spec.stop_resize.request_id if pool.spec.stop_resize is not None else ""
     if request and (action is None or action.request_id != request):
-        if told.observed_generation and not is_reached:
+        is_told = told.observed_generation and _targets(told) == (target.dedicated, target.low_priority)
+        if is_told and not is_reached:  # a target that comes with the request is newer than the resize to be stopped
             kept = _size_reached(situation, target)
             done = PoolAction(request_id=request, result="Stopped")
             stopped = asked_for(pool) if pool.spec.auto_scale is None else None  # else until the next evaluation

@@ -12,6 +12,7 @@ from batchpools.core.identity import Key
 from batchpools.core.plan import AddFinalizer, Annotate, CordonNodes, Create, Delete, Effect, Plan, RemoveFinalizer
 from batchpools.core.pools.allocation import allocation_of
 from batchpools.core.pools.pod_hash import pod_hash
+from batchpools.core.pools.pool_events import pool_events
 from batchpools.core.pools.pool_status import status_of, without_counters
 from batchpools.core.pools.resize import Moves, next_step
 from batchpools.core.pools.situation import PoolSituation
@@ -45,7 +46,8 @@ def plan_pool(situation: PoolSituation, *, now: datetime) -> Plan[PoolStatus]:
     if status == told:
         return Plan(effects=effects, requeue_after=again)
     if without_counters(status) != without_counters(told):
-        return Plan(effects=effects, status=status, requeue_after=again)
+        events = pool_events(situation.pool, status)
+        return Plan(effects=effects, status=status, events=events, requeue_after=again)
     if not situation.counts_due:
         return Plan(effects=effects, requeue_after=min(again or COUNTER_INTERVAL, COUNTER_INTERVAL))
     return Plan(effects=effects, status=status, urgent=False, requeue_after=again)
@@ -54,7 +56,8 @@ def plan_pool(situation: PoolSituation, *, now: datetime) -> Plan[PoolStatus]:
 def _rescaled(situation: PoolSituation, scaled: Step, now: datetime) -> Plan[PoolStatus]:
     """What an evaluation decided is persisted first: nodes are made and leave, and are emptied, by what status says."""
     told = replace(situation, pool=msgspec.structs.replace(situation.pool, status=scaled.status))
-    return Plan(status=status_of(told, allocation_of(told, now), now), requeue_after=LOOK_AGAIN)
+    status = status_of(told, allocation_of(told, now), now)
+    return Plan(status=status, events=pool_events(situation.pool, status), requeue_after=LOOK_AGAIN)
 
 
 def _again(situation: PoolSituation, effects: tuple[Effect, ...], timeout: float | None) -> float | None:
@@ -73,7 +76,8 @@ def _deletion(situation: PoolSituation, key: Key, now: datetime) -> Plan[PoolSta
         return Plan(effects=(RemoveFinalizer(key, meta.uid, names.FINALIZER_POOL),))
     if situation.nodes:
         status = status_of(situation, allocation_of(situation, now), now)
-        return Plan(effects=_leave(situation.nodes), status=status, requeue_after=LOOK_AGAIN)
+        events = pool_events(situation.pool, status)
+        return Plan(effects=_leave(situation.nodes), status=status, events=events, requeue_after=LOOK_AGAIN)
     return Plan(effects=(RemoveFinalizer(key, meta.uid, names.FINALIZER_POOL),))
 
 

@@ -90,7 +90,7 @@ class Checker:
             self._lives[uid] = _life(new, self._epoch)
         self._present[uid] = new
         if old is not None:
-            self._pool.requeued(item["metadata"]["name"], old.get("status", {}), new["status"])
+            self._pool.requeued(old, new)
         if old is None or old.get("status") != new["status"]:
             self._status(uid, self._lives[uid], new["status"])
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from batchpools.kube.resources import JOBS, POOL_NODES
 from batchpools.testing.object_rules import Object
 from batchpools.testing.simulation.workload import NAMESPACE
 from batchpools.testing.simulation.world import World
@@ -38,10 +39,16 @@ class PoolChecker:
                 if is_new:
                     self._made(new)
 
-    def requeued(self, name: str, before: Object, after: Object) -> None:
-        """A task's status has changed: was it killed since its node left?"""
-        reasons = [status.get("requeueReasons", {}).get("PoolResized", 0) for status in (before, after)]
-        if reasons[1] > reasons[0] and not self._options & _KILL:
+    def requeued(self, before: Object, after: Object) -> None:
+        """A task has changed: was it killed since its node leaves? With its job, or alone, it may be killed."""
+        told, said = before.get("status", {}), after["status"]
+        reasons = [status.get("requeueReasons", {}).get("PoolResized", 0) for status in (told, said)]
+        if reasons[1] <= reasons[0] or self._options & _KILL:
+            return
+        name = after["metadata"]["name"]
+        job = self._world.kube.object(JOBS, NAMESPACE, after["spec"]["jobName"])
+        node = self._world.kube.object(POOL_NODES, NAMESPACE, said.get("poolNodeName", ""))
+        if node is not None and not _stays(node) and job is not None and "deletionTimestamp" not in job["metadata"]:
             self._says(f"{name} was killed since its node left, and the pool's option has always been to await it")
 
     def terminated(self, name: str) -> None:
