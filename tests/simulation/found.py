@@ -5,6 +5,16 @@ from batchpools.testing.simulation.stage import Act
 from batchpools.testing.simulation.workload import SMALL
 
 FOUND: dict[str, Script] = {
+    "a container that was started again, in a pod that the garbage collector then called Failed, counted as dead": Script(
+        1,
+        SMALL,
+        (
+            Act(0.832, "cut-link", 50, 2.919, 4),
+            Act(3.564, "end-watches", 43, 0.216, 3),
+            Act(4.519, "kill-container", 46, 2.341, 6),
+            Act(5.104, "lose-pod", 55, 6.399, 4),
+        ),
+    ),
     "a live run of a task that was deleted under a leader without API did not count as using its slots": Script(
         100139, SMALL, (Act(7.188, "cut-api", 16, 21.84, 1), Act(12.088, "delete-task", 10, 0.731, 2))
     ),

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from tests.core.pools.situations import DEAD, RUNNING, pod, waiting
 
 from batchpools.core.pools.pod_facts import is_dead, trouble
-from batchpools.core.views import ContainerStatus, PodView
+from batchpools.core.views import ContainerStatus, PodCondition, PodView
 
 WAITS = waiting("PodInitializing")
 
@@ -16,6 +16,17 @@ def rejected(reason: str, *, phase: str = "Failed", inits: tuple[ContainerStatus
     """A pod whose containers have no state at all."""
     view = pod(phase=phase)
     return replace(view, status=replace(view.status, reason=reason, init_container_statuses=inits))
+
+
+def lost(view: PodView) -> PodView:
+    """A pod that the control plane gave up."""
+    return replace(view, status=replace(view.status, reason="NodeLost"))
+
+
+def collected(view: PodView) -> PodView:
+    """A pod of which the garbage collector says so in a condition."""
+    why = PodCondition(type="DisruptionTarget", status="True", reason="DeletionByPodGC")
+    return replace(view, status=replace(view.status, conditions=(why,)))
 
 
 @pytest.mark.parametrize(
@@ -38,6 +49,8 @@ def rejected(reason: str, *, phase: str = "Failed", inits: tuple[ContainerStatus
         pytest.param(pod(phase="Pending", deleted=True), False, id="bound, and the kubelet has not spoken"),
         pytest.param(rejected("OutOfcpu"), True, id="rejected by the kubelet"),
         pytest.param(rejected("NodeLost"), False, id="failed because the machine is not heard"),
+        pytest.param(lost(pod(task=DEAD, phase="Failed")), False, id="lost after its container was started again"),
+        pytest.param(collected(pod(task=DEAD, phase="Failed")), False, id="collected as garbage, likewise"),
         pytest.param(rejected(""), False, id="failed, and nobody says why"),
         pytest.param(rejected("Evicted", inits=(ContainerStatus(name="agent"),)), False, id="it had containers"),
     ],

@@ -8,6 +8,7 @@ from batchpools.core.views import ContainerStatus, PodView
 
 _PULL_TROUBLE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
 _FINAL = {"Failed", "Succeeded"}
+_GARBAGE = "DeletionByPodGC"  # why the garbage collector of pods ended one
 _LOST = "NodeLost"  # written by the control plane, which has not heard of the machine
 _START_TROUBLE = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"}
 
@@ -26,11 +27,12 @@ def is_dead(pod: PodView) -> bool:
     A terminated or waiting state alone may be older than the truth: a container is started again, a waiting one starts while
     its pod is being deleted. The kubelet writes a final phase only when no container can run any more (seen on 1.37: with the
     last terminated states, also after a force delete). The phase alone does not do either: the pod garbage collector writes
-    it for pods of machines that are gone, and leaves the states as they were.
+    it for pods of machines that are gone, and leaves the states as they were: also a terminated one of a container that the
+    kubelet has started again since (found by the simulator).
     """
     if not pod.spec.node_name and not pod.status.container_statuses:
         return is_over(pod)  # the API server binds no pod that is being deleted: no machine ever had it
-    if pod.status.phase not in _FINAL:
+    if pod.status.phase not in _FINAL or _was_given_up(pod):
         return False
     task = _container(pod.status.container_statuses, names.TASK_CONTAINER)
     if task is None:
@@ -47,6 +49,14 @@ def is_over(pod: PodView) -> bool:
 def has_ended(pod: PodView) -> bool:
     """Whether its phase is final: no container of it will run again."""
     return pod.status.phase in _FINAL
+
+
+def _was_given_up(pod: PodView) -> bool:
+    """Whether the final phase is the word of the control plane, which has not heard of the machine."""
+    conditions = pod.status.conditions
+    return pod.status.reason == _LOST or any(
+        one.type == "DisruptionTarget" and one.status == "True" and one.reason == _GARBAGE for one in conditions
+    )
 
 
 def _was_rejected(pod: PodView) -> bool:
