@@ -40,6 +40,8 @@ type request struct {
 	WallClock      float64  `json:"wallClock"`      // run: 0 = no limit
 	KillGrace      float64  `json:"killGrace"`      // run: between SIGTERM and SIGKILL
 	MaxOutputBytes int64    `json:"maxOutputBytes"` // run: of stdout.txt and stderr.txt together, 0 = no limit
+	Log            string   `json:"log"`            // run: failed, all: its output also goes into the container's log; "" = no
+	LogName        string   `json:"logName"`        // run: what stands before each line there
 	StartTask      bool     `json:"startTask"`      // run: needs nobody's word, and what it leaves running stays when it succeeds
 
 	At float64 `json:"at"` // deadline: CLOCK_BOOTTIME in seconds; runs start and go on only until then

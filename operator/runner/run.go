@@ -54,7 +54,10 @@ func (s *server) execute(r *run) {
 		defer timer.Stop()
 	}
 	go r.watchOutput(files)
-	s.report(r, s.wait(r))
+	done := s.wait(r)
+	lines := s.linesFor(r, done) // before it is told: a retry would empty the files
+	s.report(r, done)
+	s.toContainerLog(lines)
 }
 
 // launch makes the directories and files and forks. The string is the failure's code.

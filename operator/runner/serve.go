@@ -69,6 +69,7 @@ func serve(arguments []string) int {
 	go server.watchDeadline()
 	go server.watchMemory()
 	go server.watchDisk()
+	go server.writeContainerLog()
 	go server.children.reapOrphansForEver()
 	go server.accept(listener)
 	return <-server.exit

@@ -34,7 +34,8 @@ type server struct {
 	agent    *connection
 	idle     *sync.Cond // signalled when a run ended or was acknowledged
 
-	exit chan int
+	exit  chan int
+	lines chan []byte // for the container's log
 }
 
 func newServer(o options) (*server, error) {
@@ -45,7 +46,7 @@ func newServer(o options) (*server, error) {
 	s := &server{
 		options: o, root: root, rootPath: o.root, bootID: randomHex(), env: containerEnvironment(os.Environ()),
 		children: children{runs: map[int]struct{}{}}, runs: map[string]*run{}, finished: map[string]finished{},
-		acked: map[string]time.Time{}, exit: make(chan int, 1),
+		acked: map[string]time.Time{}, exit: make(chan int, 1), lines: make(chan []byte, logAhead),
 	}
 	s.idle = sync.NewCond(&s.mu)
 	return s, nil

@@ -95,6 +95,7 @@ class RealRunner:
         self.process: asyncio.subprocess.Process | None = None
         self.cgroup: Path | None = None  # where it is to live
         self.disk_limit = 0  # of its directory, 0 = none
+        self.log = self.folder / "log"  # the container's
 
     async def start(self, mode: str = "serve") -> None:
         _free(self.socket)
@@ -103,7 +104,7 @@ class RealRunner:
             f"--mode {mode} --socket {self.socket} --root {self.root} --stop-timeout 5s --disk-limit {self.disk_limit}"
         )
         self.process = await asyncio.create_subprocess_exec(
-            "sh", "-c", f'{enter}exec "$0" serve "$@"', self._binary, *options.split()
+            "sh", "-c", f'{enter}exec "$0" serve "$@" >> {self.log}', self._binary, *options.split()
         )
 
     async def stop(self) -> None:

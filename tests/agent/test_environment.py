@@ -2,11 +2,12 @@
 
 import pytest
 
-from batchpools.agent.environment import own_variables, resolve, task_variables
+from batchpools.agent.environment import log_name, own_variables, resolve, task_variables
 from batchpools.core.node_config import NodeConfig
 from batchpools.link.messages import Run
 
 CONFIG = NodeConfig("team", "demo", "demo-0", 2, "hub", 8443, 30.0)
+ELEMENT = Run("uid:7:1:2", 1, "job-t1", "job", "t1", "workitems/job/t1/7", ["true"], [], 1, 0.0, True)
 RUN = Run("uid:-:1:1", 1, "job-t1", "job", "t1", "workitems/job/t1", ["true"], [], 1, 0.0, True)
 SYSTEM = task_variables(CONFIG, RUN)
 
@@ -64,3 +65,7 @@ def test_what_the_container_has_already_is_not_sent() -> None:
 def test_references_in_a_command_see_all_of_it() -> None:
     argv, _ = resolve(["$(A)", "$(LANG)", "$(AZ_BATCH_NODE_ID)", "$$(A)", "$(NO)"], ["A=1"], SYSTEM, ["LANG=C"])
     assert argv == ["1", "C", "demo-0", "$(A)", "$(NO)"]
+
+
+def test_lines_in_the_containers_log_stand_behind_job_task_element_and_attempt() -> None:
+    assert [log_name(RUN), log_name(ELEMENT)] == ["job/t1#1", "job/t1[7]#2"]

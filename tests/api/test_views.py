@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from pydantic import BaseModel
 
-from batchpools.api import auto_pool, common, job, pool, poolnode, references, task, upgrade_policy
+from batchpools.api import auto_pool, common, job, pool, poolnode, references, task, task_logs, upgrade_policy
 from batchpools.core import views
 
 PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
@@ -13,6 +13,7 @@ PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
     (pool.StartTask, views.StartTask),
     (pool.TaskSchedulingPolicy, views.TaskSchedulingPolicy),
     (upgrade_policy.UpgradePolicy, views.UpgradePolicy),
+    (task_logs.TaskLogs, views.TaskLogs),
     (references.CertificateReference, views.CertificateReference),
     (common.EnvVar, views.EnvVar),
     (common.EnvVarSource, views.EnvVarSource),

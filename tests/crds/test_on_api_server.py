@@ -136,6 +136,7 @@ BAD: list[tuple[Manifest, str]] = [
     (manifest("Pool", "bad", {"image": "x", "nodeDiskSize": "1Mi"}), "between 16Mi and 1Pi"),
     (manifest("Pool", "bad", {"image": "x", "nodeDiskSize": "ten"}), "nodeDiskSize"),
     (manifest("Pool", "bad", {"image": "x", "secretReferences": ["a", "a"]}), "Duplicate"),
+    (manifest("Pool", "bad", {"image": "x", "taskLogs": {"toContainerLog": "Some"}}), "toContainerLog"),
     (
         manifest("Pool", "bad", {"image": "x", "certificateReferences": [{"secretName": "a", "visibility": ["Me"]}]}),
         "visibility",

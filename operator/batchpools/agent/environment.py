@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from batchpools.api import names
+from batchpools.core.identity import NO_ELEMENT, ExecutionId
 from batchpools.core.node_config import NodeConfig
 from batchpools.core.node_variables import node_variables
 from batchpools.core.tasks.command import expand_all, expand_environment
@@ -24,6 +25,13 @@ def task_variables(config: NodeConfig, run: Run) -> dict[str, str]:
         "AZ_BATCH_TASK_ID": run.task,
         "AZ_BATCH_TASK_EXECUTION_ID": run.execution_id,
     }
+
+
+def log_name(run: Run) -> str:
+    """What stands before the lines of a run in the container's log: `<job>/<task>[index]#attempt`."""
+    execution = ExecutionId.parse(run.execution_id)
+    index = "" if execution.element == NO_ELEMENT else f"[{execution.element}]"
+    return f"{run.job}/{run.task}{index}#{execution.attempt}"
 
 
 def directory_variables(directory: str) -> dict[str, str]:

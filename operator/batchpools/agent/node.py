@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, assert_never
 
-from batchpools.agent.environment import resolve, task_variables
+from batchpools.agent.environment import log_name, resolve, task_variables
 from batchpools.agent.journal import Journal
 from batchpools.agent.measure import Meter
 from batchpools.agent.places import Places
@@ -314,6 +314,8 @@ class Node:
                 wallClock=run.wall_clock,
                 killGrace=_KILL_GRACE,
                 maxOutputBytes=MAX_OUTPUT_BYTES,
+                log=self._config.log,
+                logName=log_name(run) if self._config.log else "",
             )
         except (ValueError, RunnerError) as error:
             now = self._clock.now().timestamp()

@@ -22,6 +22,7 @@ from batchpools.api.common import (
 from batchpools.api.pod_template import DISK_RULE, DiskSize, Image, LocalObjectReference, LowPriorityTemplate, Template
 from batchpools.api.references import Certificates, References
 from batchpools.api.states import AllocationState, NodeDeallocationOption, NodeFillType, PoolState
+from batchpools.api.task_logs import TaskLogs
 from batchpools.api.upgrade_policy import UpgradePolicy
 
 
@@ -219,6 +220,7 @@ class PoolSpec(Model):
     config_map_references: References | None = Field(
         default=None, description="ConfigMaps that an environment of this pool's tasks may name."
     )
+    task_logs: TaskLogs = Field(default=TaskLogs(), description="Where the output of tasks goes beside their files.")
     upgrade_policy: UpgradePolicy = Field(
         default=UpgradePolicy(), description="How a changed template reaches nodes that are there."
     )

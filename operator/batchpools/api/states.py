@@ -84,6 +84,14 @@ class NodeState(StrEnum):
     UPGRADING_OS = "UpgradingOS"
 
 
+class ToContainerLog(StrEnum):
+    """Whose output goes into the log of the task container."""
+
+    NONE = "None"
+    FAILED = "Failed"
+    ALL = "All"
+
+
 class UpgradeMode(StrEnum):
     """How a changed template reaches the nodes of a pool."""
 

@@ -41,4 +41,5 @@ class NodeConfig(msgspec.Struct, frozen=True, rename="camel"):
     drain_timeout: float
     dedicated: bool = True
     start_task: StartTaskConfig | None = None
+    log: str = ""  # failed, all: whose output also goes into the container's log
     certificates: list[str] = []  # Secrets that must be there before anything runs

@@ -140,6 +140,12 @@ class CertificateReference(View, frozen=True):
     visibility: tuple[str, ...] = ("StartTask", "Task")
 
 
+class TaskLogs(View, frozen=True):
+    """Whose output goes into the container's log."""
+
+    to_container_log: str = "None"
+
+
 class UpgradePolicy(View, frozen=True):
     """How a changed template reaches nodes."""
 
@@ -171,6 +177,7 @@ class PoolSpec(View, frozen=True):
     certificate_references: tuple[CertificateReference, ...] = ()
     secret_references: tuple[str, ...] = ()
     config_map_references: tuple[str, ...] = ()
+    task_logs: TaskLogs = TaskLogs()
     upgrade_policy: UpgradePolicy = UpgradePolicy()
 
 

@@ -14,7 +14,15 @@ from batchpools.core.pools.node_plan import plan_node
 from batchpools.core.pools.node_pod import create_pod
 from batchpools.core.pools.node_state import Report
 from batchpools.core.pools.pod_hash import pod_hash
-from batchpools.core.views import CertificateReference, EnvVar, EnvVarSource, KeyReference, PoolView, StartTask
+from batchpools.core.views import (
+    CertificateReference,
+    EnvVar,
+    EnvVarSource,
+    KeyReference,
+    PoolView,
+    StartTask,
+    TaskLogs,
+)
 
 KEY = EnvVar("KEY", value_from=EnvVarSource(secret_key_ref=KeyReference(name="licence", key="key")))
 
@@ -80,6 +88,15 @@ def test_the_agent_is_told_what_to_wait_for_and_what_the_start_task_names_but_no
     assert config.certificates == ["corp-ca", "setup", "run.time"]
     assert config.start_task is not None
     assert config.start_task.references == [EnvReference("KEY", "Secret", "licence", "key")]
+
+
+def test_the_agent_is_told_whose_output_goes_into_the_containers_log() -> None:
+    for given, told in (("None", ""), ("Failed", "failed"), ("All", "all")):
+        manifest = dict(create_pod(pool(task_logs=TaskLogs(to_container_log=given)), node(), 1, SETTINGS).manifest)
+        (text,) = (
+            one["value"] for one in containers(manifest)[names.AGENT_CONTAINER]["env"] if one["name"] == NODE_CONFIG_ENV
+        )
+        assert msgspec.json.decode(text, type=NodeConfig).log == told
 
 
 def test_other_references_roll_the_nodes() -> None:

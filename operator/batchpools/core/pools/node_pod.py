@@ -122,6 +122,7 @@ def _config(pool: PoolView, node: str, settings: NodePodSettings) -> NodeConfig:
         hub_port=settings.hub_port,
         drain_timeout=parse_duration(pool.spec.drain_timeout),
         start_task=_start_task_config(pool.spec),
+        log={"Failed": "failed", "All": "all"}.get(pool.spec.task_logs.to_container_log, ""),
         certificates=[one.secret_name for one in pool.spec.certificate_references],
     )
 

@@ -52,5 +52,6 @@ def _hash_of(read: _Read, is_dedicated: bool) -> str:
         [[one.secret_name, *one.visibility] for one in spec.certificate_references],
         spec.secret_references,
         spec.config_map_references,
+        spec.task_logs.to_container_log,
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:_LENGTH]
