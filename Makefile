@@ -67,6 +67,9 @@ bench: venv ## figures: throughput and writes per task
 bench-failover: venv ## figures: seconds without a dispatch when the leader crashes or leaves
 	$(BIN)/python -m e2e.bench.failover
 
+bench-nodes: venv ## figures: what a pool of 1,000 nodes costs the operator while nothing happens
+	$(BIN)/python -m e2e.bench.many_nodes
+
 image: venv ## build the images and load them into the cluster
 	$(BIN)/python -m e2e.cluster load-image
 

@@ -47,7 +47,12 @@ class LocalCluster:
     @property
     def node_root(self) -> Path:
         """The node's file system as seen from this machine, with the mounts that only the node has."""
-        return Path(f"/proc/{self._init}/root")
+        return Path(f"/proc/{self.init}/root")
+
+    @property
+    def init(self) -> int:
+        """PID 1 of the node's namespaces, as this machine numbers it."""
+        return int((self.at.run / "pid/init").read_text().split()[0])
 
     # ---------------------------------------------------------------- up and down
 
@@ -122,10 +127,10 @@ class LocalCluster:
         script = 'log=$1; shift; setsid "$@" >>"$log" 2>&1 </dev/null & echo $!'
         command = components.command_lines(self.at, self.programs)[name]
         environment = {**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}"}
-        outer = ["nsenter", "-t", str(self._init), *_INSIDE, "sh", "-c", script, "sh", str(log), *command]
+        outer = ["nsenter", "-t", str(self.init), *_INSIDE, "sh", "-c", script, "sh", str(log), *command]
         done = subprocess.run(outer, check=True, capture_output=True, text=True, cwd="/", env=environment)
         inner = done.stdout.strip()
-        for pid in _children(self._init):
+        for pid in _children(self.init):
             if _namespace_pid(pid) == inner:
                 self._record(name, pid)
                 return
@@ -194,10 +199,6 @@ class LocalCluster:
 
     # ---------------------------------------------------------------- the node
 
-    @property
-    def _init(self) -> int:
-        return int((self.at.run / "pid/init").read_text().split()[0])
-
     def _make_cgroups(self) -> None:
         """Before the kubelet starts; a version 1 cpuset is empty, and runs nothing, until it is filled."""
         if (_CGROUPS / "cgroup.controllers").exists():  # pure version 2
@@ -249,7 +250,7 @@ class LocalCluster:
 
     def _wire_to_machine(self) -> None:
         """One veth: this machine reaches pods and services directly, and the API server reaches services."""
-        at, init = self.at, str(self._init)
+        at, init = self.at, str(self.init)
         inside = ["nsenter", "-t", init, "-n"]
         for command in (
             ["ip", "link", "add", at.veth, "type", "veth", "peer", "name", "host0", "netns", init],
@@ -262,7 +263,7 @@ class LocalCluster:
             subprocess.run(command, check=True)
 
     def _inside(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(["nsenter", "-t", str(self._init), *arguments], capture_output=True, check=False)
+        return subprocess.run(["nsenter", "-t", str(self.init), *arguments], capture_output=True, check=False)
 
     # ---------------------------------------------------------------- processes
 
