@@ -26,7 +26,11 @@ def prometheus(operator: Installation) -> Iterator[Prometheus]:
 def test_every_query_of_the_dashboard_returns_series(space: Namespace, prometheus: Prometheus) -> None:
     start = {"command": ["sh", "-c", "exit 3"]}
     space.apply(
-        pool(nodes=1), pool("broken", startTask=start), job("work", [sh(f"t{n}", "sleep 0.2") for n in range(8)])
+        pool(nodes=1),
+        pool("broken", startTask=start),
+        pool("scaled", nodes=0, autoScale={"minNodes": 0, "maxNodes": 1}),
+        pool("wrong", nodes=0, autoScale={"formula": "$TargetDedicatedNodes = ;", "evaluationInterval": "1s"}),
+        job("work", [sh(f"t{n}", "sleep 0.2") for n in range(8)]),
     )
     space.finished("bjob", "work")
     panels = [(title, question) for title, question in questions() if not title.startswith("Batchpools")]

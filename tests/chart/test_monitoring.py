@@ -78,7 +78,7 @@ def test_the_dashboard_can_be_imported() -> None:
         taken |= cells
         assert panel["description"]
     assert [one["name"] for one in DASHBOARD["templating"]["list"]] == ["datasource", "namespace", "pool"]
-    for word in ("by state, and the target", "Tasks by state", "Slots", "Autoscale: targets", "latency"):
+    for word in ("by state, and the target", "Tasks by state", "Slots", "Autoscale: targets", "variables", "latency"):
         assert any(word in panel["title"] for panel in panels), word
 
 
