@@ -79,7 +79,7 @@ def calm_pool(stage: Stage) -> None:
     if pool["spec"].get("nodeDeallocationOption") == "RetainedData":
         stage.change_pool(nodeDeallocationOption="TaskCompletion")
     if pool["spec"].get("stopResize") and not _is_scaled(stage):
-        stage.dedicated = 1 + stage.dedicated % (stage.size.nodes + 1)
+        stage.dedicated = stage.size.nodes + 2  # nobody has wanted so many before: no stop can be meant for it
         stage.change_pool(targetDedicatedNodes=stage.dedicated)
 
 
