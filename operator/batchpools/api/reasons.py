@@ -74,6 +74,7 @@ class Reason(StrEnum):
     NODE_READY = "NodeReady"
     REFERENCE_MISSING = "ReferenceMissing"
     DRAINING = "Draining"
+    TASK_LAUNCH_FAILED = "TaskLaunchFailed"
     UPGRADING = "Upgrading"
 
 

@@ -30,6 +30,7 @@ class NodeRuns(NamedTuple):
     total_succeeded: int = 0
     recent: tuple[RecentTask, ...] = ()
     busy: bool = False  # for long enough that nobody should take its machine away
+    quarantine: str = ""  # why it takes no tasks for a while, in a sentence
 
 
 class PoolLoad(NamedTuple):

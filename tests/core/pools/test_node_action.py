@@ -270,3 +270,11 @@ def test_a_disabled_node_that_is_rebooted_is_offline_again() -> None:
     story.step()
     story.step()
     assert (story.result, story.status.state) == ("Done", "Offline")
+
+
+def test_a_node_that_cannot_launch_tasks_is_unusable_with_the_reason_and_recovers() -> None:
+    story = Story(PoolNodeSpec(pool_name="p"), empty=True)
+    story.step(runs=NodeRuns(quarantine="Tasks could not be launched here, at last: the disk is full."))
+    assert (story.status.state, story.status.errors[0].code) == ("Unusable", "TaskLaunchFailed")
+    story.step()
+    assert (story.status.state, story.status.errors) == ("Idle", ())

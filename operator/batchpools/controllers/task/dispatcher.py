@@ -8,15 +8,17 @@ from batchpools.api.reasons import FailureCode
 from batchpools.controllers.task.book import RunBook
 from batchpools.controllers.task.entry import Entry, PoolKey, directory_of, task_id
 from batchpools.controllers.task.settler import Settler
+from batchpools.core.ended import Ended
 from batchpools.core.identity import NO_ELEMENT, ExecutionId
 from batchpools.core.node_config import EnvReference
+from batchpools.core.scheduling import quarantine
 from batchpools.core.scheduling.cycle import Binding, schedule
 from batchpools.core.scheduling.fit import job_is_active
 from batchpools.core.tasks.command import argv_of
 from batchpools.core.tasks.lifecycle import Bound, Waiting
 from batchpools.core.tasks.references import references_of, unlisted
 from batchpools.core.views import EnvVar, JobView, TaskView
-from batchpools.hub.port import HubPort
+from batchpools.hub.port import HubPort, NodeIdentity
 from batchpools.link.bounds import clip_duration
 from batchpools.link.messages import Run
 
@@ -33,6 +35,7 @@ class Dispatcher:
         self._monotonic = monotonic
         self._woken: set[PoolKey] = set()
         self.on_latency: Callable[[float], None] = lambda _: None
+        self.on_quarantine: Callable[[NodeIdentity], None] = lambda _: None  # it began or ended
 
     def wake(self, pool: PoolKey) -> None:
         """Look at a pool at the end of this turn of the loop."""
@@ -54,6 +57,25 @@ class Dispatcher:
             self.wake(page.pool)
 
         asyncio.get_running_loop().call_later(REFUSED_PAUSE, resume)
+
+    def judge(self, pod_uid: str, ended: Ended) -> None:
+        """A run has ended there: a node that cannot launch tasks is left alone for a while."""
+        page = self._book.nodes.get(pod_uid)
+        if page is None or page.quarantined:
+            return
+        page.standing = quarantine.after(page.standing, ended)
+        seconds = quarantine.pause_of(page.standing)
+        if not seconds:
+            return
+        page.standing, page.quarantined = quarantine.paused(page.standing), True
+        self.on_quarantine(page.identity)
+
+        def resume() -> None:
+            page.quarantined = False
+            self.wake(page.pool)
+            self.on_quarantine(page.identity)
+
+        asyncio.get_running_loop().call_later(seconds, resume)
 
     def send_again(self, entry: Entry, pod_uid: str) -> bool:
         """A retry goes to its node, where its slots are kept, into the same directory; False when it cannot go there now."""

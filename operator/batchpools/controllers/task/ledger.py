@@ -25,6 +25,7 @@ from batchpools.core.pools.emptying import why_ended
 from batchpools.core.pools.reach import is_set_aside
 from batchpools.core.scheduling.explain import explain_waiting
 from batchpools.core.scheduling.fit import Question, job_is_active
+from batchpools.core.scheduling.quarantine import sentence
 from batchpools.core.tasks.lifecycle import Done, OnNode, Settling, Waiting, Why
 from batchpools.core.views import TaskCounts, TaskView
 from batchpools.hub.port import HubPort, NodeIdentity
@@ -62,6 +63,8 @@ class RunLedgerOfLeader:
         self._dispatcher = Dispatcher(book, hub, self._settler, clock.monotonic)
         self._dispatcher.on_latency = self._waited
         self._settler.send_again = self._dispatcher.send_again
+        self._settler.on_ended = self._dispatcher.judge
+        self._dispatcher.on_quarantine = self._heard_again
         self._intake = Intake(book, self._settler, hub, clock.monotonic)
         self._takeover = Takeover(book, self._intake, self._settler, self._live, hub)
         self._reports = Reports(book, self._intake, self._settler, self._dispatcher, hub, self._live)
@@ -137,8 +140,9 @@ class RunLedgerOfLeader:
         busy = self._busyness.is_busy(pod_uid)
         if page is None:
             return NodeRuns(busy=busy)
+        why = sentence(page.standing) if page.quarantined else ""
         did = self._book.records.of(page.identity.namespace, page.identity.node)
-        return NodeRuns(page.used, len(page.holding), did.run, did.succeeded, tuple(did.recent), busy)
+        return NodeRuns(page.used, len(page.holding), did.run, did.succeeded, tuple(did.recent), busy, why)
 
     def pool_slots(self, namespace: str, pool: str) -> tuple[int, int]:
         """(total, used) slots of the pool's ready nodes."""

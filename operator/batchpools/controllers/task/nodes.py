@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from batchpools.controllers.task.entry import PoolKey
 from batchpools.core.scheduling.placement import Room
+from batchpools.core.scheduling.quarantine import Standing
 from batchpools.hub.port import NodeIdentity
 from batchpools.link.messages import NodeReport
 from batchpools.link.words import NodePhase
@@ -22,6 +23,8 @@ class NodePage:
     draining: bool = False
     cordoned: bool = False  # its pool has chosen it to leave
     paused: bool = False  # it refused a moment ago
+    standing: Standing = field(default_factory=Standing)
+    quarantined: bool = False  # it could not launch tasks, one after another
     vouched: bool = False  # it has our pong of this epoch and session
     set_aside: bool = False  # its status may say that it is disconnected
     strangers: set[str] = field(default_factory=set)  # live runs there that are no task's: their slots are not free
@@ -41,6 +44,7 @@ class NodePage:
             told
             and self.wanted
             and not (self.draining or self.cordoned or self.paused or self.set_aside or self.strangers)
+            and not self.quarantined
         )
 
 

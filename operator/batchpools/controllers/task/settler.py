@@ -29,6 +29,7 @@ class Settler:
         self._writer = writer
         self._hub = hub
         self._clock = clock
+        self.on_ended: Callable[[str, Ended], None] = lambda _, __: None  # a run on this pod, however it ended
         self.send_again: Callable[[Entry, str], bool] = lambda _, __: False
 
     def settle(self, entry: Entry, ended: Ended) -> None:
@@ -47,6 +48,7 @@ class Settler:
         )
         verdict = for_good(verdict) if is_terminated else verdict
         self._count(entry, state, verdict, ended)
+        self.on_ended(state.pod_uid, ended)
         if entry.deleted or is_terminal(entry.view):
             self._acknowledge(state)
             if entry.deleted:

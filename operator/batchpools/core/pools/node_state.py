@@ -52,6 +52,7 @@ class NodeFacts:
     refused_for: Reason = Reason.ALLOCATION_FAILED
     contact: Contact = Contact.IN_TOUCH
     renewing: bool = False  # it is emptied, to get a pod of the pool's present template
+    quarantine: str = ""  # why it takes no tasks for a while
     emptied: bool = False  # it takes no tasks, and every end there is persisted
 
     @property
@@ -130,6 +131,8 @@ def _serving(facts: NodeFacts) -> NodeState:
     """Of a node that is up."""
     if facts.renewing:
         return NodeState.UPGRADING_OS
+    if facts.quarantine:
+        return NodeState.UNUSABLE
     if facts.running_tasks:
         return NodeState.RUNNING
     return NodeState.OFFLINE if facts.node.spec.scheduling_state == SchedulingState.DISABLED else NodeState.IDLE
@@ -165,6 +168,8 @@ def errors_of(facts: NodeFacts, conditions: Conditions) -> tuple[NodeError, ...]
         return (NodeError(code=found.code, message=found.message[:1024]),)
     if facts.report is not None and facts.report.message:
         return (NodeError(code=Reason.REFERENCE_MISSING, message=facts.report.message[:1024]),)
+    if facts.quarantine:
+        return (NodeError(code=Reason.TASK_LAUNCH_FAILED, message=facts.quarantine[:1024]),)
     words = pod_facts.unschedulable(facts.pod)
     if words:
         return (NodeError(code=Reason.POD_UNSCHEDULABLE, message=words[:1024]),)
