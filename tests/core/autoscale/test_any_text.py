@@ -139,7 +139,7 @@ def test_reading_takes_time_in_proportion_to_length() -> None:
         best = 9.0
         for _ in range(5):
             begin = time.process_time()
-            parse(text)
+            parse.__wrapped__(text)
             best = min(best, time.process_time() - begin)
         return best
 

@@ -85,3 +85,12 @@ def test_any_order_of_words_gives_ascending_times_within_bounds(
         times = [time for time, _ in told(history, name)]
         assert times == sorted(set(times))
         assert all(0 <= value <= 1.0000001 for _, value in told(history, name))
+
+
+def test_huge_values_and_missing_ones_are_told_as_they_are() -> None:
+    history = History()
+    for span, value in ((1, 1.7e308), (2, 1.7e308), (3, -1.7e308)):
+        history.count(span, {PENDING: value})
+    history.count(4, {CPU: 1.0})
+    assert [value for _, value in told(history, PENDING)] == [1.7e308, 1.7e308, -1.7e308]
+    assert told(history, CPU) == [(120.0, 1.0)]

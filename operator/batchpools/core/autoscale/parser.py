@@ -5,6 +5,7 @@ the last one need not. What names mean is `checks`'.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from batchpools.core.autoscale.checks import check_statements
 from batchpools.core.autoscale.errors import FormulaCode, FormulaError
@@ -44,6 +45,7 @@ _RANKS = {
 }
 
 
+@lru_cache(maxsize=64)  # pools are evaluated again and again
 def parse(text: str) -> Formula:
     """The formula that a text is; FormulaError with a place when it is none."""
     if len(text) > MAX_CHARACTERS:

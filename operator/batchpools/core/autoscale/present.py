@@ -50,13 +50,16 @@ class PoolSamples(Mapping[str, Series]):
         self._history = history
         self._count = present
         self._present: Values | None = None
+        self._made: dict[str, Series] = {}
 
     def __getitem__(self, lower: str) -> Series:
         """The samples of one variable and what it is now."""
         if self._present is None:
             self._present = self._count()
-        name = SAMPLED[lower]
-        return self._history.series(name, self._present.get(name))
+        if lower not in self._made:
+            name = SAMPLED[lower]
+            self._made[lower] = self._history.series(name, self._present.get(name))
+        return self._made[lower]
 
     def __iter__(self) -> Iterator[str]:
         """All variables that are sampled."""
