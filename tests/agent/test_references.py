@@ -54,6 +54,8 @@ def test_an_optional_one_that_is_not_there_is_left_out(places: Places) -> None:
         ("licence", "zero", "zero byte"),
         ("licence", "../../top", "has no key"),
         ("licence", "..", "has no key"),
+        ("licence", "k" * 300, "has no key"),
+        ("..", "top", "has no key"),
     ],
 )
 def test_what_cannot_be_had_is_a_sentence_that_shows_no_value(places: Places, name: str, key: str, word: str) -> None:

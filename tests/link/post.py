@@ -20,6 +20,7 @@ from batchpools.agent.sessions import Session
 from batchpools.core.node_config import NodeConfig
 from batchpools.link import messages as link
 from batchpools.link.framing import decode_from_agent, encode
+from batchpools.testing.runner_model import usage_after
 from batchpools.testing.virtual_time import VirtualClock
 
 EPOCH = 5
@@ -51,7 +52,7 @@ class StrictRunner:
         """A question."""
         _check({"op": op, **fields})
         self.asked += 1
-        return {"op": "removed"}
+        return usage_after(0.0) if op == "usage" else {"op": "removed"}
 
     async def read(self, path: str, offset: int, limit: int) -> tuple[bytes, int, int]:
         """A file."""

@@ -40,9 +40,21 @@ def _has_files(folder: Path) -> bool:
         return False
 
 
+def _is_plain(word: str) -> bool:
+    """Whether it is the name of one thing in a folder."""
+    return "/" not in word and word not in {"", ".", ".."}
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
+
+
 def _value(places: Places, one: EnvReference) -> str | None:
     file = places.references_dir.joinpath(one.kind, one.name, one.key)
-    if "/" in one.key or one.key in {".", ".."} or not file.is_file():
+    if not (all(map(_is_plain, (one.kind, one.name, one.key))) and _is_file(file)):
         if one.optional:
             return None
         raise ValueError(f"{one.variable}: {one.kind} {one.name} has no key {one.key} on this node")

@@ -201,7 +201,7 @@ class RunnerModel:
             case "read" | "list" | "remove":
                 self.world.tell(agent, {**self._of_files(message), "req": message["req"]})
             case "usage":
-                self.world.tell(agent, {**_usage(at.boot), "req": message["req"]})
+                self.world.tell(agent, {**usage_after(at.boot), "req": message["req"]})
             case "exit":
                 self._exit(agent, message)
             case "restart":
@@ -434,7 +434,7 @@ def _piece(content: bytes, message: Note) -> dict[str, Any]:
     return {"op": "data", "data": body, "offset": offset, "size": size}
 
 
-def _usage(seconds: float) -> dict[str, Any]:
+def usage_after(seconds: float) -> dict[str, Any]:
     """A container that always uses half of its core."""
     whole = int(seconds)
     return {
