@@ -275,7 +275,7 @@ BUGS: dict[str, Bug] = {
     ),
     "the dead-man timer sits in the agent": Bug(
         "S3.1",
-        20,
+        40,
         _timer_in_the_agent,
         _around(Act(1.0, "cut-machine", 1, 40.0), *(Act(1.5, "kill-agent", pod) for pod in range(3))),
     ),
