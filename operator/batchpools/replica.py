@@ -11,12 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batchpools.api import names
-from batchpools.controllers import disruption_budget, network_policy
 from batchpools.controllers.autoscale import Autoscaler
-from batchpools.controllers.disruption_budget import DisruptionBudgetController
+from batchpools.controllers.companions import DisruptionBudgetController, NetworkPolicyController
 from batchpools.controllers.janitor import Janitor
 from batchpools.controllers.job import JobController
-from batchpools.controllers.network_policy import NetworkPolicyController
 from batchpools.controllers.node import NodeController
 from batchpools.controllers.pool import PoolController
 from batchpools.controllers.task.ledger import RunLedgerOfLeader
@@ -122,7 +120,7 @@ class Replica:
             for view in store:
                 self.queue.add(Key(kind, view.metadata.namespace, view.metadata.name))
         for pool in self.cache.pools:
-            for kind in (network_policy.KIND, disruption_budget.KIND):
+            for kind in (NetworkPolicyController.kind, DisruptionBudgetController.kind):
                 self.queue.add(Key(kind, pool.metadata.namespace, pool.metadata.name))
 
     async def _follow(self) -> None:
@@ -213,8 +211,8 @@ class Replica:
         self.queue.register("Pool", pools.reconcile)
         self.queue.register("PoolNode", self.nodes.reconcile)
         self.queue.register("Job", jobs.reconcile)
-        self.queue.register(network_policy.KIND, policies.reconcile)
-        self.queue.register(disruption_budget.KIND, budgets.reconcile)
+        self.queue.register(NetworkPolicyController.kind, policies.reconcile)
+        self.queue.register(DisruptionBudgetController.kind, budgets.reconcile)
         self.ledger.on_node = lambda node: self.queue.add(Key("PoolNode", node.namespace, node.node))
         self.ledger.on_samples = self.autoscaler.measured
         self.ledger.on_pool = lambda pool: self.queue.add_after(Key("Pool", *pool), COUNT_POOL_AFTER)

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.controllers.pool_stage import NS, QuietLedger, delete, pass_time
 
-from batchpools.controllers.disruption_budget import KIND, DisruptionBudgetController
+from batchpools.controllers.companions import DisruptionBudgetController
 from batchpools.core.views import BudgetView, PoolNodeView, PoolView
 from batchpools.kube.applier import Applier
 from batchpools.kube.cache import Cache
@@ -24,7 +24,7 @@ def play(story: Callable[[FakeKube], Awaitable[None]]) -> None:
         kube, cache, queue = FakeKube(clock), Cache(), WorkQueue(clock)
         controller = DisruptionBudgetController(cache, Applier(kube, clock, lambda: 1, QuietLedger(cache)))
         controller.wire(queue.add)
-        queue.register(KIND, controller.reconcile)
+        queue.register(controller.kind, controller.reconcile)
         informers: list[Informer[Any]] = [
             Informer(kube, POOLS, cache.pools, PoolView, clock),
             Informer(kube, POOL_NODES, cache.nodes, PoolNodeView, clock),

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.controllers.pool_stage import NS, QuietLedger, delete, pass_time
 
-from batchpools.controllers.network_policy import KIND, NetworkPolicyController
+from batchpools.controllers.companions import NetworkPolicyController
 from batchpools.core.views import NetworkPolicyView, PoolNodeView, PoolView
 from batchpools.kube.applier import Applier
 from batchpools.kube.cache import Cache
@@ -24,7 +24,7 @@ def play(story: Callable[[FakeKube], Awaitable[None]]) -> None:
         kube, cache, queue = FakeKube(clock), Cache(), WorkQueue(clock)
         controller = NetworkPolicyController(cache, Applier(kube, clock, lambda: 1, QuietLedger(cache)))
         controller.wire(queue.add)
-        queue.register(KIND, controller.reconcile)
+        queue.register(controller.kind, controller.reconcile)
         informers: list[Informer[Any]] = [
             Informer(kube, POOLS, cache.pools, PoolView, clock),
             Informer(kube, POOL_NODES, cache.nodes, PoolNodeView, clock),

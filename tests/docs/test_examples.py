@@ -12,7 +12,7 @@ from batchpools.api.pool import PoolSpec
 from batchpools.core.autoscale.parser import parse
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SPECS = {"Pool": PoolSpec, "Job": JobSpec}
+SPECS: dict[str, type[PoolSpec] | type[JobSpec]] = {"Pool": PoolSpec, "Job": JobSpec}
 
 
 def manifests() -> Iterator[tuple[str, dict[str, Any]]]:

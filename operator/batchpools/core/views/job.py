@@ -1,0 +1,95 @@
+"""A Job as decisions read it. Shapes only."""
+
+from datetime import datetime
+from typing import Any
+
+from batchpools.core.identity import auto_pool_name
+from batchpools.core.views.base import ConditionView, EnvVar, Meta, View
+from batchpools.core.views.task import TaskConstraints
+
+
+class InlineTask(View, frozen=True):
+    """A task written inside a job."""
+
+    id: str
+    command: tuple[str, ...] = ()
+    command_line: str = ""
+    env: tuple[EnvVar, ...] = ()
+    constraints: TaskConstraints = TaskConstraints()
+    required_slots: int = 1
+
+
+class JobConstraints(View, frozen=True):
+    """What a job's tasks get when they say nothing."""
+
+    max_task_retry_count: int | None = None
+
+
+class AutoPool(View, frozen=True):
+    """A pool that lives with its job; template: the spec of a Pool, as the API server has it."""
+
+    auto_pool_name_prefix: str = ""
+    pool_lifetime: str = "Job"
+    keep_alive: bool = False
+    template: dict[str, Any] = {}
+
+
+class SchedulingError(View, frozen=True, omit_defaults=False):
+    """Why a job could not be scheduled."""
+
+    category: str
+    code: str
+    message: str = ""
+
+
+class JobSpec(View, frozen=True):
+    """A job as the user wants it; exactly one of pool_name and auto_pool."""
+
+    pool_name: str = ""
+    auto_pool: AutoPool | None = None
+    priority: int = 0
+    env: tuple[EnvVar, ...] = ()
+    constraints: JobConstraints = JobConstraints()
+    on_all_tasks_complete: str | None = None
+    tasks: tuple[InlineTask, ...] = ()
+
+
+class TaskCounts(View, frozen=True, omit_defaults=False):
+    """Tasks of a job by state; succeeded + failed = completed."""
+
+    active: int = 0
+    running: int = 0
+    completed: int = 0
+    succeeded: int = 0
+    failed: int = 0
+
+
+class JobStatus(View, frozen=True):
+    """How a job stands."""
+
+    observed_generation: int = 0
+    epoch: int = 0
+    state: str = "Active"
+    result: str = ""
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    pool_name: str = ""
+    scheduling_error: SchedulingError | None = None
+    terminate_reason: str = ""
+    tasks_created: int = 0  # how many of spec.tasks have been made: one that was deleted since is not made again
+    task_counts: TaskCounts = TaskCounts()
+    conditions: tuple[ConditionView, ...] = ()
+
+
+class JobView(View, frozen=True):
+    """One Job."""
+
+    metadata: Meta
+    spec: JobSpec = JobSpec()
+    status: JobStatus = JobStatus()
+
+    @property
+    def pool(self) -> str:
+        """The name of the pool that its tasks run in, whether it is there or not."""
+        auto, meta = self.spec.auto_pool, self.metadata
+        return self.spec.pool_name if auto is None else auto_pool_name(auto.auto_pool_name_prefix, meta.name, meta.uid)
