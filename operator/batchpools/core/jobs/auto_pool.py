@@ -9,8 +9,8 @@ from batchpools.api import names
 from batchpools.api.reasons import Condition, Reason, SchedulingErrorCode
 from batchpools.core.conditions import find_condition
 from batchpools.core.identity import Key
-from batchpools.core.jobs.children import owner_of
 from batchpools.core.jobs.situation import JobSituation
+from batchpools.core.owner import owner_reference
 from batchpools.core.plan import Create, Delete
 from batchpools.core.views import JobView, PoolView, SchedulingError
 
@@ -35,7 +35,7 @@ def missing_pool(situation: JobSituation) -> Create | None:
     labels = {names.LABEL_MANAGED_BY: names.MANAGED_BY, names.LABEL_JOB: meta.name, names.LABEL_AUTO_POOL_OF: meta.uid}
     metadata: dict[str, Any] = {"name": job.pool, "namespace": meta.namespace, "labels": labels}
     if not auto.keep_alive:
-        metadata["ownerReferences"] = [owner_of(job)]
+        metadata["ownerReferences"] = [owner_reference("Job", meta)]
     manifest = {"apiVersion": names.API_VERSION, "kind": "Pool", "metadata": metadata, "spec": auto.template}
     return Create(Key("Pool", meta.namespace, job.pool), manifest, owner_uid=meta.uid)
 

@@ -2,13 +2,13 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from batchpools.api import names
 from batchpools.core.identity import Key
+from batchpools.core.owner import owner_reference
 from batchpools.core.plan import Create
 from batchpools.core.views import InlineTask, JobView
 
@@ -39,7 +39,7 @@ def create_task(job: JobView, inline: InlineTask) -> Create:
             "name": name,
             "namespace": meta.namespace,
             "labels": _labels(meta.name, inline.id),
-            "ownerReferences": [owner_of(job)],
+            "ownerReferences": [owner_reference("Job", meta)],
         },
         "spec": {"jobName": meta.name, **_spec(inline)},
     }
@@ -51,18 +51,6 @@ def _labels(job: str, task_id: str) -> dict[str, str]:
     if _LABEL_VALUE.fullmatch(task_id):
         labels[names.LABEL_TASK_ID] = task_id
     return labels
-
-
-def owner_of(job: JobView) -> Mapping[str, Any]:
-    """The owner reference of a job's child."""
-    return {
-        "apiVersion": names.API_VERSION,
-        "kind": "Job",
-        "name": job.metadata.name,
-        "uid": job.metadata.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
 
 
 def _spec(inline: InlineTask) -> dict[str, Any]:

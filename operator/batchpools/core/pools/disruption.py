@@ -7,6 +7,7 @@ number. Idle pods are not selected: `kubectl drain` and the cluster autoscaler t
 
 from batchpools.api import names
 from batchpools.core.identity import Key
+from batchpools.core.owner import owner_reference
 from batchpools.core.plan import Create, Delete, Effect, Mark, ReplaceSpec
 from batchpools.core.pools.template import Json
 from batchpools.core.views import BudgetView, PodView, PoolView
@@ -64,14 +65,7 @@ def plan_budget(pool: PoolView, held: BudgetView | None) -> tuple[Effect, ...]:
 
 def _manifest(pool: PoolView, key: Key, spec: Json) -> Json:
     meta = pool.metadata
-    owner = {
-        "apiVersion": names.API_VERSION,
-        "kind": "Pool",
-        "name": meta.name,
-        "uid": meta.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
+    owner = owner_reference("Pool", meta)
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",

@@ -9,6 +9,7 @@ from typing import Any
 
 from batchpools.api import names
 from batchpools.core.identity import Key
+from batchpools.core.owner import owner_reference
 from batchpools.core.plan import Create, Delete, Effect, ReplaceSpec
 from batchpools.core.pools.template import Json
 from batchpools.core.views import NetworkPolicyView, PoolView
@@ -62,14 +63,7 @@ def near_each_other(pool: PoolView, topology_key: str, affinity: Json) -> Json:
 
 def _manifest(pool: PoolView, key: Key, spec: Json) -> Json:
     meta = pool.metadata
-    owner = {
-        "apiVersion": names.API_VERSION,
-        "kind": "Pool",
-        "name": meta.name,
-        "uid": meta.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
+    owner = owner_reference("Pool", meta)
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",

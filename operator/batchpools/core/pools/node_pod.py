@@ -9,6 +9,7 @@ from batchpools.api import names
 from batchpools.api.durations import parse_duration
 from batchpools.core.identity import Key
 from batchpools.core.node_config import NodeConfig, StartTaskConfig
+from batchpools.core.owner import owner_reference
 from batchpools.core.plan import Create
 from batchpools.core.pools.disruption import marks
 from batchpools.core.pools.network_policy import near_each_other
@@ -60,14 +61,7 @@ def create_pod(pool: PoolView, node: PoolNodeView, generation: int, settings: No
 
 
 def _metadata(pool: PoolView, node: PoolNodeView, name: str, template: Template, settings: NodePodSettings) -> Json:
-    owner = {
-        "apiVersion": names.API_VERSION,
-        "kind": "PoolNode",
-        "name": node.metadata.name,
-        "uid": node.metadata.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
+    owner = owner_reference("PoolNode", node.metadata)
     busy, evictable = marks(False)
     ours = {
         names.LABEL_MANAGED_BY: names.MANAGED_BY,

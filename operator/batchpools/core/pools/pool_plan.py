@@ -9,6 +9,7 @@ import msgspec
 from batchpools.api import names
 from batchpools.core.autoscale.run import Step
 from batchpools.core.identity import Key
+from batchpools.core.owner import owner_reference
 from batchpools.core.plan import AddFinalizer, Annotate, CordonNodes, Create, Delete, Effect, Plan, RemoveFinalizer
 from batchpools.core.pools.allocation import allocation_of
 from batchpools.core.pools.pod_hash import pod_hash
@@ -140,14 +141,7 @@ def _leave(nodes: tuple[PoolNodeView, ...]) -> tuple[Effect, ...]:
 
 def _create(situation: PoolSituation, name: str, is_dedicated: bool) -> Create:
     meta = situation.pool.metadata
-    owner = {
-        "apiVersion": names.API_VERSION,
-        "kind": "Pool",
-        "name": meta.name,
-        "uid": meta.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
+    owner = owner_reference("Pool", meta)
     manifest: dict[str, Any] = {
         "apiVersion": names.API_VERSION,
         "kind": "PoolNode",
