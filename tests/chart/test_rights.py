@@ -33,7 +33,8 @@ def everywhere_watched(where: str) -> set[Right]:
     status = " ".join(f"{one}.batchpools.dev/status" for one in all_ours.split())
     owners = " ".join(f"{one}.batchpools.dev/finalizers" for one in ("pools", "poolnodes", "jobs"))
     return (
-        rights(where, ours, "get list watch")  # informers, kopf, live looks
+        rights(where, "pools.batchpools.dev", "create delete")  # of jobs with a pool of their own
+        | rights(where, ours, "get list watch")  # informers, kopf, live looks
         | rights(where, ours, "patch")  # our finalizers; the spec is never written
         | rights(
             where, "poolnodes.batchpools.dev", "get list watch create patch delete"

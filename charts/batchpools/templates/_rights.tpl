@@ -1,8 +1,12 @@
 {{- /* What the operator may do in a namespace that it watches: by a ClusterRole in all, in namespaced mode by Roles. */ -}}
 {{- define "batchpools.operatorRules" -}}
 - apiGroups: [batchpools.dev]
-  resources: [pools, jobs]
+  resources: [jobs]
   verbs: [get, list, watch, patch]
+# Made and deleted for jobs with a pool of their own.
+- apiGroups: [batchpools.dev]
+  resources: [pools]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [batchpools.dev]
   resources: [poolnodes]
   verbs: [get, list, watch, create, patch, delete]
