@@ -9,7 +9,7 @@ from e2e.stories import Namespace, job, pool, sh, until
 def test_a_node_pod_deleted_under_a_task_runs_it_again_with_its_retry_count_unchanged(space: Namespace) -> None:
     log = "echo $AZ_BATCH_TASK_EXECUTION_ID"
     script = f"{log}; test -e $AZ_BATCH_NODE_SHARED_DIR/never || sleep ${{NAP}}"
-    long = sh("one", script, env=[{"name": "NAP", "value": "8"}])
+    long = sh("one", script, env=[{"name": "NAP", "value": "20"}])
     space.apply(pool(), job("survivor", [long]))
     space.wait_for("btask", "survivor.one", lambda status: status["state"] == "Running")
 

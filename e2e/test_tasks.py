@@ -54,7 +54,7 @@ def test_spread_uses_every_node_and_pack_fills_one(space: Namespace) -> None:
     space.apply(pool("spread", nodes=2, slots=2), pool("pack", nodes=2, slots=2, **pack))
     space.ready_pool("spread", 2)
     space.ready_pool("pack", 2)
-    two = [sh("a", "sleep 5"), sh("b", "sleep 5")]
+    two = [sh("a", "sleep 15"), sh("b", "sleep 15")]  # long enough to be there together on a busy machine
     space.apply(job("wide", two, pool_name="spread"), job("tight", two, pool_name="pack"))
 
     def where(name: str) -> set[str]:
