@@ -92,7 +92,7 @@ def test_retained_data_keeps_the_node_for_the_retention_time(space: Namespace) -
     assert space.output("work/one") == "kept\n", "its files are still there"
     gone(space)
     steady = space.status("bpool", "demo")["allocationStateTransitionTime"]
-    assert (_seconds(steady) - _seconds(ended)) % 86400 >= 20
+    assert (_seconds(steady) - _seconds(ended)) % 86400 >= 19, "20 s, and one of them has whole seconds alone"
 
 
 def test_a_quota_that_is_reached_is_a_resize_error_and_tried_again_when_there_is_room(space: Namespace) -> None:
