@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from batchpools.core.ledger import RunLedger
+from batchpools.core.views import PoolStatus
 from batchpools.hub.server import Hub
 from batchpools.kube.cache import Cache
 from batchpools.kube.client import KubeClient
@@ -119,19 +120,17 @@ class Census:
         return found
 
     def _targets(self) -> Samples:
-        found: dict[tuple[str, ...], float] = {}
-        for pool in self._cache.pools:
-            key, status = (pool.metadata.namespace, pool.metadata.name), pool.status
-            found[*key, "dedicated"] = status.target_dedicated_nodes
-            found[*key, "lowPriority"] = status.target_low_priority_nodes
-        return found
+        return self._by_sort(lambda status: (status.target_dedicated_nodes, status.target_low_priority_nodes))
 
     def _current(self) -> Samples:
+        return self._by_sort(lambda status: (status.current_dedicated_nodes, status.current_low_priority_nodes))
+
+    def _by_sort(self, numbers: Callable[[PoolStatus], tuple[int, int]]) -> Samples:
+        """Of each pool, dedicated and low-priority."""
         found: dict[tuple[str, ...], float] = {}
         for pool in self._cache.pools:
-            key, status = (pool.metadata.namespace, pool.metadata.name), pool.status
-            found[*key, "dedicated"] = status.current_dedicated_nodes
-            found[*key, "lowPriority"] = status.current_low_priority_nodes
+            namespace, name = pool.metadata.namespace, pool.metadata.name
+            found[namespace, name, "dedicated"], found[namespace, name, "lowPriority"] = numbers(pool.status)
         return found
 
     def _resize_errors(self) -> Samples:

@@ -1,44 +1,20 @@
 """One PodDisruptionBudget a pool: made, kept, put right, gone with its pool."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
-from tests.controllers.pool_stage import NS, QuietLedger, delete, pass_time
+from tests.controllers.companion_stage import play_with
+from tests.controllers.pool_stage import NS, delete, pass_time
 
 from batchpools.controllers.companions import DisruptionBudgetController
-from batchpools.core.views import BudgetView, PoolNodeView, PoolView
-from batchpools.kube.applier import Applier
-from batchpools.kube.cache import Cache
+from batchpools.core.views import BudgetView
 from batchpools.kube.errors import ForbiddenError
-from batchpools.kube.informer import Informer
-from batchpools.kube.resources import BUDGETS, EVENTS, POOL_NODES, POOLS
-from batchpools.kube.workqueue import WorkQueue
+from batchpools.kube.resources import BUDGETS, EVENTS, POOLS
 from batchpools.testing import builders
 from batchpools.testing.fake_kube import FakeKube
-from batchpools.testing.virtual_time import VirtualClock, run_virtual
 
 
 def play(story: Callable[[FakeKube], Awaitable[None]]) -> None:
-    async def main(clock: VirtualClock) -> None:
-        kube, cache, queue = FakeKube(clock), Cache(), WorkQueue(clock)
-        controller = DisruptionBudgetController(cache, Applier(kube, clock, lambda: 1, QuietLedger(cache)))
-        controller.wire(queue.add)
-        queue.register(controller.kind, controller.reconcile)
-        informers: list[Informer[Any]] = [
-            Informer(kube, POOLS, cache.pools, PoolView, clock),
-            Informer(kube, POOL_NODES, cache.nodes, PoolNodeView, clock),
-            Informer(kube, BUDGETS, cache.budgets, BudgetView, clock),
-        ]
-        queue.start()
-        tasks = [asyncio.create_task(one.run()) for one in informers]
-        await story(kube)
-        await queue.stop()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    run_virtual(main)
+    play_with(DisruptionBudgetController, BudgetView, story)
 
 
 def test_a_pool_gets_one_that_is_put_right_and_goes_with_it() -> None:

@@ -1,44 +1,20 @@
 """One NetworkPolicy a pool: made, kept, put right, gone with its pool, and never in the way of anything else."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
-from tests.controllers.pool_stage import NS, QuietLedger, delete, pass_time
+from tests.controllers.companion_stage import play_with
+from tests.controllers.pool_stage import NS, delete, pass_time
 
 from batchpools.controllers.companions import NetworkPolicyController
-from batchpools.core.views import NetworkPolicyView, PoolNodeView, PoolView
-from batchpools.kube.applier import Applier
-from batchpools.kube.cache import Cache
+from batchpools.core.views import NetworkPolicyView
 from batchpools.kube.errors import ForbiddenError
-from batchpools.kube.informer import Informer
-from batchpools.kube.resources import EVENTS, NETWORK_POLICIES, POOL_NODES, POOLS
-from batchpools.kube.workqueue import WorkQueue
+from batchpools.kube.resources import EVENTS, NETWORK_POLICIES, POOLS
 from batchpools.testing import builders
 from batchpools.testing.fake_kube import FakeKube
-from batchpools.testing.virtual_time import VirtualClock, run_virtual
 
 
 def play(story: Callable[[FakeKube], Awaitable[None]]) -> None:
-    async def main(clock: VirtualClock) -> None:
-        kube, cache, queue = FakeKube(clock), Cache(), WorkQueue(clock)
-        controller = NetworkPolicyController(cache, Applier(kube, clock, lambda: 1, QuietLedger(cache)))
-        controller.wire(queue.add)
-        queue.register(controller.kind, controller.reconcile)
-        informers: list[Informer[Any]] = [
-            Informer(kube, POOLS, cache.pools, PoolView, clock),
-            Informer(kube, POOL_NODES, cache.nodes, PoolNodeView, clock),
-            Informer(kube, NETWORK_POLICIES, cache.policies, NetworkPolicyView, clock),
-        ]
-        queue.start()
-        tasks = [asyncio.create_task(one.run()) for one in informers]
-        await story(kube)
-        await queue.stop()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    run_virtual(main)
+    play_with(NetworkPolicyController, NetworkPolicyView, story)
 
 
 def spec_of(kube: FakeKube) -> dict[str, object]:

@@ -7,8 +7,8 @@ number. Idle pods are not selected: `kubectl drain` and the cluster autoscaler t
 
 from batchpools.api import names
 from batchpools.core.identity import Key
-from batchpools.core.owner import owner_reference
-from batchpools.core.plan import Create, Delete, Effect, Mark, ReplaceSpec
+from batchpools.core.plan import Delete, Effect, Mark, ReplaceSpec
+from batchpools.core.pools.companion import create_companion
 from batchpools.core.pools.template import Json
 from batchpools.core.views import BudgetView, PodView, PoolView
 
@@ -55,25 +55,9 @@ def plan_budget(pool: PoolView, held: BudgetView | None) -> tuple[Effect, ...]:
     key = Key("PodDisruptionBudget", meta.namespace, budget_name(meta.name))
     is_ours = held is not None and any(owner.uid == meta.uid for owner in held.metadata.owner_references)
     if held is None or not is_ours:
-        return () if meta.deletion_timestamp is not None else (Create(key, _manifest(pool, key, spec), meta.uid),)
+        return () if meta.deletion_timestamp is not None else (create_companion(pool, key, "policy/v1", spec),)
     if held.metadata.deletion_timestamp is not None:
         return ()
     if meta.deletion_timestamp is not None:
         return (Delete(key, held.metadata.uid, held.metadata.resource_version),)
     return () if held.spec == spec else (ReplaceSpec(key, held.metadata.uid, spec),)
-
-
-def _manifest(pool: PoolView, key: Key, spec: Json) -> Json:
-    meta = pool.metadata
-    owner = owner_reference("Pool", meta)
-    return {
-        "apiVersion": "policy/v1",
-        "kind": "PodDisruptionBudget",
-        "metadata": {
-            "name": key.name,
-            "namespace": key.namespace,
-            "labels": {names.LABEL_MANAGED_BY: names.MANAGED_BY, names.LABEL_POOL: meta.name},
-            "ownerReferences": [owner],
-        },
-        "spec": spec,
-    }

@@ -9,8 +9,8 @@ from typing import Any
 
 from batchpools.api import names
 from batchpools.core.identity import Key
-from batchpools.core.owner import owner_reference
-from batchpools.core.plan import Create, Delete, Effect, ReplaceSpec
+from batchpools.core.plan import Delete, Effect, ReplaceSpec
+from batchpools.core.pools.companion import create_companion
 from batchpools.core.pools.template import Json
 from batchpools.core.views import NetworkPolicyView, PoolView
 
@@ -43,7 +43,7 @@ def plan_policy(pool: PoolView, held: NetworkPolicyView | None, *, has_nodes: bo
             return ()
         return (Delete(key, held.metadata.uid, held.metadata.resource_version),)
     if held is None or not _is_of(held, pool):  # somebody else's is found by its name, and told
-        return (Create(key, _manifest(pool, key, spec), owner_uid=meta.uid),)
+        return (create_companion(pool, key, "networking.k8s.io/v1", spec),)
     if held.spec == spec or not _is_at_hand(held, pool):
         return ()
     return (ReplaceSpec(key, held.metadata.uid, spec),)
@@ -59,22 +59,6 @@ def near_each_other(pool: PoolView, topology_key: str, affinity: Json) -> Json:
     wishes: list[Any] = pods.get("preferredDuringSchedulingIgnoredDuringExecution", [])
     ours = [*wishes, {"weight": 100, "podAffinityTerm": term}]
     return {**affinity, "podAffinity": {**pods, "preferredDuringSchedulingIgnoredDuringExecution": ours}}
-
-
-def _manifest(pool: PoolView, key: Key, spec: Json) -> Json:
-    meta = pool.metadata
-    owner = owner_reference("Pool", meta)
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {
-            "name": key.name,
-            "namespace": key.namespace,
-            "labels": {names.LABEL_MANAGED_BY: names.MANAGED_BY, names.LABEL_POOL: meta.name},
-            "ownerReferences": [owner],
-        },
-        "spec": spec,
-    }
 
 
 def _is_of(held: NetworkPolicyView, pool: PoolView) -> bool:
