@@ -6,7 +6,7 @@ import io
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
-from batchpools.cli.__main__ import parser
+from batchpools.cli.__main__ import parse
 from batchpools.cli.access import Access
 from batchpools.kube.errors import KubeError, NotFoundError
 from batchpools.testing import builders
@@ -77,7 +77,7 @@ class User:
 
     async def types(self, *words: str) -> int:
         """Run a verb as the command line says; its exit code."""
-        options: argparse.Namespace = parser().parse_args(words)
+        options: argparse.Namespace = parse(words)
         code: int = await options.run(self.access(show=options.show_kubectl), options)
         return code
 

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 from tests.cli.stage import User
 
+from batchpools.cli.__main__ import parse
 from batchpools.cli.access import CliError
 from batchpools.cli.shell import command_for
 from batchpools.core.views import PoolNodeSpec, PoolNodeStatus
@@ -103,3 +104,10 @@ def test_a_shell_is_kubectls_in_the_task_container_with_the_nodes_variables() ->
 async def test_a_node_without_a_pod_has_no_shell() -> None:
     with pytest.raises(CliError, match="has no pod"):
         await user().types("exec", NODE)
+
+
+@pytest.mark.parametrize("words", [["-n", "ns", NODE], [NODE, "-n", "ns"], ["--namespace=ns", NODE]])
+def test_options_may_stand_on_either_side_of_the_node_and_the_command_is_taken_as_it_is(words: list[str]) -> None:
+    options = parse(["exec", *words, "--", "sh", "-c", "ls -n", "--"])
+    assert (options.node, options.namespace, options.command) == (NODE, "ns", ["sh", "-c", "ls -n", "--"])
+    assert parse(["exec", *words]).command == []

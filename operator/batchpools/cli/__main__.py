@@ -31,9 +31,20 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read a command line. What follows `--` of `exec` is the command, wherever options of ours stand before it."""
+    words = list(arguments)
+    if words[:1] != ["exec"] or "--" not in words:
+        return parser().parse_args(words)
+    at = words.index("--")
+    options = parser().parse_args(words[:at])
+    options.command += words[at + 1 :]
+    return options
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb. 0 success, 1 refusal or failure, 2 wrong usage, 124 out of time, 130 Ctrl-C, 141 nobody reads on."""
-    options = parser().parse_args(arguments)
+    options = parse(sys.argv[1:] if arguments is None else arguments)
     try:
         return asyncio.run(_run(options))
     except KubeError as error:
