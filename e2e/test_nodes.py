@@ -154,7 +154,8 @@ def test_a_busy_node_is_not_evicted_and_an_idle_one_is(space: Namespace) -> None
             return str(refused)
         return ""
 
-    space.apply(pool(nodes=2), job("long", [sh("one", "sleep 20")]))
+    held_back = "while ! test -e $AZ_BATCH_NODE_SHARED_DIR/go; do sleep 0.1; done"
+    space.apply(pool(nodes=2), job("long", [sh("one", held_back)]))
     busy = space.wait_for("btask", "long.one", lambda status: status["state"] == "Running")["poolNodeName"]
     space.ready_pool("demo", 2)
     idle = next(node["metadata"]["name"] for node in space.nodes("demo") if node["metadata"]["name"] != busy)
@@ -172,6 +173,7 @@ def test_a_busy_node_is_not_evicted_and_an_idle_one_is(space: Namespace) -> None
     assert "disruption budget" in evict(f"{busy}-1")
     assert evict(f"{idle}-1") == ""
     space.wait_for("bnode", idle, lambda status: status["podGeneration"] == 2 and status["state"] == "Idle")
+    space.kubectl("exec", f"{busy}-1", "-c", "task", "--", "touch", "/mnt/batch/shared/go")
     ended = space.finished("btask", "long.one")
     assert (ended["result"], ended.get("requeueCount", 0)) == ("Success", 0)
     until(lambda: evict(f"{busy}-1") == "", "an idle node goes after a while", patience=60)

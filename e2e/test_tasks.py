@@ -54,11 +54,15 @@ def test_spread_uses_every_node_and_pack_fills_one(space: Namespace) -> None:
     space.apply(pool("spread", nodes=2, slots=2), pool("pack", nodes=2, slots=2, **pack))
     space.ready_pool("spread", 2)
     space.ready_pool("pack", 2)
-    two = [sh("a", "sleep 15"), sh("b", "sleep 15")]  # long enough to be there together on a busy machine
+    two = [sh("a", "sleep 300"), sh("b", "sleep 300")]
     space.apply(job("wide", two, pool_name="spread"), job("tight", two, pool_name="pack"))
 
     def where(name: str) -> set[str]:
-        return {space.finished("btask", f"{name}.{one}")["poolNodeName"] for one in "ab"}
+        """The nodes of both tasks while both run: neither ends by itself, so they were placed beside each other."""
+        tasks = [f"{name}.{one}" for one in "ab"]
+        for one in tasks:
+            space.wait_for("btask", one, lambda status: status.get("state") == "Running")
+        return {space.status("btask", one)["poolNodeName"] for one in tasks}
 
     assert len(where("wide")) == 2
     assert len(where("tight")) == 1
