@@ -106,6 +106,7 @@ class RequeueReason(StrEnum):
     """Why a task went back to the queue through no fault of its own; the keys of status.requeueReasons."""
 
     CONTAINER_LOST = "ContainerLost"
+    LEADER_CHANGED = "LeaderChanged"  # a leader that is no more had asked for its end, and recorded nowhere why
     NODE_DISABLED = "NodeDisabled"
     NODE_LOST = "NodeLost"
     NODE_REBOOTED = "NodeRebooted"

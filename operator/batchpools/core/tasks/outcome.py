@@ -44,7 +44,7 @@ Verdict = Succeeded | Failed | Retry | Requeue
 MOST_OUT_OF_MEMORY = 3  # runs that may take their container along, each with the most memory in it (safety rule S8.5)
 
 _OURS = {
-    "killed": RequeueReason.POOL_RESIZED,
+    "killed": RequeueReason.LEADER_CHANGED,
     "stopping": RequeueReason.NODE_STOPPED,
     "bootLost": RequeueReason.CONTAINER_LOST,
     "nodeLost": RequeueReason.NODE_LOST,

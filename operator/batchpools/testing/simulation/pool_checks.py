@@ -41,9 +41,8 @@ class PoolChecker:
 
     def requeued(self, before: Object, after: Object) -> None:
         """A task has changed: was it killed since its node leaves? With its job, or alone, it may be killed."""
-        told, said = before.get("status", {}), after["status"]
-        reasons = [status.get("requeueReasons", {}).get("PoolResized", 0) for status in (told, said)]
-        if reasons[1] <= reasons[0] or self._options & _KILL:
+        said = after["status"]
+        if self._options & _KILL or killed(self._world, after) <= killed(self._world, before):
             return
         name = after["metadata"]["name"]
         job = self._world.kube.object(JOBS, NAMESPACE, after["spec"]["jobName"])
@@ -79,6 +78,12 @@ class PoolChecker:
         most = max([*recent, *before[-1:]], default=0)
         if there > most:
             self._says(f"{node['metadata']['name']} was made: {there} nodes of its sort, {most} were wanted at most")
+
+
+def killed(world: World, task: Object) -> int:
+    """How often a task was killed for the size of its pool. Unless somebody has asked for other kills, a former leader's is one."""
+    reasons = task.get("status", {}).get("requeueReasons", {})
+    return int(reasons.get("PoolResized", 0) + (0 if world.may_requeue_for else reasons.get("LeaderChanged", 0)))
 
 
 def _stays(node: Object) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from batchpools.api import names
 from batchpools.kube.resources import JOBS
 from batchpools.testing.object_rules import Object
+from batchpools.testing.simulation.pool_checks import killed
 from batchpools.testing.simulation.workload import NAMESPACE
 from batchpools.testing.simulation.world import World
 
@@ -54,7 +55,7 @@ class ScalingChecker:
             )
 
     def _task(self, task: Object) -> None:
-        told = task.get("status", {}).get("requeueReasons", {}).get("PoolResized", 0)
+        told = killed(self._world, task)
         uid, name = task["metadata"]["uid"], task["metadata"]["name"]
         if told > self._requeued.get(uid, 0) and self._is_scaled and self._is_wanted(task):
             self._says(f"{name} was killed with its node, whose tasks were to be awaited")
