@@ -38,6 +38,8 @@ from batchpools.telemetry.clock import Clock
 _log = logging.getLogger(__name__)
 
 COUNT_POOL_AFTER = 1.0  # seconds: slots change with every task, and only a pool's counters follow them
+POOL_RESTS = JOB_RESTS = 0.1  # seconds: each of a thousand nodes, or tasks, wakes them, and one look costs as much as all of these
+NODE_RESTS = 0.1  # a pod that starts changes several times within some milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +210,9 @@ class Replica:
         budgets = DisruptionBudgetController(self.cache, applier)
         for controller in (pools, self.nodes, jobs, policies, budgets):
             controller.wire(self.queue.add)
-        self.queue.register("Pool", pools.reconcile)
-        self.queue.register("PoolNode", self.nodes.reconcile)
-        self.queue.register("Job", jobs.reconcile)
+        self.queue.register("Pool", pools.reconcile, rest=POOL_RESTS)
+        self.queue.register("PoolNode", self.nodes.reconcile, rest=NODE_RESTS)
+        self.queue.register("Job", jobs.reconcile, rest=JOB_RESTS)
         self.queue.register(NetworkPolicyController.kind, policies.reconcile)
         self.queue.register(DisruptionBudgetController.kind, budgets.reconcile)
         self.ledger.on_node = lambda node: self.queue.add(Key("PoolNode", node.namespace, node.node))

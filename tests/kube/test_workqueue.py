@@ -20,10 +20,11 @@ def play(
     story: Callable[[WorkQueue, VirtualClock], Coroutine[Any, Any, None]],
     *,
     workers: int = 8,
+    rest: float = 0.0,
 ) -> None:
     async def main(clock: VirtualClock) -> None:
         queue = WorkQueue(clock, workers=workers)
-        queue.register("Pool", lambda key: reconcile(key, clock))
+        queue.register("Pool", lambda key: reconcile(key, clock), rest=rest)
         queue.start()
         await story(queue, clock)
         await queue.stop()
@@ -70,6 +71,49 @@ def test_a_key_that_is_added_while_it_is_looked_at_is_looked_at_again_and_never_
 
     play(reconcile, story)
     assert (count, together) == (2, 1)
+
+
+def test_a_key_rests_between_two_looks_and_the_first_edge_is_followed_at_once() -> None:
+    """A hundred edges within a second are at most eleven looks, and the last edge is never forgotten."""
+    seen: list[float] = []
+    edges: list[float] = []
+
+    async def reconcile(key: Key, clock: VirtualClock) -> None:
+        if key == A:
+            seen.append(clock.monotonic())
+
+    async def story(queue: WorkQueue, clock: VirtualClock) -> None:
+        for _again in range(100):
+            edges.append(clock.monotonic())
+            queue.add(A)
+            await asyncio.sleep(0.01)
+        queue.add(B)  # another key does not wait for it
+        await asyncio.sleep(5)
+        edges.append(clock.monotonic())
+        queue.add(A)
+        await settle()
+
+    play(reconcile, story, rest=0.1)
+    assert seen[0] == pytest.approx(edges[0])
+    assert len(seen) <= 12
+    assert all(later - earlier >= 0.0999 for earlier, later in pairwise(seen))
+    assert edges[-2] <= seen[-2] <= edges[-2] + 0.1001
+    assert seen[-1] == pytest.approx(edges[-1])
+
+
+def test_a_key_that_rests_is_looked_at_when_its_own_appointment_comes() -> None:
+    seen: list[float] = []
+
+    async def reconcile(_: Key, clock: VirtualClock) -> float | None:
+        seen.append(clock.monotonic())
+        return 0.02 if len(seen) < 4 else None
+
+    async def story(queue: WorkQueue, _: VirtualClock) -> None:
+        queue.add(A)
+        await asyncio.sleep(1)
+
+    play(reconcile, story, rest=0.1)
+    assert [round(later - earlier, 3) for earlier, later in pairwise(seen)] == [0.02, 0.02, 0.02]
 
 
 def test_a_slow_key_does_not_hold_up_the_others() -> None:

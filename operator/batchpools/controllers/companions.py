@@ -43,7 +43,7 @@ class Companions(ABC):
 
         def pool_changed(old: PoolView | None, new: PoolView | None) -> None:
             view = new or old
-            if view is not None:
+            if view is not None and not _is_same(old, new):
                 wake(Key(self.kind, view.metadata.namespace, view.metadata.name))
 
         def companion_changed(old: Any, new: Any) -> None:
@@ -114,3 +114,11 @@ class DisruptionBudgetController(Companions):
         """It goes with its pool."""
         meta = pool.metadata
         return plan_budget(pool, self._cache.budgets.get(meta.namespace, budget_name(meta.name)))
+
+
+def _is_same(old: PoolView | None, new: PoolView | None) -> bool:
+    """Whether nothing has changed that a companion depends on: a pool's spec, and whether it goes."""
+    if old is None or new is None:
+        return False
+    was, now = old.metadata, new.metadata
+    return (was.uid, was.generation, was.deletion_timestamp) == (now.uid, now.generation, now.deletion_timestamp)

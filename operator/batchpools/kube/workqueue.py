@@ -1,6 +1,7 @@
 """A queue of keys: each at most once in it, each by one worker at a time, failures with growing delays.
 
-Level-triggered: a key says "look again", never what happened.
+Level-triggered: a key says "look again", never what happened. So edges that come close together are one: after a look a key
+rests for a moment, and what comes meanwhile is seen by one look at its end. The first edge is always followed at once.
 """
 
 import asyncio
@@ -28,6 +29,8 @@ class WorkQueue:
         self._clock = clock
         self._workers = workers
         self._reconcilers: dict[str, Reconcile] = {}
+        self._rests: dict[str, float] = {}  # by kind, seconds
+        self._looked: dict[Key, float] = {}  # when each key of late was looked at last, oldest first
         self._waiting: asyncio.Queue[Key] = asyncio.Queue()  # wakes one worker a key
         self._queued: dict[Key, float] = {}
         self._busy: set[Key] = set()
@@ -37,9 +40,10 @@ class WorkQueue:
         self._tasks: list[asyncio.Task[None]] = []
         self.last_latency = 0.0  # seconds that the last key waited
 
-    def register(self, kind: str, reconcile: Reconcile) -> None:
-        """Keys of this kind go to this reconciler."""
+    def register(self, kind: str, reconcile: Reconcile, *, rest: float = 0.0) -> None:
+        """Keys of this kind go to this reconciler. rest: seconds between the end of a look and the next one by an edge."""
         self._reconcilers[kind] = reconcile
+        self._rests[kind] = rest
 
     @property
     def depth(self) -> int:
@@ -53,8 +57,11 @@ class WorkQueue:
         if key in self._busy:
             self._again.add(key)
         elif key not in self._queued:
-            self._queued[key] = self._clock.monotonic()
-            self._waiting.put_nowait(key)
+            left = self._left_to_rest(key)
+            if left > 0:
+                self.add_after(key, left)
+            else:
+                self._put(key)
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Look at this key after a while; an earlier appointment stays."""
@@ -82,12 +89,34 @@ class WorkQueue:
         for _, timer in self._timers.values():
             timer.cancel()
         self._waiting = asyncio.Queue()
-        for held in (self._queued, self._busy, self._again, self._timers, self._failures):
+        for held in (self._queued, self._busy, self._again, self._timers, self._failures, self._looked):
             held.clear()
 
     def _ring(self, key: Key) -> None:
         self._timers.pop(key, None)
-        self.add(key)
+        if key in self._busy:
+            self._again.add(key)
+        elif key not in self._queued:
+            self._put(key)
+
+    def _put(self, key: Key) -> None:
+        self._queued[key] = self._clock.monotonic()
+        self._waiting.put_nowait(key)
+
+    def _left_to_rest(self, key: Key) -> float:
+        """Seconds; 0 or less = it has rested."""
+        looked = self._looked.get(key)
+        return 0.0 if looked is None else looked + self._rests[key.kind] - self._clock.monotonic()
+
+    def _has_looked(self, key: Key) -> None:
+        """It rests from now on; those that have rested are forgotten."""
+        if not self._rests[key.kind]:
+            return
+        now, longest = self._clock.monotonic(), max(self._rests.values())
+        self._looked.pop(key, None)
+        self._looked[key] = now
+        while (oldest := next(iter(self._looked))) != key and self._looked[oldest] + longest < now:
+            del self._looked[oldest]
 
     async def _work(self) -> None:
         while True:
@@ -98,6 +127,7 @@ class WorkQueue:
                 await self._one(key)
             finally:
                 self._busy.discard(key)
+            self._has_looked(key)
             if key in self._again:
                 self._again.discard(key)
                 self.add(key)
