@@ -139,7 +139,9 @@ def test_only_exit_codes_are_retried(cause: Cause) -> None:
     ("cause", "killed_for", "reason"),
     [
         pytest.param(Cause.KILLED, RequeueReason.POOL_RESIZED, RequeueReason.POOL_RESIZED, id="killed by a drain"),
-        pytest.param(Cause.KILLED, None, RequeueReason.LEADER_CHANGED, id="killed for a former leader, which recorded no reason"),
+        pytest.param(
+            Cause.KILLED, None, RequeueReason.LEADER_CHANGED, id="killed for a former leader, which recorded no reason"
+        ),
         pytest.param(Cause.STOPPING, None, RequeueReason.NODE_STOPPED, id="the pod was stopped"),
         pytest.param(Cause.STOPPING, RequeueReason.NODE_LOST, RequeueReason.NODE_LOST, id="we know better why"),
         pytest.param(Cause.BOOT_LOST, None, RequeueReason.CONTAINER_LOST, id="the container restarted"),
