@@ -32,6 +32,11 @@ from batchpools.testing.simulation.stage import Act
 from batchpools.testing.simulation.workload import Size
 
 
+def _cold(script: Script) -> Script:
+    """A bug that is planted is there from the beginning."""
+    return replace(script, is_warm=False)
+
+
 @dataclass(frozen=True)
 class Bug:
     """A planted bug: the rule that it breaks, within how many seeds it is found, how it is planted, and scripts that reach it."""
@@ -39,12 +44,12 @@ class Bug:
     rule: str
     within: int
     plant: Callable[[], Any]
-    script: Callable[[int], Script] = lambda seed: script_of(10 * seed + 1)
+    script: Callable[[int], Script] = lambda seed: _cold(script_of(10 * seed + 1))
 
 
 def _of(*kinds: str) -> Callable[[int], Script]:
     """Scripts of these kinds of acts alone."""
-    return lambda seed: script_of(10 * seed + 1, kinds)
+    return lambda seed: _cold(script_of(10 * seed + 1, kinds))
 
 
 def _around(*acts: Act) -> Callable[[int], Script]:

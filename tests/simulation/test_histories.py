@@ -66,3 +66,10 @@ def test_many_seeds_are_added_up() -> None:
     assert (summary.histories, summary.failed) == (4, {})
     assert summary.tasks >= 48
     assert any("violations" in line for line in summary.lines())
+
+
+def test_histories_that_share_their_opening_are_those_that_are_played_alone() -> None:
+    """1 and 2 begin with a cluster at rest, of which each gets a copy; 3 begins with nothing."""
+    summary = play_many([1, 2, 3, 11], workers=1)
+    assert {seed: script_of(seed).is_warm for seed in (1, 2, 3)} == {1: True, 2: True, 3: False}
+    assert summary.digests == {seed: play(script_of(seed)).digest for seed in (1, 2, 3, 11)}

@@ -11,6 +11,7 @@ from batchpools.testing.object_rules import Object
 from batchpools.testing.simulation import workload
 from batchpools.testing.simulation.acts import ACTS, delete_everything, perform
 from batchpools.testing.simulation.checks import Checker
+from batchpools.testing.simulation.opening import Begun, Opening, cold, warm
 from batchpools.testing.simulation.pool_acts import calm_pool
 from batchpools.testing.simulation.stage import Act, Stage
 from batchpools.testing.simulation.workload import LARGE, SMALL, Size
@@ -20,6 +21,7 @@ STALL = 60.0  # virtual seconds without any event after which what has not come 
 LONGEST = 600.0
 LARGE_EVERY = 10
 SCALED_EVERY = 7
+COLD_EVERY = 5
 
 # How likely each kind of act is, beside 1.
 _OFTEN = {
@@ -33,12 +35,19 @@ _OFTEN = {
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What is to happen: the seed of everything left to chance, the size, and the acts in order."""
+    """What is to happen: the seed of everything left to chance, the size, and the acts in order, in seconds from its opening on."""
 
     seed: int
     size: Size
     acts: tuple[Act, ...]
     option: str = "Requeue"  # nodeDeallocationOption in the beginning
+    is_warm: bool = False  # it begins with a cluster at rest
+
+    @property
+    def opening(self) -> Opening:
+        """How it begins."""
+        fill = ("Spread", "Pack")[self.seed // LARGE_EVERY % 2]
+        return Opening(self.size, fill, self.option, self.seed % SCALED_EVERY == 2)
 
 
 @dataclass(slots=True)
@@ -73,26 +82,32 @@ def script_of(seed: int, kinds: Collection[str] = ACTS) -> Script:
         for _ in range(size.acts)
     ]
     option = "TaskCompletion" if seed % 3 == 0 else "Requeue"
-    return Script(seed, size, tuple(sorted(acts, key=lambda act: act.at)), option)
+    return Script(seed, size, tuple(sorted(acts, key=lambda act: act.at)), option, is_warm=seed % COLD_EVERY != 3)
 
 
 def play(script: Script, parts: Parts | None = None) -> Outcome:
-    """Play it to its end."""
-    world = World(script.seed, parts, machines=max(3, script.size.nodes // 2))
+    """Play it from its opening to its end."""
+    opening = script.opening
+    return play_on(warm(opening, parts) if script.is_warm else cold(opening, script.seed, parts), script)
+
+
+def play_on(begun: Begun, script: Script) -> Outcome:
+    """Play it to its end from its opening, of which nothing is left then."""
     try:
-        return _play(world, script)
+        return _play_on(begun.stage, begun.checker, script)
     finally:
-        world.dispose()
+        begun.stage.world.dispose()
 
 
-def _play(world: World, script: Script) -> Outcome:
-    checker, stage = Checker(world), Stage(world, script.size)
+def _play_on(stage: Stage, checker: Checker, script: Script) -> Outcome:
+    world = stage.world
+    began = world.now
+    world.reseed(script.seed)
     with world.server.as_running():
         _apply(stage, Random(f"workload {script.seed}"), script)  # noqa: S311 (a played world)
         for act in script.acts:
-            world.server.call_at(act.at, perform, stage, act)
-    calm = script.size.seconds + 1.0
-    world.run(calm)
+            world.server.call_at(began + act.at, perform, stage, act)
+    world.run(began + script.size.seconds + 1.0)
     stage.calm()
     with world.server.as_running():
         calm_pool(stage)
@@ -105,19 +120,14 @@ def _play(world: World, script: Script) -> Outcome:
     digest = hashlib.sha256("\n".join(world.log).encode()).hexdigest()
     return Outcome(
         script, checker.violations, digest, world.log, stage.count, checker.tasks,
-        len(world.processes.started), world.now, len(world.log),
+        len(world.processes.started), world.now - began, len(world.log),
     )  # fmt: skip
 
 
 def _apply(stage: Stage, random: Random, script: Script) -> None:
     """What users apply in the beginning and, one by one, later."""
-    kube, size = stage.world.kube, stage.size
-    is_scaled = script.seed % SCALED_EVERY == 2
-    if is_scaled:
-        stage.dedicated = 1
-    pool = workload.pool(size, random, is_scaled=is_scaled)
-    pool["spec"]["nodeDeallocationOption"] = script.option
-    for manifest in (pool, workload.inline_job(size, random), workload.loose_job(random)):
+    kube, size = stage.world.kube, script.size
+    for manifest in (workload.inline_job(size, random), workload.loose_job(random)):
         kube.seed(manifest)
     for number in range(size.tasks - size.tasks // 2):
         task = workload.loose_task(number, size, random)

@@ -25,13 +25,13 @@ class Size:
     nodes: int = 3
     slots: int = 2
     tasks: int = 12
-    acts: int = 16
-    seconds: float = 20.0  # in which things happen
+    acts: int = 12
+    seconds: float = 14.0  # in which things happen
     long: tuple[float, float] = (12.0, 22.0)  # longer than a runner goes on by itself, and than a node may be silent
 
 
 SMALL = Size()
-LARGE = Size(nodes=8, slots=4, tasks=120, acts=160, seconds=60.0, long=(20.0, 40.0))
+LARGE = Size(nodes=8, slots=4, tasks=120, acts=120, seconds=40.0, long=(20.0, 40.0))
 
 
 def scale(nodes: int) -> Manifest:
@@ -39,7 +39,7 @@ def scale(nodes: int) -> Manifest:
     return {"minNodes": nodes, "maxNodes": nodes + 2, "idleTimeout": "5s", "evaluationInterval": "2s"}
 
 
-def pool(size: Size, random: Random, *, is_scaled: bool = False) -> Manifest:
+def pool(size: Size, *, fill: str, option: str, is_scaled: bool = False) -> Manifest:
     """The pool; an autoscaled one begins with one node."""
     wanted = {"autoScale": scale(1)} if is_scaled else {"targetDedicatedNodes": size.nodes}
     return _object(
@@ -49,7 +49,8 @@ def pool(size: Size, random: Random, *, is_scaled: bool = False) -> Manifest:
             "image": "image",
             **wanted,
             "taskSlotsPerNode": size.slots,
-            "taskSchedulingPolicy": {"nodeFillType": random.choice(["Spread", "Pack"])},
+            "taskSchedulingPolicy": {"nodeFillType": fill},
+            "nodeDeallocationOption": option,
             "drainTimeout": "3s",
             "nodeUnreachableTimeout": "10s",
         },

@@ -35,8 +35,8 @@ class World:
 
     def __init__(self, seed: int, parts: Parts | None = None, machines: int = MACHINES) -> None:
         parts = parts or Parts()
-        chance.seed(seed)  # jitter in the code under test
-        self.random = Random(seed)  # noqa: S311 (a played world)
+        self.random = Random()  # noqa: S311 (a played world)
+        self.reseed(seed)
         self.scheduler = Scheduler()
         self.server = self.scheduler.process("api-server")
         self.clock = ProcessClock(self.scheduler)
@@ -61,6 +61,11 @@ class World:
     def now(self) -> float:
         """Virtual seconds since the beginning."""
         return self.scheduler.now
+
+    def reseed(self, seed: int) -> None:
+        """What is left to chance from now on is this seed's."""
+        self.random.seed(seed)
+        chance.seed(seed)  # jitter in the code under test
 
     def note(self, line: str) -> None:
         """A line of the history."""
