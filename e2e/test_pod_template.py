@@ -3,7 +3,7 @@
 import base64
 from typing import Any
 
-from e2e.stories import IMAGE, REQUESTS, Namespace, condition, job, pool, sh, until
+from e2e.stories import IMAGE, REQUESTS, Namespace, condition, job, pool, sh, task, until
 
 
 def test_a_changed_template_rolls_one_node_after_the_other_while_tasks_run(space: Namespace) -> None:
@@ -26,6 +26,30 @@ def test_a_changed_template_rolls_one_node_after_the_other_while_tasks_run(space
     assert all(task["status"].get("retryCount", 0) == 0 for task in space.every("btask"))
     told = space.wait_for("bpool", "demo", lambda status: condition(status, "Reconciling").get("status") == "False")
     assert told["nodeCounts"].get("upgradingOS", 0) == 0
+
+
+def test_an_image_that_cannot_be_looked_at_is_said_and_renews_nobody(space: Namespace) -> None:
+    """There is no registry here: the kubelet of the pod that looks says so."""
+    space.apply(pool(), job("work"))
+    space.ready_pool("demo", 1)
+    before = space.every("pod")[0]["metadata"]["uid"]
+
+    space.apply(pool(upgradePolicy={"imageCheckInterval": "1m"}))
+    told = space.wait_for("bpool", "demo", lambda status: condition(status, "ImageChecked").get("status") == "False")
+    assert condition(told, "ImageChecked")["reason"] == "ImageCheckFailed"
+    assert IMAGE in told["imageCheck"]["message"]
+    pods = {one["metadata"]["name"]: one["metadata"] for one in space.every("pod")}
+    assert sorted(pods) == ["demo-0000-1", "demo-image-check"]
+    assert pods["demo-0000-1"]["uid"] == before
+    assert "batchpools.dev/pool" not in pods["demo-image-check"]["labels"], (
+        "it does not count for kubectl scale or an HPA"
+    )
+    assert space.status("bpool", "demo")["currentNodes"] == 1
+    space.apply(task("work", "one", command=["true"]))
+    assert space.finished("btask", "work.one")["result"] == "Success", "the node goes on"
+
+    space.kubectl("delete", "bpool", "demo", "--wait=true", "--timeout=60s")
+    until(lambda: not space.every("pod"), "nothing is left")
 
 
 def test_a_pool_has_a_network_policy_that_follows_its_spec_and_goes_with_it(space: Namespace) -> None:
@@ -120,8 +144,8 @@ def test_a_task_that_fills_its_nodes_disk_fails_and_its_neighbour_goes_on(space:
 
 
 def _coloured(colour: str) -> dict[str, Any]:
-    task = {"name": "task", "image": IMAGE, "resources": REQUESTS, "env": [{"name": "COLOUR", "value": colour}]}
-    return pool(nodes=2, template={"spec": {"containers": [task]}})
+    container = {"name": "task", "image": IMAGE, "resources": REQUESTS, "env": [{"name": "COLOUR", "value": colour}]}
+    return pool(nodes=2, template={"spec": {"containers": [container]}})
 
 
 def _colours(space: Namespace) -> list[str]:

@@ -147,6 +147,7 @@ class Replica:
         ]
         self._informers = [Informer(kube, resource, store, view, clock) for resource, store, view in views]
         self._cache = cache
+        self.pods = cache.pods
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:

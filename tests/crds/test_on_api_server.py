@@ -69,6 +69,7 @@ GOOD: list[Manifest] = [
     ),
     manifest("Pool", "good", {"image": "x", "imagePullSecrets": [{"name": "pull"}]}),
     manifest("Pool", "good", {"image": "x", "upgradePolicy": {"mode": "Manual", "maxUnavailable": 3}}),
+    manifest("Pool", "good", {"image": "x", "upgradePolicy": {"imageCheckInterval": "24h"}}),
     manifest("Pool", "good", {"image": "x", "enableInterNodeCommunication": True}),
     manifest("Pool", "good", {"image": "x", "certificateReferences": [{"secretName": "a.b", "visibility": ["Task"]}]}),
     manifest("Pool", "good", {"image": "x", "secretReferences": ["a"], "configMapReferences": ["b"]}),
@@ -164,6 +165,23 @@ BAD: list[tuple[Manifest, str]] = [
     ),
     (manifest("Pool", "bad", {"image": "x", "upgradePolicy": {"mode": "Rolling"}}), "upgradePolicy.mode"),
     (manifest("Pool", "bad", {"image": "x", "upgradePolicy": {"maxUnavailable": 0}}), "maxUnavailable"),
+    (
+        manifest("Pool", "bad", {"image": "x", "upgradePolicy": {"imageCheckInterval": "30s"}}),
+        "imageCheckInterval must lie between 1m and 8760h",
+    ),
+    (
+        manifest(
+            "Pool",
+            "bad",
+            {
+                "template": {
+                    "spec": {"containers": [{"name": "task", "image": "x", "imagePullPolicy": "IfNotPresent"}]}
+                },
+                "upgradePolicy": {"imageCheckInterval": "24h"},
+            },
+        ),
+        "with imageCheckInterval images are always pulled",
+    ),
     (manifest("Pool", "a.b", {"image": "x"}), "at most 50 characters and no dots"),
     (manifest("Pool", "p" * 51, {"image": "x"}), "at most 50 characters and no dots"),
     (manifest("Pool", "bad", {"image": "x", "taskSlotsPerNode": 0}), "taskSlotsPerNode"),

@@ -15,6 +15,7 @@ LABEL_JOB = f"{GROUP}/job"
 LABEL_AUTO_POOL_OF = f"{GROUP}/auto-pool-of"  # on a pool that was made for a job: the job's uid
 LABEL_TASK_ID = f"{GROUP}/task-id"
 LABEL_BUSY = f"{GROUP}/busy"  # on node pods: "true" while tasks run there (safety rule S9.4)
+LABEL_IMAGE_CHECK = f"{GROUP}/image-check"  # on the pod that finds out what a tag is: its pool
 LABEL_INTERNAL = f"{GROUP}/internal"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGED_BY = "batchpools"
@@ -28,7 +29,9 @@ ANNOTATION_UNREACHABLE_TIMEOUT = f"{GROUP}/node-unreachable-timeout"  # T of thi
 ANNOTATION_SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 ANNOTATION_START_TASK = f"{GROUP}/start-task-hash"  # of the start task that this pod was made with; `none`
 ANNOTATION_TEMPLATE_HASH = f"{GROUP}/template-hash"
-ANNOTATION_RENEW = f"{GROUP}/renew"  # on a PoolNode: the template-hash that its next pod is to have
+ANNOTATION_IMAGE_DIGEST = f"{GROUP}/image-digest"  # what the image was known to be when this pod was made
+ANNOTATION_IMAGE_CHECK = f"{GROUP}/check"  # on the pod that finds out what a tag is: which check it was made for
+ANNOTATION_RENEW = f"{GROUP}/renew"  # on a PoolNode: what its next pod is to be (`core.pools.upgrade.wanted_pod`)
 
 # Annotation on PoolNodes: "true" on a node that leaves its pool once its tasks have ended; the pool may take it back.
 ANNOTATION_LEAVING = f"{GROUP}/leaving"
@@ -47,6 +50,7 @@ AGENT_CONTAINER = "agent"
 TASK_CONTAINER = "task"
 INSTALL_CONTAINER = "install-runner"
 START_TASK_CONTAINER = "start-task"
+IMAGE_CHECK = "image-check"  # the pod that finds out what a tag is (`<pool>-image-check`), and its container
 
 # Volumes that we mount; templates may not use names with this prefix.
 VOLUME_PREFIX = "batchpools-"

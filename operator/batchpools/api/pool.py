@@ -23,7 +23,7 @@ from batchpools.api.pod_template import DISK_RULE, DiskSize, Image, LocalObjectR
 from batchpools.api.references import Certificates, References
 from batchpools.api.states import AllocationState, NodeDeallocationOption, NodeFillType, PoolState
 from batchpools.api.task_logs import TaskLogs
-from batchpools.api.upgrade_policy import UpgradePolicy
+from batchpools.api.upgrade_policy import ImageCheck, UpgradePolicy
 
 
 class TaskSchedulingPolicy(Model):
@@ -140,6 +140,11 @@ class PoolSpec(Model):
                 " || self.certificateReferences.all(one, 'Task' in one.visibility)",
                 "a start task that runs in the task container sees what tasks see: add Task to the visibility of every "
                 "certificate",
+            ),
+            rule(
+                "!has(self.upgradePolicy) || !has(self.upgradePolicy.imageCheckInterval) || !has(self.template)"
+                " || self.template.spec.containers.all(one, !has(one.imagePullPolicy) || one.imagePullPolicy == 'Always')",
+                "with imageCheckInterval images are always pulled: leave imagePullPolicy out, or make it Always",
             ),
             rule(
                 "duration(self.drainTimeout) >= duration('1s') && duration(self.drainTimeout) <= duration('24h')",
@@ -321,6 +326,7 @@ class PoolStatus(Status):
         default=None,
         description="The last evaluation of autoScale; kept when it is switched off, as long as its size is.",
     )
+    image_check: ImageCheck | None = Field(default=None, description="The last look at what the image's tag is.")
 
 
 class Pool(Model):

@@ -126,6 +126,9 @@ class PoolNodeStatus(Status):
         default="",
         description="What its present pod was made from; another one than the pool's means that it is outdated.",
     )
+    image_digest: Annotated[str, Field(max_length=256)] = Field(
+        default="", description="What the image was known to be when its present pod was made."
+    )
     image_id: Text = Field(default="", alias="imageID", description="What that image was when its container began.")
     start_time: datetime | None = Field(default=None, description="When its present pod began.")
     task_slots: int = Field(default=0, description="Its slots.")

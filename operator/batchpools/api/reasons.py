@@ -13,6 +13,7 @@ class Condition(StrEnum):
     SCHEDULED = "Scheduled"
     REGISTERED = "Registered"
     START_TASK_DONE = "StartTaskDone"
+    IMAGE_CHECKED = "ImageChecked"
     SCHEDULABLE = "Schedulable"
     COMPLETE = "Complete"
     FAILED = "Failed"
@@ -76,6 +77,8 @@ class Reason(StrEnum):
     DRAINING = "Draining"
     TASK_LAUNCH_FAILED = "TaskLaunchFailed"
     UPGRADING = "Upgrading"
+    IMAGE_FOUND = "ImageFound"
+    IMAGE_CHECK_FAILED = "ImageCheckFailed"
 
 
 class FailureCode(StrEnum):

@@ -37,7 +37,9 @@ class _HasMeta(Protocol):
 
 
 class Janitor:
-    """Pods without PoolNode, PoolNodes without Pool, inline Tasks without Job. Hand-made Tasks may wait for a Job, and stay."""
+    """Pods without PoolNode or Pool, PoolNodes without Pool, inline Tasks without Job. Hand-made Tasks may wait for a Job, and
+    stay.
+    """
 
     def __init__(self, cache: Cache, api: KubeApi, applier: Applier, ledger: RunLedger) -> None:
         self._cache = cache
@@ -56,6 +58,8 @@ class Janitor:
         try:
             for pod in await self._orphans("PoolNode", self._cache.pods, self._cache.nodes):
                 await self._apply("Pod", pod, orphans.bury_pod(pod, self._ledger.contact(pod.metadata.uid)))
+            for pod in await self._orphans("Pool", self._cache.pods, self._cache.pools):
+                await self._apply("Pod", pod, orphans.delete(_key("Pod", pod.metadata), pod.metadata))
             for node in await self._orphans("Pool", self._cache.nodes, self._cache.pools):
                 await self._apply("PoolNode", node, orphans.delete(_key("PoolNode", node.metadata), node.metadata))
             for task in await self._orphans("Job", self._cache.tasks, self._cache.jobs):

@@ -3,9 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
-
-import msgspec
 
 from batchpools.api import names
 from batchpools.api.reasons import Reason
@@ -23,14 +20,11 @@ from batchpools.core.views import PodView, PoolNodeStatus, PoolNodeView, PoolVie
 from batchpools.hub.port import HubPort
 from batchpools.kube.applier import Applier, Outcome, Refusal
 from batchpools.kube.cache import Cache
-from batchpools.kube.errors import NotFoundError
-from batchpools.kube.live import Namespaces
-from batchpools.kube.port import KubeApi, Resource
+from batchpools.kube.live import Namespaces, live
+from batchpools.kube.port import KubeApi
 from batchpools.kube.resources import PODS, POOL_NODES
 from batchpools.link.messages import NodeReport
 from batchpools.telemetry.clock import Clock
-
-ViewT = TypeVar("ViewT", PodView, PoolNodeView)
 
 _AT_ONCE = 0.01
 _RESTART_RULE = "spec.containers[0].restartPolicy"  # what the API server names when it does not take the rule
@@ -136,11 +130,11 @@ class NodeController:
         late = late or self._ledger.is_set_aside(held.status.pod_uid)
         if pod is not None and _owns(held, pod) and not late and not self._other_pods(held):
             return held, pod
-        node = await self._live(POOL_NODES, PoolNodeView, key.namespace, key.name)
+        node = await live(self._api, POOL_NODES, PoolNodeView, key.namespace, key.name)
         if node is None or node.metadata.uid != held.metadata.uid:
             return None, None
         name = node.status.pod_name
-        pod = await self._live(PODS, PodView, key.namespace, name) if name else None
+        pod = await live(self._api, PODS, PodView, key.namespace, name) if name else None
         return node, pod if pod is not None and _owns(node, pod) else None  # somebody else may hold the name
 
     def _situation(self, key: Key, node: PoolNodeView, pod: PodView | None, settings: NodePodSettings) -> NodeSituation:
@@ -179,12 +173,6 @@ class NodeController:
         if key not in self._retained or now - self._retained[key][0] >= RETAINED_AGAIN:
             self._retained[key] = (now, retained_until(self._cache.tasks, node))
         return self._retained[key][1]
-
-    async def _live(self, resource: Resource, view: type[ViewT], namespace: str, name: str) -> ViewT | None:
-        try:
-            return msgspec.json.decode(await self._api.get(resource, namespace, name), type=view)
-        except NotFoundError:
-            return None
 
     def _take_back(self, situation: NodeSituation, persisted: PoolNodeStatus) -> None:
         """A node that is heard again takes tasks once its status, as the API server has it, says so (safety rule S3.4)."""

@@ -1,6 +1,6 @@
 """Shell of the pools: wakes on edges of pools and nodes, gathers a `PoolSituation`, has the plan applied."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from batchpools.api import names
@@ -9,16 +9,16 @@ from batchpools.core.identity import Key
 from batchpools.core.ledger import RunLedger
 from batchpools.core.plan import Annotate, Delete
 from batchpools.core.pools.emptying import is_marked
-from batchpools.core.pools.pod_hash import pod_hash
+from batchpools.core.pools.image_probe import probe_key
 from batchpools.core.pools.pool_plan import COUNTER_INTERVAL, plan_pool
 from batchpools.core.pools.situation import PoolSituation
-from batchpools.core.pools.upgrade import is_outdated, is_renewing
-from batchpools.core.views import PoolNodeView, PoolView
-from batchpools.kube.applier import Applier
+from batchpools.core.pools.upgrade import is_outdated, is_renewing, wanted_pod
+from batchpools.core.views import PodView, PoolNodeView, PoolView
+from batchpools.kube.applier import Applier, Refusal
 from batchpools.kube.cache import Cache
-from batchpools.kube.live import Namespaces, listed
+from batchpools.kube.live import Namespaces, listed, live
 from batchpools.kube.port import KubeApi
-from batchpools.kube.resources import POOL_NODES
+from batchpools.kube.resources import PODS, POOL_NODES
 from batchpools.telemetry.clock import Clock
 
 
@@ -43,12 +43,13 @@ class PoolController:
         self._scaling = scaling
         self._counted: dict[Key, float] = {}
         self._refusals: dict[Key, str] = {}  # the answer to the last create; a restart asks again
+        self._probe_refusals: dict[Key, str] = {}  # the same of the pod that finds out what the image is
         self._marks: dict[Key, dict[str, bool]] = {}  # by uid what we wrote last: the cache may not show it yet
         self._leaving: dict[Key, frozenset[str]] = {}  # uids of nodes that we deleted: the cache may not show it yet
         self._renewing: dict[Key, tuple[str, frozenset[str]]] = {}  # of nodes that we marked, and for which template
 
     def wire(self, wake: Callable[[Key], None]) -> None:
-        """Wake a pool when it or one of its nodes changes."""
+        """Wake a pool when it, one of its nodes or its probe changes."""
 
         def pool_changed(old: PoolView | None, new: PoolView | None) -> None:
             view = new or old
@@ -60,6 +61,13 @@ class PoolController:
             if view is not None:
                 wake(Key("Pool", view.metadata.namespace, view.spec.pool_name))
 
+        def pod_changed(old: PodView | None, new: PodView | None) -> None:
+            view = new or old
+            name = view.metadata.labels.get(names.LABEL_IMAGE_CHECK, "") if view is not None else ""
+            if view is not None and name:
+                wake(Key("Pool", view.metadata.namespace, name))
+
+        self._cache.pods.subscribe(pod_changed)
         self._cache.pools.subscribe(pool_changed)
         self._cache.nodes.subscribe(node_changed)
 
@@ -67,7 +75,15 @@ class PoolController:
         """Bring one pool nearer to what it should be; seconds until the next look, None = on the next edge."""
         pool = self._cache.pools.get(key.namespace, key.name)
         if pool is None:
-            for memory in (self._counted, self._refusals, self._leaving, self._marks, self._renewing):
+            remembered = (
+                self._counted,
+                self._refusals,
+                self._probe_refusals,
+                self._leaving,
+                self._marks,
+                self._renewing,
+            )
+            for memory in remembered:
                 memory.pop(key, None)
             self._ledger.cordon(key.namespace, key.name, frozenset())
             return None
@@ -76,11 +92,7 @@ class PoolController:
             situation = await self._last(situation)
         plan = plan_pool(situation, now=self._clock.now())
         refusals = await self._applier.apply(key, pool.metadata.uid, plan, current=pool.status)
-        told = [one for one in refusals if not one.only_needs_time]
-        if told:
-            self._refusals[key] = told[0].sentence
-        else:
-            self._refusals.pop(key, None)
+        self._note_refusals(key, refusals, probe_key(pool))
         kept = {one.key for one in refusals}
         deleted = {one.uid for one in plan.effects if isinstance(one, Delete) and one.key not in kept}
         self._leaving[key] = situation.leaving | deleted
@@ -93,6 +105,17 @@ class PoolController:
             self._counted[key] = self._clock.monotonic()
         return plan.requeue_after
 
+    def _note_refusals(self, key: Key, refusals: Iterable[Refusal], probe: Key) -> None:
+        """Keep the first sentence for nodes, and the one for the probe."""
+        told = [one for one in refusals if not one.only_needs_time]
+        nodes = [one.sentence for one in told if one.key != probe]
+        probes = [one.sentence for one in told if one.key == probe]
+        for memory, sentences in ((self._refusals, nodes), (self._probe_refusals, probes)):
+            if sentences:
+                memory[key] = sentences[0]
+            else:
+                memory.pop(key, None)
+
     async def _last(self, situation: PoolSituation) -> PoolSituation:
         """Before a pool goes: no node of it is left, also none that the cache does not show (rules S2.2, S7.1)."""
         meta = situation.pool.metadata
@@ -102,7 +125,9 @@ class PoolController:
             return situation
         label = f"{names.LABEL_POOL}={meta.name}"
         found = await listed(self._api, POOL_NODES, PoolNodeView, meta.namespace, labels=label)
-        return replace(situation, nodes=tuple(node for node in found if _is_of(node, situation.pool)))
+        nodes = tuple(node for node in found if _is_of(node, situation.pool))
+        probe = probe_key(situation.pool)
+        return replace(situation, nodes=nodes, probe=await live(self._api, PODS, PodView, probe.namespace, probe.name))
 
     def _situation(self, key: Key, pool: PoolView) -> PoolSituation:
         found = self._cache.nodes.indexed("by_pool", (key.namespace, key.name))
@@ -131,6 +156,8 @@ class PoolController:
             },
             cordoned=self._ledger.cordoned(key.namespace, key.name),
             refusal=self._refusals.get(key, ""),
+            probe=self._cache.pods.get(*probe_key(pool)[1:]),
+            probe_refusal=self._probe_refusals.get(key, ""),
             scaled=self._scaling.turn(pool, nodes) if self._scaling is not None and not deleted else None,
         )
 
@@ -146,4 +173,4 @@ def _is_of(node: PoolNodeView, pool: PoolView) -> bool:
 
 def _wanted(pool: PoolView) -> str:
     """Changes when a pod of either sort would be made otherwise."""
-    return pod_hash(pool.spec, is_dedicated=True) + pod_hash(pool.spec, is_dedicated=False)
+    return wanted_pod(pool, is_dedicated=True) + wanted_pod(pool, is_dedicated=False)

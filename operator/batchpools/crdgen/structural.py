@@ -29,8 +29,7 @@ def _convert(node: Schema, definitions: Schema, path: tuple[str, ...]) -> Schema
     values = node.get("additionalProperties")
     for key in _DROPPED:
         node.pop(key, None)
-    if node.get("default", ...) is None:
-        del node["default"]
+    _drop_nothing(node)
     if isinstance(values, dict) and not node.get("x-kubernetes-preserve-unknown-fields"):
         node["additionalProperties"] = _convert(values, definitions, (*path, "*"))
     if "properties" in node:
@@ -44,6 +43,15 @@ def _convert(node: Schema, definitions: Schema, path: tuple[str, ...]) -> Schema
     if "type" not in node:
         raise NotStructuralError(f"{'.'.join(path)}: no type")
     return dict(sorted(node.items()))
+
+
+def _drop_nothing(node: Schema) -> None:
+    """A default of nothing is none, and what a model's default leaves out is absent."""
+    default = node.get("default", ...)
+    if default is None:
+        del node["default"]
+    elif isinstance(default, dict):
+        node["default"] = {name: value for name, value in default.items() if value is not None}
 
 
 def _resolve(node: Schema, definitions: Schema, path: tuple[str, ...]) -> Schema:

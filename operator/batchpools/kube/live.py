@@ -39,6 +39,14 @@ async def listed(
             return tuple(found)
 
 
+async def live(api: KubeApi, resource: Resource, view: type[ViewT], namespace: str, name: str) -> ViewT | None:
+    """One object as it is now; None when there is none. KubeError."""
+    try:
+        return msgspec.json.decode(await api.get(resource, namespace, name), type=view)
+    except NotFoundError:
+        return None
+
+
 class Namespaces:
     """Which namespaces are being deleted."""
 

@@ -12,6 +12,7 @@ from batchpools.core.node_config import NodeConfig, StartTaskConfig
 from batchpools.core.owner import owner_reference
 from batchpools.core.plan import Create
 from batchpools.core.pools.disruption import marks
+from batchpools.core.pools.image_digest import checked_digest
 from batchpools.core.pools.network_policy import near_each_other
 from batchpools.core.pools.pod_containers import agent, installer, start_task, task
 from batchpools.core.pools.pod_hash import pod_hash
@@ -68,6 +69,7 @@ def _metadata(pool: PoolView, node: PoolNodeView, name: str, template: Template,
         names.LABEL_POOL: pool.metadata.name,
         names.LABEL_NODE: node.metadata.name,
     }
+    digest = checked_digest(pool)
     return {
         "name": name,
         "namespace": node.metadata.namespace,
@@ -77,6 +79,7 @@ def _metadata(pool: PoolView, node: PoolNodeView, name: str, template: Template,
             **evictable,
             names.ANNOTATION_CA: settings.ca,
             names.ANNOTATION_TEMPLATE_HASH: pod_hash(pool.spec, is_dedicated=node.spec.is_dedicated),
+            **({names.ANNOTATION_IMAGE_DIGEST: digest} if digest else {}),
             names.ANNOTATION_START_TASK: start_task_hash(pool.spec),
             names.ANNOTATION_UNREACHABLE_TIMEOUT: node.status.node_unreachable_timeout,
         },

@@ -9,6 +9,7 @@ from batchpools.api.durations import parse_duration
 from batchpools.api.quantities import parse_bytes
 from batchpools.api.references import Visibility
 from batchpools.core.node_config import NODE_CONFIG_ENV, NodeConfig
+from batchpools.core.pools.image_digest import is_checked
 from batchpools.core.pools.pod_references import agent_reference_mounts, certificate_mounts
 from batchpools.core.pools.pod_security import agent_security, installer_security, task_security
 from batchpools.core.pools.pod_volumes import agent_mounts, installer_mounts, runner_mounts
@@ -79,7 +80,7 @@ def task(spec: PoolSpec, template: Template, *, restarts: bool) -> Json:
 def _user_container(spec: PoolSpec, template: Template, visibility: Visibility) -> Json:
     """What the user wrote, with our rights and volumes."""
     return {
-        "imagePullPolicy": "IfNotPresent",
+        "imagePullPolicy": "Always" if is_checked(spec) else "IfNotPresent",
         **template.container,
         "securityContext": task_security(template),
         "volumeMounts": [

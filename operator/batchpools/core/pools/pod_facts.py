@@ -79,10 +79,10 @@ def restarts(pod: PodView) -> int:
     return installer.restart_count if installer is not None else 0
 
 
-def image_id(pod: PodView) -> str:
-    """What the task container's image was when it began, by digest; empty until it has."""
-    task = _container(pod.status.container_statuses, names.TASK_CONTAINER)
-    return task.image_id[:1024] if task is not None else ""
+def image_id(pod: PodView, container: str = names.TASK_CONTAINER) -> str:
+    """What a container's image was when it began, by digest; empty until it has."""
+    found = _container(pod.status.container_statuses, container)
+    return found.image_id[:1024] if found is not None else ""
 
 
 def is_scheduled(pod: PodView) -> bool:

@@ -3,12 +3,14 @@
 An Event follows a change of what status tells, never a task. What is told again in the same words is one Event (`kube.applier`).
 """
 
+from collections.abc import Callable
+
 from batchpools.api.reasons import Condition, Reason
 from batchpools.api.states import AllocationState, PoolState
 from batchpools.core.conditions import find_condition
 from batchpools.core.identity import Key
 from batchpools.core.plan import Event
-from batchpools.core.views import PoolStatus, PoolView
+from batchpools.core.views import ImageCheck, PoolStatus, PoolView
 
 
 def pool_events(pool: PoolView, now: PoolStatus) -> tuple[Event, ...]:
@@ -38,7 +40,19 @@ def pool_events(pool: PoolView, now: PoolStatus) -> tuple[Event, ...]:
     known = find_condition(before.conditions, Condition.DEGRADED)
     if broken is not None and broken.status == "True" and (known is None or known.status != "True"):
         told.append(event(broken.reason, broken.message, warning=True))
-    return tuple(told)
+    return (*told, *_image(before, now, event))
+
+
+def _image(before: PoolStatus, now: PoolStatus, event: Callable[..., Event]) -> tuple[Event, ...]:
+    """That a tag is another image than before, and that it cannot be found out."""
+    known, found = before.image_check or ImageCheck(), now.image_check
+    if found is None:
+        return ()
+    if found.message and found.message != known.message:
+        return (event(Reason.IMAGE_CHECK_FAILED, found.message, warning=True),)
+    has_moved = found.image == known.image and known.digest not in {"", found.digest}
+    words = f"{found.image} is now {found.digest}; nodes with another image get a new pod."
+    return (event("ImageMoved", words),) if has_moved else ()
 
 
 def _nodes(count: int) -> str:

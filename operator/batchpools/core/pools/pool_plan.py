@@ -12,7 +12,7 @@ from batchpools.core.identity import Key
 from batchpools.core.owner import owner_reference
 from batchpools.core.plan import AddFinalizer, Annotate, CordonNodes, Create, Delete, Effect, Plan, RemoveFinalizer
 from batchpools.core.pools.allocation import allocation_of
-from batchpools.core.pools.pod_hash import pod_hash
+from batchpools.core.pools.image_check import away, look_at_image
 from batchpools.core.pools.pool_events import pool_events
 from batchpools.core.pools.pool_status import status_of, without_counters
 from batchpools.core.pools.resize import Moves, next_step
@@ -20,7 +20,7 @@ from batchpools.core.pools.situation import PoolSituation
 from batchpools.core.pools.target import Target
 from batchpools.core.pools.template import read_template
 from batchpools.core.pools.template_rules import refused
-from batchpools.core.pools.upgrade import nodes_to_renew
+from batchpools.core.pools.upgrade import nodes_to_renew, wanted_pod
 from batchpools.core.views import PoolNodeView, PoolStatus
 
 COUNTER_INTERVAL = 5.0  # seconds between two writes of a pool's counters (safety rule S5.4)
@@ -40,10 +40,12 @@ def plan_pool(situation: PoolSituation, *, now: datetime) -> Plan[PoolStatus]:
     if scaled is not None and scaled.status != situation.pool.status:
         return _rescaled(situation, scaled, now)
     allocation = allocation_of(situation, now)
-    effects = (*_resize(situation, allocation.target), *_renew(situation))
-    status = status_of(situation, allocation, now)
+    moves = (*_resize(situation, allocation.target), *_renew(situation))
+    look = look_at_image(situation, now)
     told = situation.pool.status
-    again = _again(situation, effects, allocation.again)
+    status = status_of(_with(situation, image_check=look.said), allocation, now)
+    effects = (*moves, *look.effects)
+    again = _again(situation, moves, allocation.again, look.again)
     if status == told:
         return Plan(effects=effects, requeue_after=again)
     if without_counters(status) != without_counters(told):
@@ -61,11 +63,18 @@ def _rescaled(situation: PoolSituation, scaled: Step, now: datetime) -> Plan[Poo
     return Plan(status=status, events=pool_events(situation.pool, status), requeue_after=LOOK_AGAIN)
 
 
-def _again(situation: PoolSituation, effects: tuple[Effect, ...], timeout: float | None) -> float | None:
+def _with(situation: PoolSituation, **status: Any) -> PoolSituation:
+    """As if its status said that already."""
+    pool = situation.pool
+    told = msgspec.structs.replace(pool.status, **status)
+    return replace(situation, pool=msgspec.structs.replace(pool, status=told))
+
+
+def _again(situation: PoolSituation, effects: tuple[Effect, ...], *others: float | None) -> float | None:
     """What was asked for wakes the pool once it is there; what is refused, or has its time, comes with no edge."""
     due = situation.scaled.again if situation.scaled is not None else None
     again = (REFUSED_AGAIN if situation.refusal else LOOK_AGAIN) if effects else None
-    return min((one for one in (due, timeout, again) if one is not None), default=None)
+    return min((one for one in (due, again, *others) if one is not None), default=None)
 
 
 def _deletion(situation: PoolSituation, key: Key, now: datetime) -> Plan[PoolStatus]:
@@ -78,8 +87,10 @@ def _deletion(situation: PoolSituation, key: Key, now: datetime) -> Plan[PoolSta
     if situation.nodes:
         status = status_of(situation, allocation_of(situation, now), now)
         events = pool_events(situation.pool, status)
-        return Plan(effects=_leave(situation.nodes), status=status, events=events, requeue_after=LOOK_AGAIN)
-    return Plan(effects=(RemoveFinalizer(key, meta.uid, names.FINALIZER_POOL),))
+        effects = (*_leave(situation.nodes), *away(situation.pool, situation.probe))
+        return Plan(effects=effects, status=status, events=events, requeue_after=LOOK_AGAIN)
+    last = RemoveFinalizer(key, meta.uid, names.FINALIZER_POOL)
+    return Plan(effects=(*away(situation.pool, situation.probe), last))
 
 
 def _resize(situation: PoolSituation, target: Target) -> tuple[Effect, ...]:
@@ -120,7 +131,7 @@ def _renew(situation: PoolSituation) -> tuple[Effect, ...]:
             Key("PoolNode", node.metadata.namespace, node.metadata.name),
             node.metadata.uid,
             names.ANNOTATION_RENEW,
-            pod_hash(pool.spec, is_dedicated=node.spec.is_dedicated),
+            wanted_pod(pool, is_dedicated=node.spec.is_dedicated),
             first=not node.metadata.annotations,
         )
         for node in chosen

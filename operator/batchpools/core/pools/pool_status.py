@@ -9,7 +9,7 @@ from batchpools.api import names
 from batchpools.api.reasons import Condition, Reason
 from batchpools.api.states import AllocationState, NodeState, PoolState, UpgradeMode
 from batchpools.core.autoscale.run import stalled_by
-from batchpools.core.conditions import set_condition
+from batchpools.core.conditions import set_condition, without_condition
 from batchpools.core.pools.allocation import Allocation
 from batchpools.core.pools.node_state import live_state
 from batchpools.core.pools.situation import PoolSituation
@@ -17,7 +17,7 @@ from batchpools.core.pools.target import Target
 from batchpools.core.pools.template import read_template
 from batchpools.core.pools.template_rules import refused
 from batchpools.core.pools.upgrade import is_outdated
-from batchpools.core.views import ConditionView, PoolNodeView, PoolStatus, ResizeError, SlotCounts
+from batchpools.core.views import ConditionView, PoolNodeView, PoolStatus, PoolView, ResizeError, SlotCounts
 
 _FAULTY = (NodeState.UNUSABLE, NodeState.START_TASK_FAILED, NodeState.DISCONNECTED, NodeState.UNKNOWN)
 _USABLE = (NodeState.IDLE, NodeState.RUNNING)
@@ -94,6 +94,11 @@ def _conditions(
     first = next((node.status.errors[0].message for node in staying if node.status.errors), "")
     reason = Reason.NODES_FAULTY if faulty else Reason.NODES_HEALTHY
     put(Condition.DEGRADED, bool(faulty), reason, f"{words}. {first}".strip() if faulty else "")
+    image = _image(pool)
+    if image is not None:
+        put(Condition.IMAGE_CHECKED, *image)
+    elif not pool.spec.upgrade_policy.image_check_interval:
+        conditions = without_condition(conditions, Condition.IMAGE_CHECKED)
     usable = sum(counts[state] for state in _USABLE)
     if stalled:
         put(Condition.READY, False, why, stalled)
@@ -115,6 +120,16 @@ def _stalled(situation: PoolSituation) -> tuple[str, Reason]:
     return sentence, Reason.FORMULA_INVALID if sentence else Reason.ACCEPTED
 
 
+def _image(pool: PoolView) -> tuple[bool, Reason, str] | None:
+    """Whether it is known what the image's tag is; None while nobody has looked yet, or nobody wants to."""
+    last = pool.status.image_check
+    if last is None or last.image != read_template(pool.spec).image:
+        return None
+    if last.message:
+        return False, Reason.IMAGE_CHECK_FAILED, last.message
+    return True, Reason.IMAGE_FOUND, f"{last.image} is {last.digest}."
+
+
 def _reconciling(situation: PoolSituation, steady: bool) -> tuple[bool, Reason, str]:
     """Whether nodes come, go, or get another pod."""
     if not steady:
@@ -122,8 +137,12 @@ def _reconciling(situation: PoolSituation, steady: bool) -> tuple[bool, Reason, 
     pool = situation.pool
     outdated = sum(is_outdated(node, pool) for node in situation.staying)
     if outdated and pool.spec.upgrade_policy.mode == UpgradeMode.AUTOMATIC:
-        return True, Reason.UPGRADING, f"{outdated} nodes are to get a new pod: the pool has changed."
-    words = f"{outdated} nodes have a pod of an older template until they restart: upgradePolicy is Manual."
+        return (
+            True,
+            Reason.UPGRADING,
+            f"{outdated} nodes are to get a new pod: the pool, or what its image is, has changed.",
+        )
+    words = f"{outdated} nodes have an outdated pod until they restart: upgradePolicy is Manual."
     return False, Reason.STEADY, words if outdated else ""
 
 

@@ -8,7 +8,7 @@ from batchpools.api.states import NodeState
 from batchpools.core.autoscale.run import Step
 from batchpools.core.pools.emptying import is_marked
 from batchpools.core.pools.target import is_stopped
-from batchpools.core.views import PoolNodeView, PoolView
+from batchpools.core.views import PodView, PoolNodeView, PoolView
 
 NO_POD = frozenset({Reason.ALLOCATION_FAILED, Reason.NAME_CONFLICT, Reason.POD_UNSCHEDULABLE})
 
@@ -22,7 +22,8 @@ class PoolSituation:
     nodes that were marked for a new pod; the cache may show none of it yet. cordoned: pod uids to which no task goes, since their
     nodes were chosen to leave. refusal: the API server's sentence for the last node that it did not make. closing: the
     namespace is being deleted. When the pool is to go, `nodes` without any are what the API server says. scaled: what
-    autoscaling says of it now, if it was asked.
+    autoscaling says of it now, if it was asked. probe: the pod that finds out what its image is, if the cache shows one (before the
+    pool goes, if the API server has one), probe_refusal: the API server's sentence for the last that it did not make.
     """
 
     pool: PoolView
@@ -37,6 +38,8 @@ class PoolSituation:
     refusal: str = ""
     closing: bool = False
     scaled: Step | None = None
+    probe: PodView | None = None
+    probe_refusal: str = ""
 
     def is_leaving(self, node: PoolNodeView) -> bool:
         """Whether a node is on its way out: it counts no more, but keeps its name until it is gone."""

@@ -1,4 +1,4 @@
-"""Decides which nodes get a new pod since their pool's template has changed, and when: a few at a time. Pure.
+"""Decides which nodes get a new pod since their pool's template has changed, or its tag has moved: a few at a time. Pure.
 
 The pool's plan marks a node (an annotation: what its pod is to become); the node's plan empties it by the pool's deallocation
 option and makes the new pod. A mark counts only while it names what the pool wants now, so a template that is changed back
@@ -9,10 +9,12 @@ from collections.abc import Collection, Mapping, Sequence
 
 from batchpools.api import names
 from batchpools.api.states import NodeState, UpgradeMode
+from batchpools.core.pools.image_digest import checked_digest, has_another_image
 from batchpools.core.pools.order import in_order
 from batchpools.core.pools.pod_hash import pod_hash
 from batchpools.core.views import PoolNodeView, PoolView
 
+_OF_DIGEST = 10  # characters
 _USABLE = {NodeState.IDLE, NodeState.RUNNING}
 _BROKEN = {NodeState.UNUSABLE, NodeState.START_TASK_FAILED}
 _STARTING = {NodeState.CREATING, NodeState.STARTING, NodeState.WAITING_FOR_START_TASK}
@@ -21,14 +23,22 @@ _STARTING = {NodeState.CREATING, NodeState.STARTING, NodeState.WAITING_FOR_START
 def is_outdated(node: PoolNodeView, pool: PoolView) -> bool:
     """Whether the node has a pod that would be made otherwise now."""
     has = node.status.template_hash
-    return bool(node.status.pod_uid and has) and has != pod_hash(pool.spec, is_dedicated=node.spec.is_dedicated)
+    if not (node.status.pod_uid and has):
+        return False
+    return has != pod_hash(pool.spec, is_dedicated=node.spec.is_dedicated) or has_another_image(node, pool)
+
+
+def wanted_pod(pool: PoolView, *, is_dedicated: bool) -> str:
+    """Changes when a pod of that sort that is made now would be another one; its image is what it is known to be."""
+    made, digest = pod_hash(pool.spec, is_dedicated=is_dedicated), checked_digest(pool)
+    return f"{made}-{digest[-_OF_DIGEST:]}" if digest else made
 
 
 def is_renewing(node: PoolNodeView, pool: PoolView | None) -> bool:
     """Whether a node is to be emptied and given another pod; the answer is a function of what is persisted."""
     if pool is None or names.ANNOTATION_RENEW not in node.metadata.annotations:
         return False
-    wanted = pod_hash(pool.spec, is_dedicated=node.spec.is_dedicated)
+    wanted = wanted_pod(pool, is_dedicated=node.spec.is_dedicated)
     return node.metadata.annotations[names.ANNOTATION_RENEW] == wanted and is_outdated(node, pool)
 
 

@@ -73,6 +73,7 @@ class UpgradePolicy(View, frozen=True):
 
     mode: str = "Automatic"
     max_unavailable: int = 1
+    image_check_interval: str = ""
 
 
 class PoolSpec(View, frozen=True):
@@ -155,6 +156,15 @@ class AutoScaleRun(View, frozen=True):
     error: AutoScaleError | None = None
 
 
+class ImageCheck(View, frozen=True):
+    """The last look at what a pool's image is. time: of the last one that came to an end; digest: the last that was found."""
+
+    time: datetime | None = None
+    image: str = ""
+    digest: str = ""
+    message: str = ""
+
+
 class PoolStatus(View, frozen=True):
     """How a pool stands."""
 
@@ -178,6 +188,7 @@ class PoolStatus(View, frozen=True):
     task_slots: SlotCounts = SlotCounts()
     resize_errors: tuple[ResizeError, ...] = ()
     auto_scale_run: AutoScaleRun | None = None
+    image_check: ImageCheck | None = None
     conditions: tuple[ConditionView, ...] = ()
 
 

@@ -84,6 +84,7 @@ class PoolNodeStatus(View, frozen=True):
     image: str = ""
     image_id: str = msgspec.field(default="", name="imageID")
     template_hash: str = ""
+    image_digest: str = ""
     start_time: datetime | None = None
     task_slots: int = 0
     running_tasks: int = 0

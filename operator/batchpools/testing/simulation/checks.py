@@ -239,7 +239,12 @@ class Checker:
         states = {one["status"]["state"] for one in nodes}
         if not states <= {"Idle", "Running"}:
             return f"nodes are {sorted(states)}"
-        images = {one["status"].get("image") for one in nodes} - {pools[0]["spec"]["image"]}
+        image, policy = pools[0]["spec"]["image"], pools[0]["spec"].get("upgradePolicy") or {}
+        images = {one["status"].get("image") for one in nodes} - {image}
+        if not images and "imageCheckInterval" in policy:
+            pods = self._world.kube.objects(PODS, NAMESPACE)
+            ran = {one["status"]["containerStatuses"][0].get("imageID") for one in pods if _is_of_node(one)}
+            images = ran - {self._world.kubelets.digest_of(image)}
         return f"nodes still run {sorted(map(str, images))}" if images else ""
 
     def _book(self) -> str:
@@ -278,6 +283,10 @@ class Checker:
         """What others have noticed."""
         for sentence in self._world.scheduler.defects():
             self.says(sentence)
+
+
+def _is_of_node(pod: Object) -> bool:
+    return any(owner["kind"] == "PoolNode" for owner in pod["metadata"]["ownerReferences"])
 
 
 def _life(task: Object, epoch: int) -> _Life:

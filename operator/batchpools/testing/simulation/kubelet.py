@@ -4,6 +4,7 @@ A kubelet looks at the difference between what the API server has and what runs,
 that is cut off sees and writes nothing, while what runs there goes on.
 """
 
+import hashlib
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -27,6 +28,7 @@ class Machine:
     def __init__(self, name: str) -> None:
         self.name = name
         self.cut = False
+        self.images: dict[str, str] = {}  # by name: what was pulled last
         self.pods: dict[str, NodePod] = {}
 
 
@@ -44,6 +46,8 @@ class Kubelets:
         self._make = make
         self._items: dict[str, dict[str, Any]] = {}  # pods as the API server has them, by uid
         self._stops: dict[str, float] = {}  # pod uid -> when it is to be dead
+        self._moves: dict[str, int] = {}  # how often a tag has moved
+        self._pulled: dict[str, str] = {}  # pod uid -> what the image of its task container is
         kube.observe(self._changed)
 
     def pods(self) -> list[tuple[Machine, NodePod]]:
@@ -65,6 +69,17 @@ class Kubelets:
         pod.kill_agent()
         pod.stopping = True
         self._soon(pod.uid)
+
+    def move_tag(self, image: str) -> None:
+        """Somebody pushes another image under that name. From the first one on pods tell what they have: before nobody asks."""
+        self._moves[image] = self._moves.get(image, 0) + 1
+        for uid in tuple(self._items):
+            self._soon(uid)
+
+    def digest_of(self, image: str) -> str:
+        """What the registry has under that name now."""
+        words = f"{image} {self._moves.get(image, 0)}"
+        return f"registry/{image}@sha256:{hashlib.sha256(words.encode()).hexdigest()}"
 
     # ---------------------------------------------------------------- inside
 
@@ -95,6 +110,8 @@ class Kubelets:
         elif not item["spec"].get("nodeName"):
             if "deletionTimestamp" not in item["metadata"]:
                 self._schedule(item)
+        elif machine is not None and names.LABEL_IMAGE_CHECK in item["metadata"]["labels"]:
+            self._sync_probe(machine, item)
         elif machine is not None:
             self._sync(machine, item, pod)
 
@@ -122,7 +139,30 @@ class Kubelets:
         if not pod.agent_lives and not pod.runner_lives and pod.stopping:
             self._finish(machine, item, pod)
         elif not pod.stopping:
-            self._restart(item, pod)
+            self._restart(machine, item, pod)
+
+    def _sync_probe(self, machine: Machine, item: dict[str, Any]) -> None:
+        """A pod that has its image pulled, runs and ends: seen waiting first."""
+        meta, container = item["metadata"], item["spec"]["containers"][0]
+        if "deletionTimestamp" in meta:
+            self._kube.end_pod(meta["namespace"], meta["name"])
+        elif not item["status"].get("containerStatuses"):
+            self._write(item, phase="Pending", containerStatuses=[_container(container["name"], -1, False)])
+        elif item["status"].get("phase") not in _FINAL:
+            ended = {"name": container["name"], "restartCount": 0, "state": {"terminated": {"exitCode": 0}}}
+            pulled = self._pull(machine, container)
+            self._write(item, phase="Succeeded", containerStatuses=[{**ended, "imageID": pulled}])
+
+    def _pull(self, machine: Machine, container: dict[str, Any]) -> str:
+        """What a container gets that starts now."""
+        image = container["image"]
+        if container["imagePullPolicy"] == "Always":
+            machine.images[image] = self.digest_of(image)
+        return machine.images.setdefault(image, self.digest_of(image))
+
+    def _start_task(self, machine: Machine, item: dict[str, Any], pod: NodePod) -> None:
+        self._pulled[pod.uid] = self._pull(machine, item["spec"]["containers"][0])
+        pod.start_runner()
 
     def _start(self, machine: Machine, item: dict[str, Any]) -> None:
         uid = item["metadata"]["uid"]
@@ -134,12 +174,12 @@ class Kubelets:
 
         def main() -> None:
             if not pod.stopping and not pod.runner_lives and pod.runner_restarts < 0:
-                pod.start_runner()
+                self._start_task(machine, item, pod)
                 self._soon(uid)
 
         self._process.call_later(self._random.uniform(0.1, 0.6), main)
 
-    def _restart(self, item: dict[str, Any], pod: NodePod) -> None:
+    def _restart(self, machine: Machine, item: dict[str, Any], pod: NodePod) -> None:
         """Containers that have died start again after a while; then the status says how they stand."""
         uid = pod.uid
 
@@ -149,7 +189,7 @@ class Kubelets:
             if not pod.agent_lives:
                 pod.start_agent()
             if not pod.runner_lives and pod.runner_restarts >= 0:
-                pod.start_runner()
+                self._start_task(machine, item, pod)
             self._soon(uid)
 
         if not pod.agent_lives or (not pod.runner_lives and pod.runner_restarts >= 0):
@@ -212,8 +252,11 @@ class Kubelets:
                 },
                 _container(names.AGENT_CONTAINER, pod.agent_restarts, pod.agent_lives),
             ],
-            containerStatuses=[_container(names.TASK_CONTAINER, pod.runner_restarts, ready)],
+            containerStatuses=[{**_container(names.TASK_CONTAINER, pod.runner_restarts, ready), **self._image_of(pod)}],
         )
+
+    def _image_of(self, pod: NodePod) -> dict[str, str]:
+        return {"imageID": self._pulled[pod.uid]} if self._moves and pod.uid in self._pulled else {}
 
     def _tell_dead(self, item: dict[str, Any], pod: NodePod | None) -> None:
         restarts = pod.runner_restarts if pod is not None else -1

@@ -1,6 +1,7 @@
 """What users do to a pool while it works, and what is done to its low-priority nodes. One function an act, as in `acts`."""
 
 from collections.abc import Callable
+from typing import Any
 
 from batchpools.kube.resources import PODS, POOL_NODES, POOLS
 from batchpools.testing.simulation import workload
@@ -47,8 +48,31 @@ def _stop_resize(stage: Stage, act: Act) -> bool:
 
 def _change_template(stage: Stage, act: Act) -> bool:
     """Another image, or one of before: nodes get other pods, a few at a time."""
-    policy = {"maxUnavailable": 1 + act.flavour % 2}
+    policy = {**_policy(stage), "maxUnavailable": 1 + act.flavour % 2}
     return stage.change_pool(image=f"image:{act.target % 3}", upgradePolicy=policy)
+
+
+def _move_tag(stage: Stage, act: Act) -> bool:
+    """The pool looks what its image is from now on, and the tag moves: nodes get other pods. With some flavours nobody looks."""
+    pool = stage.world.kube.object(POOLS, NAMESPACE, workload.POOL)
+    if pool is None:
+        return False
+    stage.world.kubelets.move_tag(pool["spec"]["image"])
+    policy = {**_policy(stage), "imageCheckInterval": "5s"}
+    if act.flavour == 0:
+        policy.pop("imageCheckInterval")
+    return stage.change_pool(upgradePolicy=policy)
+
+
+def _lose_probe(stage: Stage, _: Act) -> bool:
+    """Somebody deletes the pod that is to find out what the image is."""
+    held = stage.world.kube.object(PODS, NAMESPACE, f"{workload.POOL}-image-check")
+    return held is not None and stage.delete(PODS, held)
+
+
+def _policy(stage: Stage) -> dict[str, Any]:
+    pool = stage.world.kube.object(POOLS, NAMESPACE, workload.POOL)
+    return pool["spec"].get("upgradePolicy") or {} if pool is not None else {}
 
 
 def _delete_node(stage: Stage, act: Act) -> bool:
@@ -95,6 +119,8 @@ POOL_ACTS: dict[str, Callable[[Stage, Act], bool]] = {
     "change-option": _change_option,
     "stop-resize": _stop_resize,
     "change-template": _change_template,
+    "move-tag": _move_tag,
+    "lose-probe": _lose_probe,
     "delete-node": _delete_node,
     "preempt": _preempt,
 }
