@@ -4,15 +4,15 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.kube.applied import KEY, POOL, UID, Ledger, Scene, create, play
 
 from batchpools.api import names
 from batchpools.api.reasons import RequeueReason
-from batchpools.api.states import NodeDeallocationOption, PoolState
+from batchpools.api.states import NodeDeallocationOption
 from batchpools.core.identity import Key
 from batchpools.core.plan import (
     AddFinalizer,
     Annotate,
-    Create,
     Delete,
     DrainNode,
     Effect,
@@ -35,70 +35,10 @@ from batchpools.kube.errors import (
     UnreachableError,
 )
 from batchpools.kube.resources import EVENTS, POOL_NODES, POOLS
-from batchpools.testing.builders import NAMESPACE, key_of, manifest, meta, node, pool
+from batchpools.testing.builders import NAMESPACE, manifest, meta, node, pool
 from batchpools.testing.clock import FakeClock
 from batchpools.testing.fake_kube import FakeKube
-from batchpools.testing.object_rules import Object
-from batchpools.testing.virtual_time import VirtualClock, run_virtual, settle
-
-POOL = pool("demo")
-KEY, UID = key_of(POOL), POOL.metadata.uid
-
-
-class Ledger:
-    """Notes what it is asked to do."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, ...]] = []
-
-    def drain_node(self, pod_uid: str, reason: RequeueReason, option: NodeDeallocationOption) -> None:
-        self.asked.append(("drain", pod_uid, reason, option))
-
-    def resume_node(self, pod_uid: str) -> None:
-        self.asked.append(("resume", pod_uid))
-
-    def release_node(self, pod_uid: str) -> bool:
-        self.asked.append(("release", pod_uid))
-        return False
-
-    def end_job(self, namespace: str, job: str) -> bool:
-        self.asked.append(("end", namespace, job))
-        return False
-
-    def __getattr__(self, name: str) -> Any:
-        raise AssertionError(f"the applier only commands, it does not read {name}")
-
-
-class Scene:
-    """A FakeKube with Pool `demo`, and an applier that leads with epoch 7."""
-
-    def __init__(self, clock: VirtualClock) -> None:
-        self.server = FakeKube(clock)
-        self.server.seed(manifest(POOL))
-        self.ledger = Ledger()
-        self.epoch: int | None = 7
-        self.applier = Applier(self.server, clock, lambda: self.epoch, self.ledger)  # type: ignore[arg-type]
-
-    async def do(self, *effects: Effect, status: PoolStatus | None = None, **plan: Any) -> Any:
-        return await self.applier.apply(KEY, UID, Plan(effects=effects, status=status, **plan))
-
-    def pool(self) -> Object:
-        held = self.server.object(POOLS, NAMESPACE, "demo")
-        assert held is not None
-        return held
-
-
-def create(name: str = "demo-0001", owner_uid: str = UID) -> Create:
-    child = node(name, metadata=meta(name, kind="PoolNode", owner=POOL))
-    return Create(key_of(child), manifest(child), owner_uid)
-
-
-def play(story: Any) -> None:
-    async def main(clock: VirtualClock) -> None:
-        await story(Scene(clock))
-
-    run_virtual(main)
-
+from batchpools.testing.virtual_time import settle
 
 # ---------------------------------------------------------------- order and restarts
 
@@ -345,142 +285,6 @@ def test_a_finalizer_of_another_life_or_of_nothing_is_done() -> None:
             RemoveFinalizer(KEY, "former", "us/ours"), RemoveFinalizer(Key("Pool", NAMESPACE, "x"), "y", "z")
         )
         assert scene.server.count("patch") == 0
-
-    play(story)
-
-
-# ---------------------------------------------------------------- status
-
-
-def test_a_status_carries_the_epoch() -> None:
-    async def story(scene: Scene) -> None:
-        await scene.do(status=PoolStatus(selector="a=b"))
-        assert scene.pool()["status"]["epoch"] == 7
-
-    play(story)
-
-
-def test_a_status_equal_to_the_present_one_is_not_written_whoever_wrote_it() -> None:
-    async def story(scene: Scene) -> None:
-        plan = Plan(status=PoolStatus(selector="a=b"))
-        await scene.applier.apply(KEY, UID, plan, current=PoolStatus(selector="a=b", epoch=6))
-        assert scene.server.calls == []
-
-    play(story)
-
-
-def test_the_status_of_another_life_is_not_written() -> None:
-    """Safety rule S5.1: a task that was deleted and made again does not get the old run's result."""
-
-    async def story(scene: Scene) -> None:
-        assert not await scene.applier.write_status(WriteStatus(KEY, "former", PoolStatus(selector="a=b")))
-        assert not await scene.applier.write_status(WriteStatus(Key("Pool", NAMESPACE, "x"), "y", PoolStatus()))
-        assert await scene.applier.write_status(WriteStatus(KEY, UID, PoolStatus(selector="c=d")))
-        assert scene.pool()["status"]["selector"] == "c=d"
-
-    play(story)
-
-
-def test_a_leader_that_was_replaced_without_knowing_is_refused_by_the_api_server() -> None:
-    async def story(scene: Scene) -> None:
-        scene.server.set_status(POOLS, NAMESPACE, "demo", epoch=8)
-        with pytest.raises(InvalidError):
-            await scene.do(status=PoolStatus(selector="a=b"))
-
-    play(story)
-
-
-def test_counters_hold_up_nobody_and_only_the_newest_is_written() -> None:
-    async def story(scene: Scene) -> None:
-        for nodes in range(1, 200):
-            await scene.do(status=PoolStatus(current_dedicated_nodes=nodes), urgent=False)
-        assert scene.server.calls == []
-        await asyncio.sleep(1)
-        assert scene.server.count("patch") == 1
-        assert scene.pool()["status"]["currentDedicatedNodes"] == 199
-
-    play(story)
-
-
-def test_counters_go_out_twenty_a_second_and_urgent_writes_do_not_wait() -> None:
-    async def story(scene: Scene) -> None:
-        pools = [pool(f"p{n:03d}") for n in range(200)]
-        for one in pools:
-            scene.server.seed(manifest(one))
-            plan = Plan(status=PoolStatus(current_dedicated_nodes=1), urgent=False)
-            await scene.applier.apply(key_of(one), one.metadata.uid, plan)
-        await asyncio.sleep(5)
-        written = scene.server.count("patch")
-        assert 100 <= written <= 125
-        await scene.do(status=PoolStatus(state=PoolState.DELETING))
-        assert scene.pool()["status"]["state"] == "Deleting"
-        await asyncio.sleep(10)
-        assert scene.server.count("patch") == 201
-
-    play(story)
-
-
-def test_an_urgent_write_takes_the_place_of_counters_that_wait_or_are_on_their_way() -> None:
-    async def story(scene: Scene) -> None:
-        gate = scene.server.faults.hold("patch", kind="Pool")
-        await scene.do(status=PoolStatus(current_dedicated_nodes=1), urgent=False)
-        await settle()
-        await scene.do(status=PoolStatus(current_dedicated_nodes=2), urgent=False)
-        urgent = asyncio.create_task(scene.do(status=PoolStatus(current_dedicated_nodes=3)))
-        await settle()
-        assert not urgent.done(), "an older write is on its way and might come later"
-        gate.set()
-        await urgent
-        await asyncio.sleep(5)
-        assert scene.server.count("patch") == 2
-        assert scene.pool()["status"]["currentDedicatedNodes"] == 3
-
-    play(story)
-
-
-def test_counters_that_the_world_has_caught_up_with_are_forgotten() -> None:
-    async def story(scene: Scene) -> None:
-        await scene.do(status=PoolStatus(current_dedicated_nodes=1), urgent=False)
-        await scene.applier.apply(KEY, UID, Plan(status=PoolStatus(), urgent=False), current=PoolStatus(epoch=3))
-        await asyncio.sleep(5)
-        assert scene.server.calls == []
-
-    play(story)
-
-
-def test_counters_are_tried_again_after_an_error() -> None:
-    async def story(scene: Scene) -> None:
-        scene.server.faults.fail("patch", UnreachableError("refused"), times=3)
-        await scene.do(status=PoolStatus(current_dedicated_nodes=1), urgent=False)
-        await asyncio.sleep(10)
-        assert scene.pool()["status"]["currentDedicatedNodes"] == 1
-
-    play(story)
-
-
-def test_an_older_count_that_failed_does_not_come_before_a_newer_one() -> None:
-    async def story(scene: Scene) -> None:
-        gate = scene.server.faults.hold("patch")
-        scene.server.faults.fail("patch", UnreachableError("refused"))
-        await scene.do(status=PoolStatus(current_dedicated_nodes=0, selector="first"), urgent=False)
-        scene.server.faults.lose_answer("patch")
-        await settle()
-        await scene.do(status=PoolStatus(current_dedicated_nodes=2), urgent=False)
-        gate.set()
-        await asyncio.sleep(10)
-        assert scene.server.count("patch") >= 2
-        assert scene.pool()["status"]["currentDedicatedNodes"] == 2
-
-    play(story)
-
-
-@pytest.mark.parametrize("epoch", [None, 9])
-def test_counters_of_a_reign_that_is_over_are_not_written(epoch: int | None) -> None:
-    async def story(scene: Scene) -> None:
-        await scene.do(status=PoolStatus(current_dedicated_nodes=1), urgent=False)
-        scene.epoch = epoch
-        await asyncio.sleep(5)
-        assert scene.server.calls == []
 
     play(story)
 
