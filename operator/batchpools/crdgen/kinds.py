@@ -72,7 +72,7 @@ KINDS = (
         "jobs",
         "bjob",
         (
-            ("Pool", ".spec.poolName", "string"),
+            ("Pool", ".status.poolName", "string"),
             ("State", ".status.state", "string"),
             ("Result", ".status.result", "string"),
             ("Prio", ".spec.priority", "integer"),

@@ -170,6 +170,7 @@ def test_a_missing_pool_is_said_and_taken_back() -> None:
     said = find_condition(without.conditions, "Schedulable")
     assert said is not None
     assert (said.status, said.reason) == ("False", "PoolNotFound")
+    assert without.pool_name == job().pool, "kubectl's POOL column"
     at_once = plan_job(JobSituation(job(status=without), settled=False, counts_due=False), now=NOW)
     with_pool = at_once.status
     assert with_pool is not None

@@ -113,7 +113,7 @@ def _active(situation: JobSituation, now: datetime, counts: TaskCounts) -> JobSt
         observed_generation=job.metadata.generation,
         state=JobState.ACTIVE,
         start_time=job.status.start_time or job.metadata.creation_timestamp,
-        pool_name=job.pool if situation.pool_exists else job.status.pool_name,
+        pool_name=job.pool,
         task_counts=counts,
         conditions=_waiting_conditions(situation, now),
     )
