@@ -24,10 +24,12 @@ def run(text: str, target: int = 0, seed: int = 0, **samples: Series) -> Evaluat
     return run_with(samples, text, target, seed)
 
 
-def run_with(samples: Mapping[str, Series], text: str, target: int = 0, seed: int = 0) -> Evaluation:
+def run_with(
+    samples: Mapping[str, Series], text: str, target: int = 0, seed: int = 0, *, low_priority: int = 0
+) -> Evaluation:
     """As `run`, with the samples in a mapping."""
     given: Mapping[str, Series] = {f"${name.lower()}": one for name, one in samples.items()}
-    return evaluate(parse(text), Facts(NOW, dedicated=target, samples=given, seed=seed))
+    return evaluate(parse(text), Facts(NOW, target, low_priority, given, seed))
 
 
 def value(expression: str, **samples: Series) -> Value:

@@ -49,6 +49,12 @@ def test_it_does_not_shrink_while_samples_are_missing() -> None:
     assert decided(PRESET, 8, 1, 9, [None, 0])[0] == 9
 
 
+def test_low_priority_nodes_of_before_leave() -> None:
+    samples = {"PendingTaskSlots": series([0, 0], now=9.0), "TaskSlotsPerNode": Series(now=1.0)}
+    told = run_with(samples, formula_of(PRESET), 1, low_priority=3)
+    assert (told.dedicated, told.low_priority) == (9, 0)
+
+
 def test_a_window_shorter_than_a_sample_still_holds_one() -> None:
     assert decided(AutoScale(max_nodes=9, idle_timeout="1s"), 8, 1, 0, [2])[0] == 2
     assert decided(AutoScale(max_nodes=9), 8, 1, 0, [0] * (5 * MINUTE))[0] == 0

@@ -2,6 +2,7 @@
 
 It follows slots, not tasks; it grows at once, and shrinks when the demand of the whole idleTimeout was lower, which has to be
 known: while samples are missing (a new pool, a new leader) it does not shrink. Nodes leave when their tasks have ended.
+All of its nodes are dedicated ones: maxNodes bounds the pool, so low-priority nodes of before it was switched on leave too.
 """
 
 from datetime import timedelta
@@ -21,6 +22,7 @@ needed = ceil($PendingTaskSlots / $TaskSlotsPerNode);
 known = $PendingTaskSlots.GetSamplePercent(window) >= 80;
 lately = known ? ceil(max($PendingTaskSlots.GetSample(window)) / $TaskSlotsPerNode) : $TargetDedicatedNodes;
 $TargetDedicatedNodes = max({least}, min({most}, max(needed, lately)));
+$TargetLowPriorityNodes = 0;
 $NodeDeallocationOption = taskcompletion;
 """
 

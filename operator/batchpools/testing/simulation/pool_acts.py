@@ -20,15 +20,12 @@ def _scale(stage: Stage, act: Act) -> bool:
 
 
 def _switch_autoscale(stage: Stage, act: Act) -> bool:
-    """On with a minimum, or off with a target. Low-priority nodes, of which the preset says nothing, would stay."""
-    pool = stage.world.kube.object(POOLS, NAMESPACE, workload.POOL)
-    if pool is None or any(pool[part].get("targetLowPriorityNodes") for part in ("spec", "status")):
-        return False
-    stage.dedicated = 1 + act.target % (stage.size.nodes + 1)
+    """On with a minimum, where low-priority nodes leave, or off with a target."""
+    stage.dedicated, stage.low_priority = 1 + act.target % (stage.size.nodes + 1), 0
     if _is_scaled(stage):
         return stage.change_pool(autoScale=None, targetDedicatedNodes=stage.dedicated)
     scale = workload.scale(stage.dedicated)
-    return stage.change_pool(targetDedicatedNodes=0, autoScale=scale)
+    return stage.change_pool(targetDedicatedNodes=0, targetLowPriorityNodes=0, autoScale=scale)
 
 
 def _scale_low_priority(stage: Stage, act: Act) -> bool:
