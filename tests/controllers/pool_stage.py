@@ -146,7 +146,7 @@ class Replica:
             (POOL_NODES, cache.nodes, PoolNodeView),
         ]
         self._informers = [Informer(kube, resource, store, view, clock) for resource, store, view in views]
-        self._cache = cache
+        self.cache = cache
         self.pods = cache.pods
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -155,7 +155,7 @@ class Replica:
         self._tasks = [asyncio.create_task(one.run()) for one in self._informers]
         self._tasks.append(asyncio.create_task(self.autoscaler.run()))
         await asyncio.gather(*(one.synced.wait() for one in self._informers))
-        for kind, store in (("Pool", self._cache.pools), ("PoolNode", self._cache.nodes), ("Job", self._cache.jobs)):
+        for kind, store in (("Pool", self.cache.pools), ("PoolNode", self.cache.nodes), ("Job", self.cache.jobs)):
             for view in store:
                 self._queue.add(Key(kind, view.metadata.namespace, view.metadata.name))
 

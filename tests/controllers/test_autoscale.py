@@ -1,15 +1,19 @@
 """An autoscaled pool on FakeKube: it follows its work, tells what it decided, and survives its operator."""
 
+from types import SimpleNamespace
 from typing import Any
 
 from tests.controllers.pool_stage import NS, Replica, live, pass_time, play
 from tests.controllers.test_pool import condition, pool_status
 
+from batchpools.census import Census
 from batchpools.core.ledger import PoolLoad
 from batchpools.core.views import AutoScale
 from batchpools.hub.port import NodeIdentity
-from batchpools.kube.resources import POOL_NODES, POOLS
+from batchpools.kube.errors import ForbiddenError
+from batchpools.kube.resources import JOBS, POOL_NODES, POOLS
 from batchpools.link.messages import Sample
+from batchpools.telemetry.metrics import TABLE, OperatorMetrics
 from batchpools.testing import builders
 from batchpools.testing.fake_kube import FakeKube
 
@@ -38,6 +42,38 @@ async def edit(kube: FakeKube, **spec: Any) -> None:
 
 
 PRESET = AutoScale(max_nodes=3, idle_timeout="1m")
+
+
+def series_of_pool(replica: Replica, pool: str) -> set[str]:
+    """The names of all series that a scrape of this replica has for a pool."""
+    nothing: Any = SimpleNamespace(sessions=list, refusals={}, requests={}, in_flight=0, depth=0, last_latency=0.0)
+    census = Census(replica.cache, replica.ledger, nothing, nothing, nothing, [])
+    census.scaling = replica.autoscaler
+    collected = OperatorMetrics(census.sources()).registry.collect()
+    return {one.name for metric in collected for one in metric.samples if one.labels.get("pool") == pool}
+
+
+def test_a_deleted_pool_leaves_no_series_of_metrics_behind() -> None:
+    async def story(kube: FakeKube, replica: Replica) -> None:
+        labelled = {name for name, row in TABLE.items() if "pool" in row.labels}
+        seed(kube, AutoScale(formula="$TargetDedicatedNodes = 2", evaluation_interval="30s"))
+        kube.seed(builders.manifest(builders.job("primes", pool_name="demo")))
+        kube.faults.fail(
+            "create", ForbiddenError("pods is forbidden: exceeded quota: small", 403), times=99, kind="Pod"
+        )
+        await pass_time(5)
+        await edit(kube, autoScale={"formula": "$TargetDedicatedNodes = 3 +"})
+        await pass_time(70)
+        told = {name.removesuffix("_total") for name in series_of_pool(replica, "demo")}
+        assert told == labelled, "each series that a pool can have"
+        for resource, name in ((JOBS, "primes"), (POOLS, "demo")):
+            await kube.delete(resource, NS, name, uid=kube.object(resource, NS, name)["metadata"]["uid"])  # type: ignore[index]
+            replica.ledger.ended.add(name)
+        await pass_time(90)
+        assert live(kube, POOLS) == live(kube, JOBS) == []
+        assert series_of_pool(replica, "demo") == set()
+
+    play(story)
 
 
 def test_it_grows_when_tasks_wait_and_shrinks_when_they_were_not_there_for_a_while() -> None:

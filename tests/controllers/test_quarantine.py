@@ -20,7 +20,9 @@ async def test_after_some_failed_launches_in_a_row_it_takes_no_task_until_its_pa
         await stage.settle()
         bad.finish(bad.runs[-1], None, cause=Cause.LAUNCH_FAILED, code="DiskFull", message="the disk is full.")
         await stage.settle()
-    assert "the disk is full" in stage.ledger.node_runs(bad.uid).quarantine
+    runs = stage.ledger.node_runs(bad.uid)
+    assert "the disk is full" in runs.quarantine
+    assert runs.quarantined_for == "DiskFull"
     assert woken == [bad.uid]
     stage.task("primes.waits")
     await stage.settle()

@@ -371,7 +371,7 @@ async def test_a_job_is_not_quiet_while_a_silent_node_may_run_its_tasks(stage: S
 def _pod(node: str, *, agent_restarts: int = 0) -> object:
     """A pod whose agent runs and whose task container waits."""
     pulling = ContainerState(waiting=ContainerStateDetail(reason="ImagePullBackOff"))
-    agent = ContainerStatus(names.AGENT_CONTAINER, ContainerState(running={}), agent_restarts)
+    agent = ContainerStatus(names.AGENT_CONTAINER, ContainerState(running={}), restart_count=agent_restarts)
     status = PodStatus(
         phase="Pending",
         init_container_statuses=(agent,),

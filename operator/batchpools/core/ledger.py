@@ -7,7 +7,7 @@ rebuilt after a restart from the cache and the agents' inventories.
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from batchpools.api.reasons import RequeueReason
+from batchpools.api.reasons import Reason, RequeueReason
 from batchpools.api.states import NodeDeallocationOption
 from batchpools.core.views import RecentTask, TaskCounts
 
@@ -31,6 +31,7 @@ class NodeRuns(NamedTuple):
     recent: tuple[RecentTask, ...] = ()
     busy: bool = False  # for long enough that nobody should take its machine away
     quarantine: str = ""  # why it takes no tasks for a while, in a sentence
+    quarantined_for: Reason = Reason.TASK_LAUNCH_FAILED
 
 
 class PoolLoad(NamedTuple):

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from tests.core.pools.situations import DEAD, NOW, READY, RUNNING, node, pod, pool, situation
 
 from batchpools.api import names
-from batchpools.api.reasons import RequeueReason
+from batchpools.api.reasons import Reason, RequeueReason
 from batchpools.core.ledger import Contact, NodeRuns
 from batchpools.core.plan import Create, Delete, DrainNode, Plan, RestartNode, ResumeNode
 from batchpools.core.pools.emptying import emptied_by
@@ -274,7 +274,7 @@ def test_a_disabled_node_that_is_rebooted_is_offline_again() -> None:
 
 def test_a_node_that_cannot_launch_tasks_is_unusable_with_the_reason_and_recovers() -> None:
     story = Story(PoolNodeSpec(pool_name="p"), empty=True)
-    story.step(runs=NodeRuns(quarantine="Tasks could not be launched here, at last: the disk is full."))
-    assert (story.status.state, story.status.errors[0].code) == ("Unusable", "TaskLaunchFailed")
+    story.step(runs=NodeRuns(quarantine="The node's disk is full.", quarantined_for=Reason.DISK_FULL))
+    assert (story.status.state, story.status.errors[0].code) == ("Unusable", "DiskFull")
     story.step()
     assert (story.status.state, story.status.errors) == ("Idle", ())

@@ -172,6 +172,34 @@ def test_an_image_that_cannot_be_pulled_makes_the_node_unusable_with_the_kubelet
     assert "not found" in status.errors[0].message
 
 
+@pytest.mark.parametrize("report", [None, Report("Starting"), READY], ids=["no agent", "starting", "ready"])
+@pytest.mark.parametrize(
+    ("reason", "told", "code"),
+    [
+        ("CrashLoopBackOff", "CrashLoopBackOff", "CrashLoopBackOff"),
+        ("ErrImagePull", "ImagePullFailed", "ImagePullFailed"),
+        ("CreateContainerConfigError", "PodFailed", "CreateContainerConfigError"),
+    ],
+)
+def test_a_container_that_does_not_come_up_makes_the_node_unusable_until_it_does(
+    reason: str, told: str, code: str, report: Report | None
+) -> None:
+    stuck = pod(task=waiting(reason, "the kubelet's words"))
+    broken = plan_node(situation(node(**SEEN), stuck, report=report), now=NOW)
+    assert broken.effects == (), "the kubelet tries again by itself"
+    assert broken.status is not None
+    assert (broken.status.state, broken.status.errors[0].code) == ("Unusable", code)
+    ready = find_condition(broken.status.conditions, "Ready")
+    assert ready is not None
+    if report is not READY:  # what the agent said last may be older than what the kubelet says
+        assert (ready.status, ready.reason) == ("False", told)
+        assert "the kubelet's words" in ready.message
+    view = PoolNodeView(metadata=node().metadata, spec=node().spec, status=broken.status)
+    well = plan_node(situation(view, pod(task=RUNNING), report=READY), now=NOW).status
+    assert well is not None
+    assert (well.state, well.errors) == ("Idle", ())
+
+
 def test_a_node_that_does_not_register_within_a_minute_is_unusable() -> None:
     view = node(**SEEN)
     early = plan_node(situation(view, pod(task=RUNNING)), now=NOW + timedelta(seconds=30)).status

@@ -6,8 +6,10 @@ import pytest
 from msgspec.structs import replace
 from tests.core.pools.situations import DEAD, RUNNING, pod, waiting
 
-from batchpools.core.pools.pod_facts import is_dead, trouble
-from batchpools.core.views import ContainerStatus, PodCondition, PodView
+from batchpools.api import names
+from batchpools.api.reasons import Reason
+from batchpools.core.pools.pod_facts import eviction, is_dead, trouble
+from batchpools.core.views import ContainerState, ContainerStateDetail, ContainerStatus, PodCondition, PodView
 
 WAITS = waiting("PodInitializing")
 
@@ -74,3 +76,30 @@ def test_a_container_that_cannot_start_is_trouble_in_the_kubelets_words(reason: 
     found: Any = trouble(pod(task=waiting(reason, "the words"), phase="Pending"))
     assert (found.code if found else None) == code
     assert found is None or "the words" in found.message
+
+
+@pytest.mark.parametrize("name", [names.INSTALL_CONTAINER, names.AGENT_CONTAINER, names.START_TASK_CONTAINER, "task"])
+def test_a_container_that_ends_again_and_again_is_trouble_whichever_it_is(name: str) -> None:
+    ended = ContainerState(
+        terminated=ContainerStateDetail(reason="Error", message="exec format error\n", exit_code=255)
+    )
+    state = waiting("CrashLoopBackOff", "back-off 40s restarting failed container")
+    status = ContainerStatus(name=name, state=state, last_state=ended, restart_count=3)
+    view = pod(phase="Pending")
+    where = "container_statuses" if name == "task" else "init_container_statuses"
+    found = trouble(replace(view, status=replace(view.status, **{where: (status,)})))
+    assert found is not None
+    assert (found.reason, found.code) == (Reason.CRASH_LOOP, "CrashLoopBackOff")
+    assert found.message == (
+        f"container {name}: it ended 3 times, at last with exit code 255 (Error): exec format error; "
+        "back-off 40s restarting failed container"
+    )
+
+
+def test_a_pod_that_the_kubelet_has_ended_says_so() -> None:
+    view = rejected("Evicted")
+    told = replace(view, status=replace(view.status, message="The node was low on resource: ephemeral-storage."))
+    found = eviction(told)
+    assert found is not None
+    assert (found.code, found.message) == ("PodFailed", "Evicted: The node was low on resource: ephemeral-storage.")
+    assert eviction(rejected("NodeLost")) is None, "nobody has heard of its machine"

@@ -1,5 +1,6 @@
 """When a node that cannot launch tasks is left alone, and for how long."""
 
+from batchpools.api.reasons import Reason
 from batchpools.core.ended import Ended
 from batchpools.core.scheduling.quarantine import (
     FIRST_PAUSE,
@@ -41,3 +42,17 @@ def test_a_bad_command_is_no_fault_of_the_node_and_a_killed_run_says_nothing() -
     standing = after(Standing(), FAILED)
     assert after(standing, Ended("launchFailed", code="CommandProgramNotFound")) == standing
     assert after(standing, Ended("killed")) == standing
+
+
+def test_a_disk_that_stays_full_is_the_nodes_fault_and_named() -> None:
+    standing = Standing()
+    for _ in range(LAUNCHES):
+        standing = after(
+            standing, Ended("diskFull", 137, code="DiskFull", message="the node's disk held 97 of 100 MiB.")
+        )
+    assert pause_of(standing) == FIRST_PAUSE
+    assert (standing.reason, paused(standing).reason) == (Reason.DISK_FULL, Reason.DISK_FULL)
+    assert sentence(standing).startswith("The node's disk is full, at last: the node's disk held 97 of 100 MiB.")
+    locked = after(Standing(), Ended("launchFailed", code="ResourceDirectoryCreateFailed", message="read-only."))
+    assert locked.reason is Reason.TASK_LAUNCH_FAILED
+    assert sentence(locked).startswith("Tasks could not be launched here, at last: read-only.")

@@ -142,7 +142,8 @@ class RunLedgerOfLeader:
             return NodeRuns(busy=busy)
         why = sentence(page.standing) if page.quarantined else ""
         did = self._book.records.of(page.identity.namespace, page.identity.node)
-        return NodeRuns(page.used, len(page.holding), did.run, did.succeeded, tuple(did.recent), busy, why)
+        done = (did.run, did.succeeded, tuple(did.recent))
+        return NodeRuns(page.used, len(page.holding), *done, busy, why, page.standing.reason)
 
     def pool_slots(self, namespace: str, pool: str) -> tuple[int, int]:
         """(total, used) slots of the pool's ready nodes."""

@@ -339,6 +339,7 @@ def _status(situation: NodeSituation, now: datetime) -> PoolNodeStatus:
         renewing=is_renewing(node, pool),
         has_start_task=_has_start_task(ours, pool),
         quarantine=situation.runs.quarantine,
+        quarantined_for=situation.runs.quarantined_for,
         emptied=situation.drained or (ours is not None and pod_facts.is_over(ours)),
         running_tasks=situation.runs.running_tasks,
         refused=situation.refusal,

@@ -53,6 +53,7 @@ class NodeFacts:
     contact: Contact = Contact.IN_TOUCH
     renewing: bool = False  # it is emptied, to get a pod of the pool's present template
     quarantine: str = ""  # why it takes no tasks for a while
+    quarantined_for: Reason = Reason.TASK_LAUNCH_FAILED
     emptied: bool = False  # it takes no tasks, and every end there is persisted
 
     @property
@@ -75,10 +76,13 @@ def conditions_of(facts: NodeFacts, now: datetime) -> Conditions:
     generation = facts.node.metadata.generation
     said = [_scheduled(facts), _registered(facts, now), _start_task_done(facts)]
     ready = next((one for one in said if one.status != "True"), None)
+    found = _trouble(facts)
     if facts.report is not None and facts.report.phase == "Ready" and _all_but_start_task(said):
         said.append(_condition(Condition.READY, True, Reason.NODE_READY))
     elif facts.report is not None and facts.report.message:
         said.append(_condition(Condition.READY, False, Reason.REFERENCE_MISSING, facts.report.message))
+    elif found is not None:
+        said.append(_condition(Condition.READY, False, found.reason, found.message))
     elif ready is None:
         said.append(_condition(Condition.READY, False, Reason.AGENT_NOT_CONNECTED, "The task container is not up."))
     else:
@@ -112,15 +116,18 @@ def _unheard(facts: NodeFacts, conditions: Conditions) -> NodeState:
     reason = _reason(conditions, Condition.REGISTERED)
     if reason == Reason.AGENT_SILENT:
         return NodeState.UNKNOWN if facts.contact is Contact.GIVEN_UP else NodeState.DISCONNECTED
-    broken = facts.pod is not None and pod_facts.trouble(facts.pod) is not None
-    return NodeState.UNUSABLE if broken or reason == Reason.AGENT_NOT_CONNECTED else NodeState.STARTING
+    return (
+        NodeState.UNUSABLE
+        if _trouble(facts) is not None or reason == Reason.AGENT_NOT_CONNECTED
+        else NodeState.STARTING
+    )
 
 
 def _heard(facts: NodeFacts, report: Report) -> NodeState:
     """As its agent says, unless the kubelet knows better."""
     if report.phase == "StartTaskFailed":
         return NodeState.START_TASK_FAILED
-    if report.message or (facts.pod is not None and pod_facts.trouble(facts.pod) is not None):
+    if report.message or _trouble(facts) is not None:
         return NodeState.UNUSABLE
     if report.phase == "StartTask":
         return NodeState.WAITING_FOR_START_TASK
@@ -163,13 +170,13 @@ def errors_of(facts: NodeFacts, conditions: Conditions) -> tuple[NodeError, ...]
         return (NodeError(code=facts.refused_for, message=facts.refused[:1024]),)
     if facts.pod is None:
         return ()
-    found = pod_facts.trouble(facts.pod)
+    found = _trouble(facts)
     if found is not None:
         return (NodeError(code=found.code, message=found.message[:1024]),)
     if facts.report is not None and facts.report.message:
         return (NodeError(code=Reason.REFERENCE_MISSING, message=facts.report.message[:1024]),)
     if facts.quarantine:
-        return (NodeError(code=Reason.TASK_LAUNCH_FAILED, message=facts.quarantine[:1024]),)
+        return (NodeError(code=facts.quarantined_for, message=facts.quarantine[:1024]),)
     words = pod_facts.unschedulable(facts.pod)
     if words:
         return (NodeError(code=Reason.POD_UNSCHEDULABLE, message=words[:1024]),)
@@ -177,6 +184,11 @@ def errors_of(facts: NodeFacts, conditions: Conditions) -> tuple[NodeError, ...]
     if registered is not None and registered.reason in {Reason.AGENT_NOT_CONNECTED, Reason.AGENT_SILENT}:
         return (NodeError(code=registered.reason, message=registered.message),)
     return ()
+
+
+def _trouble(facts: NodeFacts) -> pod_facts.Trouble | None:
+    """What the kubelet says is wrong with the pod."""
+    return None if facts.pod is None else pod_facts.trouble(facts.pod) or pod_facts.eviction(facts.pod)
 
 
 def _why_preempted(facts: NodeFacts) -> str:

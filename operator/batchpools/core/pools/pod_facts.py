@@ -4,19 +4,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from batchpools.api import names
+from batchpools.api.reasons import Reason
 from batchpools.core.views import ContainerStatus, PodView
 
 _PULL_TROUBLE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
 _FINAL = {"Failed", "Succeeded"}
 _GARBAGE = "DeletionByPodGC"  # why the garbage collector of pods ended one
 _LOST = "NodeLost"  # written by the control plane, which has not heard of the machine
-_START_TROUBLE = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"}
+_CRASH_LOOP = "CrashLoopBackOff"
+_START_TROUBLE = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something that keeps a pod from working, with the kubelet's or scheduler's own words."""
+    """Something that keeps a pod from working, with the kubelet's own words; code: its word, or the reason."""
 
+    reason: Reason
     code: str
     message: str
 
@@ -107,18 +110,38 @@ def disruption(pod: PodView) -> str:
 
 
 def trouble(pod: PodView) -> Trouble | None:
-    """The first container that cannot start, and why."""
+    """The first container that cannot start, or ends again and again, and why: the kubelet tries on, with growing pauses."""
     for status in (*pod.status.init_container_statuses, *pod.status.container_statuses):
         waiting = status.state.waiting
         if waiting is None:
             continue
+        told = waiting.message or waiting.reason
         if waiting.reason in _PULL_TROUBLE:
-            return Trouble(
-                "ImagePullFailed", f"container {status.name}: image {status.image}: {waiting.message or waiting.reason}"
-            )
+            reason = Reason.IMAGE_PULL_FAILED
+            return Trouble(reason, reason, f"container {status.name}: image {status.image}: {told}")
+        if waiting.reason == _CRASH_LOOP:
+            return Trouble(Reason.CRASH_LOOP, _CRASH_LOOP, f"container {status.name}: {_last_end(status)}{told}")
         if waiting.reason in _START_TROUBLE:
-            return Trouble(waiting.reason, f"container {status.name}: {waiting.message or waiting.reason}")
+            return Trouble(Reason.POD_FAILED, waiting.reason, f"container {status.name}: {told}")
     return None
+
+
+def eviction(pod: PodView) -> Trouble | None:
+    """Why the kubelet has ended or rejected a whole pod (disk or memory of the machine, a limit of the pod); it is replaced."""
+    if pod.status.phase != "Failed" or pod.status.reason in {"", _LOST}:
+        return None
+    told = pod.status.message or "the kubelet has ended the pod"
+    return Trouble(Reason.POD_FAILED, Reason.POD_FAILED, f"{pod.status.reason}: {told}")
+
+
+def _last_end(status: ContainerStatus) -> str:
+    """How a container ended that is started again and again."""
+    end = status.last_state.terminated
+    if end is None:
+        return ""
+    why = f" ({end.reason})" if end.reason else ""
+    said = f": {end.message.strip()}" if end.message.strip() else ""
+    return f"it ended {status.restart_count} times, at last with exit code {end.exit_code}{why}{said}; "
 
 
 def _container(statuses: Iterable[ContainerStatus], name: str) -> ContainerStatus | None:

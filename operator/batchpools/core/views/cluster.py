@@ -29,6 +29,7 @@ class ContainerStatus(View, frozen=True):
 
     name: str
     state: ContainerState = ContainerState()
+    last_state: ContainerState = ContainerState()
     restart_count: int = 0
     image: str = ""
     image_id: str = msgspec.field(default="", name="imageID")
