@@ -36,7 +36,7 @@ types: venv ## mypy, strict
 	$(BIN)/mypy
 
 unit: venv ## tests without a cluster
-	$(BIN)/pytest -q -m "not cluster"
+	$(BIN)/pytest -q -m "not cluster" -n auto --dist worksteal
 
 runner: ## vet and test the Go runner
 	cd $(RUNNER) && go vet ./... && go test ./...
