@@ -26,12 +26,12 @@ class Size:
     slots: int = 2
     tasks: int = 12
     acts: int = 12
-    seconds: float = 14.0  # in which things happen
+    seconds: float = 20.0  # in which things happen
     long: tuple[float, float] = (12.0, 22.0)  # longer than a runner goes on by itself, and than a node may be silent
 
 
 SMALL = Size()
-LARGE = Size(nodes=8, slots=4, tasks=120, acts=120, seconds=40.0, long=(20.0, 40.0))
+LARGE = Size(nodes=8, slots=4, tasks=120, acts=120, seconds=60.0, long=(20.0, 40.0))
 
 
 def scale(nodes: int) -> Manifest:
