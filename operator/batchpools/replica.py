@@ -38,9 +38,9 @@ from batchpools.telemetry.clock import Clock
 _log = logging.getLogger(__name__)
 
 COUNT_POOL_AFTER = 1.0  # seconds: slots change with every task, and only a pool's counters follow them
-POOL_RESTS = JOB_RESTS = (
-    0.1  # seconds: each of a thousand nodes, or tasks, wakes them, and one look costs as much as all of these
-)
+# Seconds. Each of a thousand nodes wakes their pool, and each task its job: one look costs as much as all of these.
+POOL_RESTS = 0.2
+JOB_RESTS = 0.1
 NODE_RESTS = 0.1  # a pod that starts changes several times within some milliseconds
 
 

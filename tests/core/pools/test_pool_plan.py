@@ -1,5 +1,7 @@
 """What happens to a pool next: growing, shrinking, leaving, and what its status says."""
 
+from cProfile import Profile
+
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.pools.situations import NOW, node, pool
@@ -158,3 +160,13 @@ def test_a_large_pool_grows_in_steps() -> None:
     plan = plan_pool(PoolSituation(pool(120)), now=NOW)
     assert len(plan.effects) == 50
     assert plan.requeue_after == 1.0
+
+
+def test_the_cost_of_a_plan_grows_with_the_nodes_and_not_with_their_square() -> None:
+    def calls(count: int) -> int:
+        nodes = tuple(node(n, state="Creating" if n % 2 else "Idle") for n in range(count))
+        profile = Profile()
+        profile.runcall(plan_pool, PoolSituation(pool(count), nodes), now=NOW)
+        return sum(entry.callcount for entry in profile.getstats())
+
+    assert calls(400) < 6 * calls(100)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from batchpools.api.reasons import Reason
 from batchpools.api.states import NodeState
@@ -13,9 +14,9 @@ from batchpools.core.views import PodView, PoolNodeView, PoolView
 NO_POD = frozenset({Reason.ALLOCATION_FAILED, Reason.NAME_CONFLICT, Reason.POD_UNSCHEDULABLE})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PoolSituation:
-    """A pool, its nodes, and what the ledger says of them.
+    """A pool, its nodes, and what the ledger says of them. What follows from that for each node is found out once.
 
     used_slots: by node name; slots: (total, used) of ready nodes; counts_due: the last write of counters is long enough ago.
     leaving: uids of nodes whose deletion was asked for, marks: by uid whether a node was last marked or taken back, renewing: of
@@ -49,7 +50,7 @@ class PoolSituation:
         """Whether a node leaves once its tasks have ended, and may be taken back until then."""
         return self.marks.get(node.metadata.uid, is_marked(node)) and not self.is_leaving(node)
 
-    @property
+    @cached_property
     def staying(self) -> tuple[PoolNodeView, ...]:
         """The nodes that are to stay."""
         return tuple(node for node in self.nodes if not self.is_leaving(node) and not self.is_marked(node))
@@ -67,7 +68,7 @@ class PoolSituation:
         """Whether the resize to the spec's targets was stopped."""
         return is_stopped(self.pool)
 
-    @property
+    @cached_property
     def unallocated(self) -> frozenset[str]:
         """Uids of nodes that have no machine yet. One that was preempted had one, and counts on."""
         return frozenset(node.metadata.uid for node in self.nodes if not _has_machine(node))
