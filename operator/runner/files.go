@@ -77,11 +77,17 @@ func (s *server) list(message request) any {
 }
 
 // remove removes a tree below workitems. It is moved away at once, so that the same path can be used again by whatever
-// is asked next, and removed behind the scenes.
+// is asked next, and removed behind the scenes. The directory of a live run stays, whoever asks.
 func (s *server) remove(agent *connection, message request) {
 	if !relative(message.Path) || !strings.HasPrefix(message.Path, "workitems/") {
 		agent.send(refusal(message, "Escapes", "only what lies below workitems is removed"))
 		return
+	}
+	for _, r := range s.allLive() {
+		if holds(message.Path, r.request.Dir) || holds(r.request.Dir, message.Path) {
+			agent.send(refusal(message, "InUse", "a run is live in "+r.request.Dir))
+			return
+		}
 	}
 	name, err := s.discard(message.Path)
 	switch {
@@ -98,6 +104,11 @@ func (s *server) remove(agent *connection, message request) {
 			agent.send(note{Op: "done", Req: message.Req})
 		}()
 	}
+}
+
+// holds says whether a path lies in a directory, or is it.
+func holds(folder, name string) bool {
+	return strings.HasPrefix(name+"/", folder+"/")
 }
 
 // discard moves a tree into the trash and returns its path there.

@@ -57,6 +57,14 @@ func TestARemovedPathCanBeUsedAgainAtOnce(t *testing.T) {
 		p.send(message{"op": "ack", "ids": []string{id}})
 		expect(t, "stdout", f.file("workitems/j/a/stdout.txt"), "new\n")
 	}
+	p.run("live", "sleep 600", message{"dir": "workitems/j/live"})
+	p.next("started")
+	for _, path := range []string{"workitems/j/live", "workitems/j", "workitems/j/live/wd"} {
+		p.send(message{"op": "remove", "req": 3, "path": path})
+		expect(t, "code for "+path, p.next("error")["code"], "InUse")
+	}
+	p.send(message{"op": "kill", "id": "live", "grace": 0})
+	p.next("finished")
 	p.send(message{"op": "remove", "req": 2, "path": "workitems/j/nothing"})
 	p.next("done")
 	left, _ := os.ReadDir(filepath.Join(f.root, trash))

@@ -127,7 +127,7 @@ type memory struct {
 
 // note is any small answer: refused, unknown, done, error, bye, stopping.
 //
-// Codes of error: NotFound, NotRegular, Escapes, Failed (of files); Refused (exit, restart), BadRequest, Unknown (op).
+// Codes of error: NotFound, NotRegular, Escapes, InUse (remove: a run is live there), Failed (of files); Refused (exit, restart), BadRequest, Unknown (op).
 type note struct {
 	Op      string `json:"op"`
 	ID      string `json:"id,omitempty"`

@@ -188,6 +188,28 @@ async def test_a_retry_keeps_its_directory_and_a_fresh_or_removed_one_is_new(any
     await agent.client.ask("remove", path="workitems/never")
 
 
+async def test_the_directory_of_a_live_run_is_not_removed_and_requests_keep_their_order(
+    any_runner: Runner, talk: Open
+) -> None:
+    await any_runner.start()
+    agent = await talk(any_runner)
+    agent.run("a", COUNT, dir="workitems/j/t")
+    await agent.next("finished")
+    removed = agent.client.ask("remove", path="workitems/j/t")  # it is sent now, before the run
+    agent.run("b", COUNT, dir="workitems/j/t")
+    await removed
+    assert (await agent.next("finished"))["exitCode"] == 1
+    agent.run("c", WAIT, dir="workitems/j/t")
+    await agent.next("started")
+    for path in ("workitems/j/t", "workitems/j", "workitems/j/t/wd"):
+        with pytest.raises(RunnerError) as refused:
+            await agent.client.ask("remove", path=path)
+        assert refused.value.code == "InUse"
+    agent.client.tell("kill", id="c", grace=5)
+    await agent.next("finished")
+    await agent.client.ask("remove", path="workitems/j/t")
+
+
 async def test_a_wall_clock_ends_a_run_with_its_code(any_runner: Runner, talk: Open) -> None:
     await any_runner.start()
     agent = await talk(any_runner)

@@ -216,7 +216,7 @@ class Node:
                 self._later(self._read(session, message))
             case link.RemoveDirectory(epoch=epoch, path=path):
                 if epoch >= self._machine.max_epoch:
-                    self._later(self._remove(path))
+                    self._remove(path)
             case link.Pong():
                 self._vouched(message)
             case link.Refused():
@@ -265,12 +265,13 @@ class Node:
             error, text = "NotReady", str(gone)
         session.send(link.FileChunk(asked.request, offset, size, content, error, clip(text)))
 
-    async def _remove(self, path: str) -> None:
+    def _remove(self, path: str) -> None:
+        """The runner is asked at once: a run that the leader sends next may use the same directory."""
         try:
             if self._runner is not None:
-                await self._runner.ask("remove", path=path)
-        except (RunnerError, ConnectionError, TimeoutError) as error:
-            _log.info("directory %s was not removed: %s", path, error)
+                self._later(_removed(path, self._runner.ask("remove", path=path)))
+        except ConnectionError as gone:
+            _log.info("directory %s was not removed: %s", path, gone)
 
     # ---------------------------------------------------------------- instructions
 
@@ -345,6 +346,13 @@ class Node:
         job = asyncio.create_task(work)
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
+
+
+async def _removed(path: str, answer: Awaitable[Note]) -> None:
+    try:
+        await answer
+    except (RunnerError, ConnectionError, TimeoutError) as error:
+        _log.info("directory %s was not removed: %s", path, error)
 
 
 def _asked(message: link.Run | link.Kill | link.Ack | link.Restart) -> events.Event:

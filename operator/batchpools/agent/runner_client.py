@@ -6,7 +6,7 @@ import itertools
 import logging
 import socket
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import msgspec
@@ -75,13 +75,19 @@ class RunnerClient:
             raise RunnerError("TooLarge", f"command and environment have {len(frame)} bytes, more than {MAX_FRAME}")
         self._writer.write(frame)
 
-    async def ask(self, op: str, **fields: Any) -> Note:
-        """Send a request and wait for its answer; RunnerError, RunnerGoneError, TimeoutError after 10 s."""
+    def ask(self, op: str, **fields: Any) -> Coroutine[Any, Any, Note]:
+        """Send a request at once, so before whatever is told next; what it returns waits for the answer.
+
+        RunnerGoneError; the answer: RunnerError, RunnerGoneError, TimeoutError after 10 s.
+        """
         number = next(self._numbers)
+        self.tell(op, req=number, **fields)
         answer: asyncio.Future[Note] = asyncio.get_running_loop().create_future()
         self._requests[number] = answer
+        return self._answered(number, answer)
+
+    async def _answered(self, number: int, answer: asyncio.Future[Note]) -> Note:
         try:
-            self.tell(op, req=number, **fields)
             note = await asyncio.wait_for(answer, _ANSWER_TIME)
         finally:
             del self._requests[number]

@@ -46,7 +46,7 @@ class TaskConstraints(Model):
     max_wall_clock_time: Duration | None = Field(default=None, description="The longest that one run may take.")
     retention_time: Duration | None = Field(
         default=None,
-        description="How long a node that leaves by RetainedData waits after the end of the task; 168h by default.",
+        description="How long what it left on its node is kept after its end, if the node stays; 168h by default.",
     )
     max_task_retry_count: int | None = Field(
         default=None,

@@ -390,7 +390,10 @@ class RunnerModel:
         if not _is_relative(path) or (message["op"] == "remove" and not path.startswith("workitems/")):
             return {"op": "error", "code": "Escapes", "message": "the path must be relative and clean"}
         if message["op"] == "remove":
-            for one in [one for one in self._directories if f"{one}/".startswith(f"{path}/")]:
+            live = (str(run.request["dir"]) for run in self._runs.values())
+            if used := next((one for one in live if _is_within(one, path) or _is_within(path, one)), None):
+                return {"op": "error", "code": "InUse", "message": f"a run is live in {used}"}
+            for one in [one for one in self._directories if _is_within(one, path)]:
                 del self._directories[one]
             return {"op": "done"}
         folder, _, name = path.rpartition("/")
@@ -441,6 +444,10 @@ def usage_after(seconds: float) -> dict[str, Any]:
         "op": "usage", "cpu": seconds / 2, "cores": 1.0, "memory": 64 << 20, "disk": 1 << 30, "readBytes": 10 * whole,
         "writeBytes": 20 * whole, "readOps": whole, "writeOps": 2 * whole, "networkIn": 30 * whole, "networkOut": 40 * whole,
     }  # fmt: skip
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return f"{path}/".startswith(f"{folder}/")
 
 
 def _is_relative(path: str) -> bool:

@@ -5,8 +5,8 @@ from datetime import timedelta
 from msgspec.structs import replace
 from tests.core.pools.situations import NOW, node
 
-from batchpools.core.pools.retention import retained_until
-from batchpools.core.views import TaskConstraints, TaskStatus, TaskView
+from batchpools.core.pools.retention import may_be_cleaned, retained_until
+from batchpools.core.views import PoolNodeSpec, TaskConstraints, TaskStatus, TaskView
 from batchpools.testing import builders
 
 HERE = node(start_time=NOW)
@@ -33,3 +33,15 @@ def test_what_ended_elsewhere_or_in_a_former_pod_or_has_not_ended_leaves_nothing
     elsewhere = ended(1)
     others.append(replace(elsewhere, metadata=replace(elsewhere.metadata, namespace="other")))
     assert retained_until(others, HERE) is None
+
+
+def test_a_directory_may_go_when_its_time_is_over_unless_the_node_is_disabled() -> None:
+    disabled = node(start_time=NOW, spec=PoolNodeSpec(pool_name="p", scheduling_state="Disabled"))
+    task, due = ended(1, "1h"), NOW + timedelta(minutes=61)
+    assert may_be_cleaned(task, HERE, due)
+    assert not may_be_cleaned(task, HERE, due - timedelta(seconds=1))
+    assert not may_be_cleaned(task, disabled, due)
+    assert not may_be_cleaned(ended(1, "1h", state="Active"), HERE, due), "it will run again"
+    assert not may_be_cleaned(ended(-1, "1s"), HERE, due), "it ended in a former pod"
+    assert not may_be_cleaned(ended(0), HERE, NOW + timedelta(days=7, seconds=-1))
+    assert may_be_cleaned(ended(0), HERE, NOW + timedelta(days=7))

@@ -45,6 +45,11 @@ class Claims:
         """Whether a former task of that id still uses the directory."""
         return self._leaving.get(_claim(view), view.metadata.uid) != view.metadata.uid
 
+    def has_directory(self, view: TaskView) -> bool:
+        """Whether what lies in its directory is this task's, also when it is gone: no other task of that id has come."""
+        uid, claim = view.metadata.uid, _claim(view)
+        return self._holders.get(claim, uid) == uid and self._leaving.get(claim, uid) == uid
+
     def is_leaving(self, namespace: str, job: str) -> bool:
         """Whether a run of a deleted task of that job may still go on."""
         return any(claim[:2] == (namespace, job) for claim in self._leaving)

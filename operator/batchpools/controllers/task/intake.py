@@ -4,26 +4,26 @@ from collections.abc import Callable
 
 from batchpools.api.reasons import FailureCode
 from batchpools.controllers.task.book import RunBook, is_terminal
-from batchpools.controllers.task.entry import Entry, directory_of, task_id
+from batchpools.controllers.task.entry import Entry, task_id
 from batchpools.controllers.task.settler import Settler
 from batchpools.core.pools.emptying import emptied_by
 from batchpools.core.tasks.lifecycle import Bound, Done, Held, Running, Settling, Waiting, Why
 from batchpools.core.tasks.status import is_newer
 from batchpools.core.views import JobView, PoolNodeView, PoolView, TaskView
-from batchpools.hub.port import HubPort
 
 
 class Intake:
     """Observers of the cache. They keep counts on every replica and change entries on the leader alone.
 
-    `must_hold(view)` says whether a task may be running on a node that was not heard from since we lead.
+    `must_hold(view)` says whether a task may be running on a node that was not heard from since we lead; `on_deleted(view, pod
+    uid)` is told of a task that is gone, and that ran there last.
     """
 
-    def __init__(self, book: RunBook, settler: Settler, hub: HubPort, monotonic: Callable[[], float]) -> None:
+    def __init__(self, book: RunBook, settler: Settler, monotonic: Callable[[], float]) -> None:
         self._book = book
         self._settler = settler
-        self._hub = hub
         self._monotonic = monotonic
+        self.on_deleted: Callable[[TaskView, str], None] = lambda _, __: None
         self.must_hold: Callable[[TaskView], bool] = lambda _: False
         book.on_job_ended = self._fail_for_job
 
@@ -133,8 +133,7 @@ class Intake:
     def _remove_files(self, view: TaskView, node_name: str) -> None:
         """A deleted task's files go too, from the node that ran it last."""
         node = self._book.cache.nodes.get(view.metadata.namespace, node_name) if node_name else None
-        if node is not None and node.status.pod_uid:
-            self._hub.remove_directory(node.status.pod_uid, directory_of(view))
+        self.on_deleted(view, node.status.pod_uid if node is not None else "")
 
     def _fail_for_job(self, entry: Entry) -> None:
         sentence = f"Job {entry.view.spec.job_name!r} has ended."

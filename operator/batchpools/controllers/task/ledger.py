@@ -8,6 +8,7 @@ from batchpools.api.reasons import Reason, RequeueReason
 from batchpools.api.states import NodeDeallocationOption, Result, TaskState
 from batchpools.controllers.task.book import RunBook
 from batchpools.controllers.task.busyness import Busyness
+from batchpools.controllers.task.cleaning import Cleaning
 from batchpools.controllers.task.dispatcher import Dispatcher
 from batchpools.controllers.task.entry import Entry, PoolKey
 from batchpools.controllers.task.intake import Intake
@@ -65,7 +66,9 @@ class RunLedgerOfLeader:
         self._settler.send_again = self._dispatcher.send_again
         self._settler.on_ended = self._dispatcher.judge
         self._dispatcher.on_quarantine = self._heard_again
-        self._intake = Intake(book, self._settler, hub, clock.monotonic)
+        self._intake = Intake(book, self._settler, clock.monotonic)
+        self._cleaning = Cleaning(book, hub, clock)
+        self._settler.on_deleted = self._intake.on_deleted = self._cleaning.deleted
         self._takeover = Takeover(book, self._intake, self._settler, self._live, hub)
         self._reports = Reports(book, self._intake, self._settler, self._dispatcher, hub, self._live)
         self._reports.may_have_more = self._takeover.is_silent
@@ -108,6 +111,7 @@ class RunLedgerOfLeader:
             loop.create_task(self._sweep.run(), name="sweep"),
             loop.create_task(self._silence.run(), name="silence"),
             loop.create_task(self._busyness.run(), name="busyness"),
+            loop.create_task(self._cleaning.run(), name="cleaning"),
         ]
 
     async def follow(self) -> None:

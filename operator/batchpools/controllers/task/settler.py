@@ -6,14 +6,14 @@ from dataclasses import replace
 from batchpools.api.reasons import FailureCode, RequeueReason
 from batchpools.api.states import FailureCategory, NodeDeallocationOption, TaskState
 from batchpools.controllers.task.book import RunBook, is_terminal
-from batchpools.controllers.task.entry import Entry, directory_of, task_id
+from batchpools.controllers.task.entry import Entry, task_id
 from batchpools.controllers.task.writer import Lane, StatusWriter, Write
 from batchpools.core.ended import Ended
 from batchpools.core.pools.emptying import emptied_by
 from batchpools.core.tasks import status as statuses
 from batchpools.core.tasks.lifecycle import Bound, Done, Ending, OnNode, Running, Settling, Waiting, Why, ending
 from batchpools.core.tasks.outcome import Failed, Requeue, Retry, Succeeded, Verdict, for_good, judge
-from batchpools.core.views import FailureInfo, TaskStatus
+from batchpools.core.views import FailureInfo, TaskStatus, TaskView
 from batchpools.hub.port import HubPort
 from batchpools.telemetry.clock import Clock
 
@@ -29,6 +29,7 @@ class Settler:
         self._writer = writer
         self._hub = hub
         self._clock = clock
+        self.on_deleted: Callable[[TaskView, str], None] = lambda _, __: None  # it is gone, and ran on this pod last
         self.on_ended: Callable[[str, Ended], None] = lambda _, __: None  # a run on this pod, however it ended
         self.send_again: Callable[[Entry, str], bool] = lambda _, __: False
 
@@ -160,7 +161,7 @@ class Settler:
 
     def _remove_files(self, entry: Entry, pod_uid: str) -> None:
         if pod_uid:
-            self._hub.remove_directory(pod_uid, directory_of(entry.view))
+            self.on_deleted(entry.view, pod_uid)
 
     def _status_after(self, entry: Entry, verdict: Verdict, ended: Ended) -> TaskStatus:
         state = entry.state

@@ -1,16 +1,15 @@
-"""Decides how long what tasks left on a node is kept, for a node that leaves by RetainedData. Pure.
+"""Decides how long what tasks left on a node is kept there: until it is cleaned, and for a node that leaves by RetainedData. Pure.
 
-Source: REST reference, computeNodeDeallocationOption retainedData; task constraints, retentionTime (7 days by default).
+Source: REST reference, computeNodeDeallocationOption retainedData; task constraints, retentionTime. That nothing is cleaned on a
+node that is disabled is ours: so a failed task's data can be looked at (docs/decisions.md).
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from batchpools.api.durations import parse_duration
-from batchpools.api.states import TaskState
+from batchpools.api.states import SchedulingState
+from batchpools.core.tasks.retention import is_over, kept_until
 from batchpools.core.views import PoolNodeView, TaskView
-
-DEFAULT_RETENTION = timedelta(days=7)
 
 
 def retained_until(tasks: Iterable[TaskView], node: PoolNodeView) -> datetime | None:
@@ -18,19 +17,22 @@ def retained_until(tasks: Iterable[TaskView], node: PoolNodeView) -> datetime | 
 
     A task that is deleted, or that ended in a former pod, left nothing there.
     """
-    began = node.status.start_time
-    ends = (_until(task, began) for task in tasks if _is_of(task, node))
+    ends = (kept_until(task) for task in tasks if _is_of(task, node) and not _is_older(task, node))
     return max((end for end in ends if end is not None), default=None)
 
 
-def _until(task: TaskView, began: datetime | None) -> datetime | None:
-    ended = task.status.end_time
-    if ended is None or (began is not None and ended < began):
-        return None
-    told = task.spec.constraints.retention_time
-    return ended + (timedelta(seconds=parse_duration(told)) if told else DEFAULT_RETENTION)
+def may_be_cleaned(task: TaskView, node: PoolNodeView, now: datetime) -> bool:
+    """Whether the directory of an ended task, if the node's present pod has one, was kept for long enough."""
+    is_disabled = node.spec.scheduling_state == SchedulingState.DISABLED
+    return is_over(task, now) and not is_disabled and not _is_older(task, node)
+
+
+def _is_older(task: TaskView, node: PoolNodeView) -> bool:
+    """Whether it ended before the node's present pod began."""
+    began, ended = node.status.start_time, task.status.end_time
+    return began is not None and ended is not None and ended < began
 
 
 def _is_of(task: TaskView, node: PoolNodeView) -> bool:
     place = (task.metadata.namespace, task.status.pool_node_name)
-    return task.status.state == TaskState.COMPLETED and place == (node.metadata.namespace, node.metadata.name)
+    return place == (node.metadata.namespace, node.metadata.name)

@@ -58,6 +58,7 @@ class Checker:
         self._pool = PoolChecker(world, self.says)
         world.kube.observe(self._changed)
         world.processes.on_start = self._started
+        world.processes.on_remove = self._removed
         world.processes.on_violation = self.says
         world.on_acknowledged.append(self._acknowledged)
         ScalingChecker(world, self.says)
@@ -166,6 +167,13 @@ class Checker:
             self.says(f"{life.name} had ended and was started again: {execution} on {node}")
         if item is not None:
             self._slots(node)
+
+    def _removed(self, execution: str, node: str) -> None:
+        """Directories of tasks that have not ended stay: they may run there again."""
+        item = self._present.get(execution.split(":", maxsplit=1)[0])
+        self._world.note(f"remove what {execution[-12:]} left on {node}")
+        if item is not None and item["status"]["state"] != "Completed":
+            self.says(f"{item['metadata']['name']} has not ended, and what it left on {node} was removed")
 
     def _slots(self, node: str) -> None:
         pod = next((one for one in self._world.pods() if one.name == node), None)

@@ -6,7 +6,7 @@ A command is `["simulate", seconds, exit code]`. `Processes` counts what lives, 
 import asyncio
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,7 @@ class Processes:
     started: list[str] = field(default_factory=list)
     finished: set[str] = field(default_factory=set)
     on_start: Callable[[str, str], None] = lambda _, __: None
+    on_remove: Callable[[str, str], None] = lambda _, __: None  # what a run left there is to be removed
     violations: list[str] = field(default_factory=list)
     on_violation: Callable[[str], None] = lambda _: None
     log: Callable[[str], None] = lambda _: None
@@ -78,6 +79,7 @@ class SimulatedRunner:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._taken_along: list[str] = []
+        self._left_by: dict[str, str] = {}  # directory -> execution id of the last run there
 
     # ---------------------------------------------------------------- what happens to it
 
@@ -125,6 +127,10 @@ class SimulatedRunner:
 
     def handle(self, agent: "SimulatedRunnerClient", message: Note) -> None:
         """One message."""
+        if message["op"] == "run":
+            self._left_by[message["dir"]] = message["id"]
+        elif message["op"] == "remove":
+            self._processes.on_remove(self._left_by.get(message["path"], ""), self._node)
         self._model.handle(agent, message, self._now())
         self._set_timer()
 
@@ -136,6 +142,8 @@ class SimulatedRunner:
 
     def tell(self, agent: Any, note: Note) -> None:
         """To an agent's process."""
+        if note.get("code") == "InUse":
+            self._processes.violated(f"on {self._node} {note['message']}, and its directory was to be removed")
         agent.deliver(note)
 
     def replaced(self, agent: Any) -> None:
@@ -225,13 +233,16 @@ class SimulatedRunnerClient(RunnerClient):
             raise RunnerGoneError("the runner is gone")
         self._runner.process.call_later(_HOP, self._runner.handle, self, {"op": op, **fields})
 
-    async def ask(self, op: str, **fields: Any) -> Note:
-        """Send a request and wait for its answer, which may never come: the runner may be paused."""
+    def ask(self, op: str, **fields: Any) -> Coroutine[Any, Any, Note]:
+        """Send a request; the answer may never come: the runner may be paused."""
         number = next(self._numbers)
+        self.tell(op, req=number, **fields)
         self._requests[number] = self._process.create_future()
+        return self._answered(number, self._requests[number])
+
+    async def _answered(self, number: int, answer: asyncio.Future[Note]) -> Note:
         try:
-            self.tell(op, req=number, **fields)
-            note = await asyncio.wait_for(self._requests[number], _ANSWER_TIME)
+            note = await asyncio.wait_for(answer, _ANSWER_TIME)
         finally:
             del self._requests[number]
         if note["op"] == "error":

@@ -78,9 +78,11 @@ def _body(size: Size, random: Random) -> dict[str, Any]:
     is_long = random.random() < 0.1
     seconds = random.choice(size.long if is_long else _SHORT)
     code = 0 if random.random() < 0.7 else random.randint(1, 120)
+    retries = 0 if is_long else random.choice([0, 0, 1, 2])
+    kept = {"retentionTime": "1s"} if code % 2 == 0 else {}  # those are cleaned within a history
     return {
         "command": ["simulate", str(seconds), str(code)],
-        "constraints": {"maxTaskRetryCount": 0 if is_long else random.choice([0, 0, 1, 2])},
+        "constraints": {"maxTaskRetryCount": retries, **kept},
         "requiredSlots": random.choice([1, 1, 1, 2]),
     }
 
