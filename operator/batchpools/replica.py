@@ -17,21 +17,31 @@ from batchpools.controllers.janitor import Janitor
 from batchpools.controllers.job import JobController
 from batchpools.controllers.node import NodeController
 from batchpools.controllers.pool import PoolController
+from batchpools.controllers.schedule import ScheduleController
 from batchpools.controllers.task.ledger import RunLedgerOfLeader
 from batchpools.core.identity import Key
 from batchpools.core.pools.node_pod import NodePodSettings
 from batchpools.core.pools.reach import unreachable_timeout
-from batchpools.core.views import BudgetView, JobView, NetworkPolicyView, PodView, PoolNodeView, PoolView, TaskView
+from batchpools.core.views import (
+    BudgetView,
+    JobScheduleView,
+    JobView,
+    NetworkPolicyView,
+    PodView,
+    PoolNodeView,
+    PoolView,
+    TaskView,
+)
 from batchpools.hub.authentication import BoundPod
 from batchpools.hub.port import NodeIdentity
 from batchpools.hub.server import Authenticate, Hub
 from batchpools.kube.applier import Applier
 from batchpools.kube.barrier import Barrier
-from batchpools.kube.cache import Cache
+from batchpools.kube.cache import Cache, Store
 from batchpools.kube.informer import Informer
 from batchpools.kube.lease import LeaderElector, Timing
 from batchpools.kube.port import KubeApi
-from batchpools.kube.resources import BUDGETS, JOBS, NETWORK_POLICIES, PODS, POOL_NODES, POOLS, TASKS
+from batchpools.kube.resources import BUDGETS, JOB_SCHEDULES, JOBS, NETWORK_POLICIES, PODS, POOL_NODES, POOLS, TASKS
 from batchpools.kube.workqueue import WorkQueue
 from batchpools.telemetry.clock import Clock
 
@@ -120,7 +130,11 @@ class Replica:
         self.queue.start()
         self._begin(self._janitor.run(), "janitor")
         self._begin(self.autoscaler.run(), "samples")
-        for kind, store in (("Pool", self.cache.pools), ("PoolNode", self.cache.nodes), ("Job", self.cache.jobs)):
+        cache = self.cache
+        kinds: dict[str, Store[Any]] = {
+            "Pool": cache.pools, "PoolNode": cache.nodes, "Job": cache.jobs, "JobSchedule": cache.schedules
+        }  # fmt: skip
+        for kind, store in kinds.items():
             for view in store:
                 self.queue.add(Key(kind, view.metadata.namespace, view.metadata.name))
         for pool in self.cache.pools:
@@ -160,6 +174,7 @@ class Replica:
                 Informer(api, POOLS, cache.pools, PoolView, clock, namespace=where),
                 Informer(api, JOBS, cache.jobs, JobView, clock, namespace=where),
                 Informer(api, TASKS, cache.tasks, TaskView, clock, namespace=where),
+                Informer(api, JOB_SCHEDULES, cache.schedules, JobScheduleView, clock, namespace=where),
                 Informer(api, PODS, cache.pods, PodView, clock, namespace=where, label_selector=ours),
                 Informer(
                     api,
@@ -182,7 +197,8 @@ class Replica:
             if new is not None:
                 self.elector.raise_above(new.status.epoch)
 
-        for store in (self.cache.pools, self.cache.nodes, self.cache.jobs, self.cache.tasks):
+        cache = self.cache
+        for store in (cache.pools, cache.nodes, cache.jobs, cache.tasks, cache.schedules):
             store.subscribe(seen)
         self._barrier.on_epoch = self.elector.raise_above
 
@@ -208,13 +224,15 @@ class Replica:
         clock = self._ports.clock
         pools = PoolController(self.cache, self._ports.api, applier, self.ledger, clock, self.autoscaler)
         jobs = JobController(self.cache, self._ports.api, applier, self.ledger, clock)
+        schedules = ScheduleController(self.cache, self._ports.api, applier, clock)
         policies = NetworkPolicyController(self.cache, applier)
         budgets = DisruptionBudgetController(self.cache, applier)
-        for controller in (pools, self.nodes, jobs, policies, budgets):
+        for controller in (pools, self.nodes, jobs, schedules, policies, budgets):
             controller.wire(self.queue.add)
         self.queue.register("Pool", pools.reconcile, rest=POOL_RESTS)
         self.queue.register("PoolNode", self.nodes.reconcile, rest=NODE_RESTS)
         self.queue.register("Job", jobs.reconcile, rest=JOB_RESTS)
+        self.queue.register("JobSchedule", schedules.reconcile)
         self.queue.register(NetworkPolicyController.kind, policies.reconcile)
         self.queue.register(DisruptionBudgetController.kind, budgets.reconcile)
         self.ledger.on_node = lambda node: self.queue.add(Key("PoolNode", node.namespace, node.node))

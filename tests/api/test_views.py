@@ -4,7 +4,18 @@ import msgspec
 import pytest
 from pydantic import BaseModel
 
-from batchpools.api import auto_pool, common, job, pool, poolnode, references, task, task_logs, upgrade_policy
+from batchpools.api import (
+    auto_pool,
+    common,
+    job,
+    job_schedule,
+    pool,
+    poolnode,
+    references,
+    task,
+    task_logs,
+    upgrade_policy,
+)
 from batchpools.core import views
 
 PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
@@ -35,6 +46,12 @@ PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
     (job.InlineTask, views.InlineTask),
     (job.JobConstraints, views.JobConstraints),
     (job.TaskCounts, views.TaskCounts),
+    (job_schedule.Schedule, views.Schedule),
+    (job_schedule.JobTemplateMetadata, views.JobTemplateMetadata),
+    (job_schedule.JobTemplate, views.JobTemplate),
+    (job_schedule.TerminateSchedule, views.TerminateSchedule),
+    (job_schedule.JobScheduleSpec, views.JobScheduleSpec),
+    (job_schedule.JobScheduleStatus, views.JobScheduleStatus),
     (task.TaskSpec, views.TaskSpec),
     (task.TaskStatus, views.TaskStatus),
     (task.TaskConstraints, views.TaskConstraints),

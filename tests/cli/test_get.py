@@ -13,6 +13,7 @@ from batchpools.cli.access import CliError
 from batchpools.cli.columns import KINDS
 from batchpools.core.views import (
     FailureInfo,
+    JobScheduleStatus,
     JobStatus,
     Meta,
     NodeError,
@@ -98,9 +99,25 @@ async def test_tasks_show_exit_code_node_and_both_kinds_of_retries() -> None:
     )
 
 
+async def test_schedules_show_their_times_and_what_stalls_them() -> None:
+    status = JobScheduleStatus(
+        schedule="0 6 * * * Europe/Berlin",
+        active_job="nightly-3",
+        last_schedule_time=EPOCH,
+        next_run_time=EPOCH + timedelta(days=1),
+        jobs_created=3,
+        conditions=(builders.condition("Stalled", message="no"),),
+    )
+    user = User(builders.schedule("nightly", metadata=aged("JobSchedule", "nightly", 150), status=status))
+    assert await table(user, "bjs") == (
+        "SCHEDULE  TIMES                    STATE   ACTIVE     LAST                  NEXT                  JOBS  TROUBLE  AGE\n"
+        "nightly   0 6 * * * Europe/Berlin  Active  nightly-3  2026-01-01 00:00:00Z  2026-01-02 00:00:00Z  3     no       2m\n"
+    )
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_wide_table_begins_as_the_usual_one(kind: str) -> None:
-    views = [builders.pool(), builders.node(), builders.job(), builders.task()]
+    views = [builders.pool(), builders.node(), builders.job(), builders.task(), builders.schedule()]
     usual, wide = await table(User(*views), kind), await table(User(*views), kind, "-o", "wide")
     for short, long in zip(usual.splitlines(), wide.splitlines(), strict=True):
         assert long.split()[: len(short.split())] == short.split()

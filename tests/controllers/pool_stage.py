@@ -12,15 +12,16 @@ from batchpools.controllers.autoscale import Autoscaler
 from batchpools.controllers.job import JobController
 from batchpools.controllers.node import NodeController
 from batchpools.controllers.pool import PoolController
+from batchpools.controllers.schedule import ScheduleController
 from batchpools.core.identity import Key
 from batchpools.core.ledger import Contact, Explanation, NodeRuns, PoolLoad
 from batchpools.core.pools.emptying import why_ended
 from batchpools.core.pools.node_pod import NodePodSettings
-from batchpools.core.views import JobView, PodView, PoolNodeView, PoolView, TaskCounts, TaskView
+from batchpools.core.views import JobScheduleView, JobView, PodView, PoolNodeView, PoolView, TaskCounts, TaskView
 from batchpools.kube.applier import Applier
 from batchpools.kube.cache import Cache
 from batchpools.kube.informer import Informer
-from batchpools.kube.resources import JOBS, PODS, POOL_NODES, POOLS, TASKS
+from batchpools.kube.resources import JOB_SCHEDULES, JOBS, PODS, POOL_NODES, POOLS, TASKS
 from batchpools.kube.workqueue import WorkQueue
 from batchpools.testing import builders
 from batchpools.testing.fake_kube import FakeKube
@@ -135,12 +136,15 @@ class Replica:
         self.autoscaler = Autoscaler(cache, self.ledger, clock)
         self.pools = PoolController(cache, kube, applier, self.ledger, clock, self.autoscaler)
         jobs = JobController(cache, kube, applier, self.ledger, clock)
-        for kind, controller in (("Pool", self.pools), ("PoolNode", nodes), ("Job", jobs)):
+        schedules = ScheduleController(cache, kube, applier, clock)
+        controllers = (("Pool", self.pools), ("PoolNode", nodes), ("Job", jobs), ("JobSchedule", schedules))
+        for kind, controller in controllers:
             controller.wire(self._queue.add)
             self._queue.register(kind, controller.reconcile)
         views: list[tuple[Any, Any, Any]] = [
             (POOLS, cache.pools, PoolView),
             (JOBS, cache.jobs, JobView),
+            (JOB_SCHEDULES, cache.schedules, JobScheduleView),
             (TASKS, cache.tasks, TaskView),
             (PODS, cache.pods, PodView),
             (POOL_NODES, cache.nodes, PoolNodeView),
@@ -155,7 +159,14 @@ class Replica:
         self._tasks = [asyncio.create_task(one.run()) for one in self._informers]
         self._tasks.append(asyncio.create_task(self.autoscaler.run()))
         await asyncio.gather(*(one.synced.wait() for one in self._informers))
-        for kind, store in (("Pool", self.cache.pools), ("PoolNode", self.cache.nodes), ("Job", self.cache.jobs)):
+        cache = self.cache
+        kinds: dict[str, Any] = {
+            "Pool": cache.pools,
+            "PoolNode": cache.nodes,
+            "Job": cache.jobs,
+            "JobSchedule": cache.schedules,
+        }
+        for kind, store in kinds.items():
             for view in store:
                 self._queue.add(Key(kind, view.metadata.namespace, view.metadata.name))
 

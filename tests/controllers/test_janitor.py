@@ -9,11 +9,20 @@ from tests.controllers.pool_stage import NS, QuietLedger, live
 from batchpools.api import names
 from batchpools.controllers.janitor import ASKED_A_ROUND, Janitor
 from batchpools.core.ledger import Contact
-from batchpools.core.views import ContainerState, ContainerStatus, PodSpec, PodStatus, PodView, PoolNodeView, TaskView
+from batchpools.core.views import (
+    ContainerState,
+    ContainerStatus,
+    JobView,
+    PodSpec,
+    PodStatus,
+    PodView,
+    PoolNodeView,
+    TaskView,
+)
 from batchpools.kube.applier import Applier
 from batchpools.kube.cache import Cache
 from batchpools.kube.errors import ServerError
-from batchpools.kube.resources import JOBS, PODS, POOL_NODES, TASKS
+from batchpools.kube.resources import JOB_SCHEDULES, JOBS, PODS, POOL_NODES, TASKS
 from batchpools.testing import builders
 from batchpools.testing.fake_kube import FakeKube
 from batchpools.testing.virtual_time import VirtualClock, run_virtual
@@ -32,6 +41,7 @@ KINDS: tuple[tuple[Any, str, Any], ...] = (
     (PODS, "pods", PodView),
     (POOL_NODES, "nodes", PoolNodeView),
     (TASKS, "tasks", TaskView),
+    (JOBS, "jobs", JobView),
 )
 
 
@@ -85,6 +95,19 @@ def test_children_of_an_owner_that_is_no_more_go(again: bool) -> None:
         scene.seed(NODE, TASK)
         await scene.round()
         assert (live(scene.kube, POOL_NODES), live(scene.kube, TASKS)) == ([], [])
+
+    play(story)
+
+
+def test_jobs_of_a_schedule_that_is_no_more_go_and_other_jobs_stay() -> None:
+    async def story(scene: Scene) -> None:
+        schedule = builders.schedule()
+        scene.seed(schedule, JOB, builders.job("nightly-1", metadata=builders.meta("nightly-1", owner=schedule)))
+        await scene.round()
+        assert live(scene.kube, JOBS) == ["nightly-1", "words"]
+        scene.kube.remove(JOB_SCHEDULES, NS, "nightly")
+        await scene.round()
+        assert live(scene.kube, JOBS) == ["words"]
 
     play(story)
 

@@ -25,7 +25,7 @@ async def test_an_event_wakes_the_queue_on_our_loop_and_does_nothing_else() -> N
 async def test_no_handler_makes_kopf_write() -> None:
     """Handlers of creation, change or deletion would have it keep annotations and finalizers of its own."""
     registry = KopfDriver(lambda _: None, asyncio.get_running_loop())._registry()
-    assert len(registry._watching.get_all_handlers()) == 2
+    assert len(registry._watching.get_all_handlers()) == 3
     for changing in (registry._changing, registry._spawning, registry._indexing, registry._webhooks):
         assert list(changing.get_all_handlers()) == []
 

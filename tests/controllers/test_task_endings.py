@@ -231,6 +231,38 @@ async def test_a_job_that_goes_away_has_its_runs_killed_and_is_quiet_once_that_i
 
 
 @played
+async def test_a_job_that_is_terminated_has_its_runs_killed_for_good_and_the_rest_ends_with_it(stage: Stage) -> None:
+    await _terminate(stage, by_us=True)
+
+
+@played
+async def test_a_run_that_a_former_leader_killed_for_a_terminated_job_is_not_run_again(stage: Stage) -> None:
+    await _terminate(stage, by_us=False)
+
+
+async def _terminate(stage: Stage, *, by_us: bool) -> None:
+    agent = await _running(stage)
+    stage.task("primes.waits")
+    await stage.settle()
+    (run,) = agent.runs
+    stage.put(builders.job("primes", status=JobStatus(state="Terminating")))
+    await stage.settle()
+    if by_us:
+        stage.ledger.end_job(NS, "primes")
+        assert stage.hub.kills == [(agent.uid, run.execution_id)]
+    assert not stage.ledger.is_job_quiet(NS, "primes")
+    agent.finish(run, 143, cause=Cause.KILLED)
+    await stage.settle()
+    assert stage.ledger.is_job_quiet(NS, "primes")
+    killed, waited = stage.status(), stage.status("primes.waits")
+    assert killed.failure_info is not None
+    assert waited.failure_info is not None
+    assert (killed.state, killed.result, killed.requeue_count) == ("Completed", "Failure", 0)
+    assert (killed.failure_info.code, waited.failure_info.code) == ("TaskEnded", "JobCompleted")
+    assert (len(agent.runs), len(stage.hub.acks)) == (1, 1)
+
+
+@played
 async def test_a_task_of_a_job_that_has_ended_fails_with_job_completed(stage: Stage) -> None:
     stage.pool()
     await stage.lead()

@@ -21,6 +21,10 @@ def task_spec(**more: Any) -> Manifest:
     return {"jobName": "j", "command": ["true"], **more}
 
 
+def schedule(name: str, **times: Any) -> Manifest:
+    return manifest("JobSchedule", name, {"schedule": times, "jobTemplate": {"spec": {"poolName": "p"}}})
+
+
 TEMPLATE = {"spec": {"containers": [{"name": "task", "image": "x"}]}}
 WHOLE: Manifest = {
     "metadata": {"labels": {"team": "a"}, "annotations": {"note": "b"}},
@@ -93,6 +97,23 @@ GOOD: list[Manifest] = [
     manifest("Job", "good", {"poolName": "p", "tasks": [{"id": "a", "command": ["true"]}]}),
     manifest("Job", "good", {"autoPool": {"autoPoolNamePrefix": "x", "keepAlive": True, "template": {"image": "i"}}}),
     manifest("Task", "good", task_spec(constraints={"maxWallClockTime": "10m"}, env=[{"name": "A", "value": "b"}])),
+    manifest("JobSchedule", "good", {"jobTemplate": {"spec": {"poolName": "p"}}}),
+    schedule("good", recurrenceInterval="1s", startWindow="1s", doNotRunUntil="2026-11-26T07:00:00+01:00"),
+    schedule("good", cron="*/5 0 1-15 jan,Feb MON#1", timeZone="Etc/GMT+3", doNotRunAfter="2030-01-01T00:00:00.5Z"),
+    manifest(
+        "JobSchedule",
+        "good",
+        {
+            "suspend": True,
+            "terminate": {"reason": "enough"},
+            "successfulJobsHistoryLimit": 0,
+            "failedJobsHistoryLimit": 1000,
+            "jobTemplate": {
+                "metadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}},
+                "spec": {"autoPool": {"template": {"image": "i"}}, "tasks": [{"id": "a", "command": ["true"]}]},
+            },
+        },
+    ),
 ]
 
 
@@ -245,6 +266,32 @@ BAD: list[tuple[Manifest, str]] = [
     (manifest("Task", "bad", task_spec(env=[{"name": "AZ_BATCH_X", "value": ""}])), "set by the system"),
     (manifest("Task", "bad", task_spec(requiredSlots=257)), "requiredSlots"),
     (manifest("Task", "bad", task_spec(id="a b")), "id"),
+    (schedule("a.b"), "at most 52 characters and no dots"),
+    (schedule("s" * 53), "at most 52 characters and no dots"),
+    (schedule("bad", recurrenceInterval="1h", cron="* * * * *"), "only one of recurrenceInterval and cron"),
+    (schedule("bad", recurrenceInterval="1h", timeZone="UTC"), "timeZone goes with cron"),
+    (schedule("bad", recurrenceInterval="500ms"), "recurrenceInterval must lie between 1s and 8784h"),
+    (schedule("bad", startWindow="9000h"), "startWindow must lie between 1s and 8784h"),
+    (schedule("bad", cron="0 6 * *"), "spec.schedule.cron"),
+    (schedule("bad", cron="@daily please"), "spec.schedule.cron"),
+    (schedule("bad", cron="0 6 * * *", timeZone="../etc"), "spec.schedule.timeZone"),
+    (schedule("bad", doNotRunUntil="tomorrow"), "spec.schedule.doNotRunUntil"),
+    (schedule("bad", doNotRunUntil="2026-11-26T07:00:00"), "spec.schedule.doNotRunUntil"),
+    (schedule("bad", doNotRunUntil="0000-11-26T07:00:00Z"), "spec.schedule.doNotRunUntil"),
+    (
+        schedule("bad", doNotRunUntil="2026-11-26T07:00:00Z", doNotRunAfter="2026-11-26T08:00:00+01:00"),
+        "doNotRunAfter must be later than doNotRunUntil",
+    ),
+    (manifest("JobSchedule", "bad", {"schedule": {}}), "jobTemplate"),
+    (manifest("JobSchedule", "bad", {"jobTemplate": {"spec": {}}}), "exactly one of poolName and autoPool"),
+    (
+        manifest("JobSchedule", "bad", {"jobTemplate": {"spec": {"poolName": "p", "tasks": [{"id": "a"}]}}}),
+        "exactly one of command",
+    ),
+    (
+        manifest("JobSchedule", "bad", {"jobTemplate": {"spec": {"poolName": "p"}}, "failedJobsHistoryLimit": -1}),
+        "failedJobsHistoryLimit",
+    ),
 ]
 
 
@@ -264,7 +311,8 @@ def test_a_bad_object_is_refused_with_a_sentence(
 
 
 def test_fresh_objects_have_their_state_without_a_write(kubectl: Kubectl, namespace: str) -> None:
-    for kind, spec in (("Task", task_spec()), ("Job", {"poolName": "no-such-pool"})):
+    waits = {"suspend": True, "jobTemplate": {"spec": {"poolName": "p"}}}
+    for kind, spec in (("Task", task_spec()), ("Job", {"poolName": "no-such-pool"}), ("JobSchedule", waits)):
         kubectl("create", "-n", namespace, "-f", "-", stdin=manifest(kind, "fresh", spec), check=True)
         held = kubectl("get", f"{kind.lower()}s.batchpools.dev", "fresh", "-n", namespace, "-o", "json").stdout
         status = json.loads(held)["status"]
@@ -283,6 +331,12 @@ def test_fresh_objects_have_their_state_without_a_write(kubectl: Kubectl, namesp
             "another action needs another requestId",
         ),
         ("Job", {"poolName": "p"}, {"poolName": "q"}, "poolName cannot change"),
+        (
+            "JobSchedule",
+            {"suspend": True, "terminate": {}, "jobTemplate": {"spec": {"poolName": "p"}}},
+            {"suspend": True, "jobTemplate": {"spec": {"poolName": "p"}}},
+            "no way back from terminate",
+        ),
         ("Job", {"poolName": "p"}, {"autoPool": {"template": {"image": "i"}}}, "poolName cannot change"),
         ("Task", task_spec(), task_spec(requiredSlots=2), "cannot change"),
         ("Task", task_spec(), task_spec(command=["false"]), "cannot change"),
@@ -350,6 +404,43 @@ def test_a_job_that_has_ended_stays_ended_and_takes_no_more_tasks(kubectl: Kubec
     assert "has ended" in patch("/spec/tasks/-", {"id": "b", "command": ["true"]})
 
 
+def test_a_schedule_that_has_ended_stays_ended_takes_no_other_times_and_never_counts_back(
+    kubectl: Kubectl, namespace: str
+) -> None:
+    """Its template may change as it likes: what is fixed in a job is fixed once it is made."""
+    first = {"suspend": True, "jobTemplate": {"spec": {"poolName": "p", "tasks": [{"id": "a", "command": ["true"]}]}}}
+    kubectl("create", "-n", namespace, "-f", "-", stdin=manifest("JobSchedule", "over", first), check=True)
+
+    def patch(path: str, value: Any, *flags: str) -> str:
+        operations = json.dumps([{"op": "add", "path": path, "value": value}])
+        return kubectl("patch", "bjs", "over", "-n", namespace, "--type=json", f"-p={operations}", *flags).stderr
+
+    other = {"autoPool": {"template": {"image": "i"}}, "tasks": [{"id": "b", "command": ["false"]}]}
+    assert patch("/spec/jobTemplate/spec", other) == ""
+    assert patch("/spec/schedule", {"recurrenceInterval": "1h"}) == ""
+    status = {"state": "Active", "epoch": 1 << 40, "jobsCreated": 2}
+    assert patch("/status", status, "--subresource=status") == ""
+    assert "never goes back" in patch("/status/jobsCreated", 1, "--subresource=status")
+    assert "has been replaced" in patch("/status/epoch", 1, "--subresource=status")
+    assert patch("/status/state", "Completed", "--subresource=status") == ""
+    assert "stays ended" in patch("/status/state", "Active", "--subresource=status")
+    assert "takes no other times" in patch("/spec/schedule", {"recurrenceInterval": "2h"})
+
+
+def test_a_schedule_of_a_thousand_tasks_passes_creation_update_and_status(kubectl: Kubectl, namespace: str) -> None:
+    tasks = [{"id": f"task-{n:04d}-{'x' * 40}", "command": ["echo", "y" * 200]} for n in range(1000)]
+    big = {"suspend": True, "jobTemplate": {"spec": {"poolName": "p", "tasks": tasks}}}
+    done = kubectl("create", "-n", namespace, "-f", "-", stdin=manifest("JobSchedule", "big", big))
+    assert done.stderr == ""
+    for path, flags in (
+        ("/spec/jobTemplate/spec/tasks/0/command/1", ()),
+        ("/status/schedule", ("--subresource=status",)),
+    ):
+        patch = json.dumps([{"op": "add", "path": path, "value": "z"}])
+        done = kubectl("patch", "bjs", "big", "-n", namespace, "--type=json", f"-p={patch}", *flags)
+        assert done.stderr == ""
+
+
 def test_a_job_of_a_thousand_tasks_passes_creation_update_and_status(kubectl: Kubectl, namespace: str) -> None:
     tasks = [{"id": f"task-{n:04d}-{'x' * 40}", "command": ["echo", "y" * 200]} for n in range(1000)]
     big = manifest("Job", "big", {"poolName": "p", "tasks": tasks[:-1]})
@@ -380,7 +471,7 @@ def test_names_and_columns_are_as_documented(kubectl: Kubectl, namespace: str) -
         if header:
             assert [name.upper() for name, _, _ in kind.columns if not name.endswith("*")] == header[1:]
     listed = kubectl("api-resources", "--categories=batchpools", "--no-headers").stdout
-    assert {line.split()[0] for line in listed.splitlines()} == {"pools", "jobs"}
+    assert {line.split()[0] for line in listed.splitlines()} == {"pools", "jobs", "jobschedules"}
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.short)
@@ -402,6 +493,11 @@ def _fields(path: str, node: Manifest) -> list[tuple[str, Manifest]]:
 
 
 def _held(kubectl: Kubectl, namespace: str, kind: str, name: str, spec: Manifest) -> Manifest:
-    plural = {"PoolNode": "poolnodes", "Job": "jobs.batchpools.dev", "Task": "tasks.batchpools.dev"}[kind]
+    plural = {
+        "PoolNode": "poolnodes",
+        "Job": "jobs.batchpools.dev",
+        "Task": "tasks.batchpools.dev",
+        "JobSchedule": "jobschedules",
+    }[kind]
     held: Manifest = json.loads(kubectl("get", plural, name, "-n", namespace, "-o", "json").stdout)
     return {**held, "spec": {**held["spec"], **spec} if kind == "Task" else spec}

@@ -8,11 +8,16 @@ import pytest
 import yaml
 
 from batchpools.api.job import JobSpec
+from batchpools.api.job_schedule import JobScheduleSpec
 from batchpools.api.pool import PoolSpec
 from batchpools.core.autoscale.parser import parse
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SPECS: dict[str, type[PoolSpec] | type[JobSpec]] = {"Pool": PoolSpec, "Job": JobSpec}
+SPECS: dict[str, type[PoolSpec] | type[JobSpec] | type[JobScheduleSpec]] = {
+    "Pool": PoolSpec,
+    "Job": JobSpec,
+    "JobSchedule": JobScheduleSpec,
+}
 
 
 def manifests() -> Iterator[tuple[str, dict[str, Any]]]:

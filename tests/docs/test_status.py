@@ -12,7 +12,9 @@ ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in TEXT.s
 
 def test_the_fields_are_those_of_the_schema() -> None:
     told = {
-        row[0]: row[1].split(", ") for row in ROWS if len(row) == 2 and row[0] in {"Pool", "PoolNode", "Job", "Task"}
+        row[0]: row[1].split(", ")
+        for row in ROWS
+        if len(row) == 2 and row[0] in {"Pool", "PoolNode", "Job", "JobSchedule", "Task"}
     }
     for kind in KINDS:
         spec = kind.model.model_fields["spec"].annotation

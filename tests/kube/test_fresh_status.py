@@ -18,7 +18,14 @@ def status_schema(plural: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "plural"), [("Pool", "pools"), ("PoolNode", "poolnodes"), ("Job", "jobs"), ("Task", "tasks")]
+    ("kind", "plural"),
+    [
+        ("Pool", "pools"),
+        ("PoolNode", "poolnodes"),
+        ("Job", "jobs"),
+        ("Task", "tasks"),
+        ("JobSchedule", "jobschedules"),
+    ],
 )
 def test_the_table_says_what_the_crd_fills_in(kind: str, plural: str) -> None:
     schema = status_schema(plural)

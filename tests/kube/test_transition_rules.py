@@ -29,4 +29,4 @@ def test_every_rule_of_a_change_is_known_by_its_sentence() -> None:
         for kind, rules in table.items()
         for text, _ in rules
     }
-    assert known | {("Job", transition_rules.ENDED_JOB)} == wanted
+    assert known | {(kind, text) for kind, text, _ in transition_rules.WHOLE} == wanted

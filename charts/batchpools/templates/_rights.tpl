@@ -1,12 +1,12 @@
 {{- /* What the operator may do in a namespace that it watches: by a ClusterRole in all, in namespaced mode by Roles. */ -}}
 {{- define "batchpools.operatorRules" -}}
+# Made and deleted for schedules; pools also for jobs with a pool of their own.
 - apiGroups: [batchpools.dev]
-  resources: [jobs]
-  verbs: [get, list, watch, patch]
-# Made and deleted for jobs with a pool of their own.
-- apiGroups: [batchpools.dev]
-  resources: [pools]
+  resources: [jobs, pools]
   verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [batchpools.dev]
+  resources: [jobschedules]
+  verbs: [get, list, watch]
 - apiGroups: [batchpools.dev]
   resources: [poolnodes]
   verbs: [get, list, watch, create, patch, delete]
@@ -14,11 +14,11 @@
   resources: [tasks]
   verbs: [get, list, watch, create, delete]
 - apiGroups: [batchpools.dev]
-  resources: [pools/status, poolnodes/status, jobs/status, tasks/status]
+  resources: [pools/status, poolnodes/status, jobs/status, tasks/status, jobschedules/status]
   verbs: [patch]
 # Owner references with blockOwnerDeletion need this where OwnerReferencesPermissionEnforcement is on.
 - apiGroups: [batchpools.dev]
-  resources: [pools/finalizers, poolnodes/finalizers, jobs/finalizers]
+  resources: [pools/finalizers, poolnodes/finalizers, jobs/finalizers, jobschedules/finalizers]
   verbs: [update]
 - apiGroups: [""]
   resources: [pods]
@@ -57,13 +57,13 @@
 
 {{- define "batchpools.viewRules" -}}
 - apiGroups: [batchpools.dev]
-  resources: [pools, poolnodes, jobs, tasks]
+  resources: [pools, poolnodes, jobs, tasks, jobschedules]
   verbs: [get, list, watch]
 {{- end }}
 
 {{- define "batchpools.editRules" -}}
 - apiGroups: [batchpools.dev]
-  resources: [pools, jobs, tasks]
+  resources: [pools, jobs, tasks, jobschedules]
   verbs: [create, update, patch, delete, deletecollection]
 - apiGroups: [batchpools.dev]
   resources: [pools/scale]

@@ -12,7 +12,8 @@ OPS_GROUP = "ops.batchpools.dev"
 LABEL_POOL = f"{GROUP}/pool"
 LABEL_NODE = f"{GROUP}/node"
 LABEL_JOB = f"{GROUP}/job"
-LABEL_AUTO_POOL_OF = f"{GROUP}/auto-pool-of"  # on a pool that was made for a job: the job's uid
+LABEL_JOB_SCHEDULE = f"{GROUP}/job-schedule"  # on what was made for a schedule: its name
+LABEL_AUTO_POOL_OF = f"{GROUP}/auto-pool-of"  # on a pool that was made for a job or a schedule: its uid
 LABEL_TASK_ID = f"{GROUP}/task-id"
 LABEL_BUSY = f"{GROUP}/busy"  # on node pods: "true" while tasks run there (safety rule S9.4)
 LABEL_IMAGE_CHECK = f"{GROUP}/image-check"  # on the pod that finds out what a tag is: its pool
@@ -32,6 +33,9 @@ ANNOTATION_TEMPLATE_HASH = f"{GROUP}/template-hash"
 ANNOTATION_IMAGE_DIGEST = f"{GROUP}/image-digest"  # what the image was known to be when this pod was made
 ANNOTATION_IMAGE_CHECK = f"{GROUP}/check"  # on the pod that finds out what a tag is: which check it was made for
 ANNOTATION_RENEW = f"{GROUP}/renew"  # on a PoolNode: what its next pod is to be (`core.pools.upgrade.wanted_pod`)
+
+# Annotation on the jobs of a schedule: the time that each was made for, as RFC 3339.
+ANNOTATION_SCHEDULED_FOR = f"{GROUP}/scheduled-for"
 
 # Annotation on PoolNodes: "true" on a node that leaves its pool once its tasks have ended; the pool may take it back.
 ANNOTATION_LEAVING = f"{GROUP}/leaving"

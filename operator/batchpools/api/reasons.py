@@ -44,6 +44,11 @@ class Reason(StrEnum):
     TASKS_FAILED = "TasksFailed"
     SCHEDULING_ERROR = "SchedulingError"
     DELETED = "Deleted"
+    TERMINATE_JOB_SCHEDULE = "TerminateJobSchedule"
+    # schedules
+    SCHEDULE_INVALID = "ScheduleInvalid"
+    JOB_REFUSED = "JobRefused"
+    NO_MORE_JOBS = "NoMoreJobs"
     # pools and nodes
     RESIZING = "Resizing"
     STEADY = "Steady"

@@ -108,6 +108,23 @@ class JobState(StrEnum):
     DELETING = "Deleting"
 
 
+class JobScheduleState(StrEnum):
+    """Where a schedule is in its life."""
+
+    ACTIVE = "Active"
+    DISABLED = "Disabled"
+    TERMINATING = "Terminating"
+    COMPLETED = "Completed"
+    DELETING = "Deleting"
+
+
+class PoolLifetime(StrEnum):
+    """Whose the pool is that was made for a job."""
+
+    JOB = "Job"
+    JOB_SCHEDULE = "JobSchedule"
+
+
 class OnAllTasksComplete(StrEnum):
     """What a job does when all of its tasks are complete."""
 

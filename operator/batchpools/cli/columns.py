@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from batchpools.api.reasons import Condition
 from batchpools.cli.tables import age, bar
+from batchpools.core.conditions import find_condition
 from batchpools.core.jobs.completion import ends_by_itself
 from batchpools.core.jobs.situation import JobSituation
-from batchpools.core.views import JobView, PoolNodeView, PoolView, TaskView
+from batchpools.core.views import JobScheduleView, JobView, PoolNodeView, PoolView, TaskView
 from batchpools.kube.port import Resource
-from batchpools.kube.resources import JOBS, POOL_NODES, POOLS, TASKS
+from batchpools.kube.resources import JOB_SCHEDULES, JOBS, POOL_NODES, POOLS, TASKS
 
 _ERROR_WIDTH = 60
 
@@ -63,6 +65,15 @@ def _exit_code(task: TaskView) -> object:
     return "" if task.status.exit_code is None else task.status.exit_code
 
 
+def _moment(at: datetime | None) -> str:
+    return "" if at is None else at.strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _stalled(schedule: JobScheduleView) -> str:
+    stalled = find_condition(schedule.status.conditions, Condition.STALLED)
+    return stalled.message[:_ERROR_WIDTH] if stalled is not None and stalled.status == "True" else ""
+
+
 def _trouble(node: PoolNodeView) -> str:
     return node.status.errors[0].message[:_ERROR_WIDTH] if node.status.errors else ""
 
@@ -113,12 +124,24 @@ _TASK = (
     Column("TOOK", lambda one: one.status.stats.wall_clock_time if one.status.stats else "", wide=True),
     Column("FAILURE", lambda one: one.status.failure_info.code if one.status.failure_info else "", wide=True),
 )
+_SCHEDULE = (
+    Column("SCHEDULE", _NAME),
+    Column("TIMES", lambda one: one.status.schedule),
+    Column("STATE", lambda one: one.status.state),
+    Column("ACTIVE", lambda one: one.status.active_job),
+    Column("LAST", lambda one: _moment(one.status.last_schedule_time)),
+    Column("NEXT", lambda one: _moment(one.status.next_run_time)),
+    Column("JOBS", lambda one: one.status.jobs_created),
+    Column("TROUBLE", _stalled),
+    Column("RECENT", lambda one: one.status.recent_job, wide=True),
+)
 
 KINDS: Mapping[str, Kind] = {
     "pools": Kind(POOLS, PoolView, "bpool", _POOL),
     "nodes": Kind(POOL_NODES, PoolNodeView, "bnode", _NODE),
     "jobs": Kind(JOBS, JobView, "bjob", _JOB),
     "tasks": Kind(TASKS, TaskView, "btask", _TASK),
+    "schedules": Kind(JOB_SCHEDULES, JobScheduleView, "bjs", _SCHEDULE),
 }
 SINGULAR: Mapping[str, str] = {kind.rstrip("s"): kind for kind in KINDS} | {
     one.short: kind for kind, one in KINDS.items()

@@ -11,7 +11,7 @@ from batchpools.core import orphans
 from batchpools.core.identity import Key
 from batchpools.core.ledger import RunLedger
 from batchpools.core.plan import Effect, Plan
-from batchpools.core.views import Meta, OwnerReference, PodView, PoolNodeView, TaskView
+from batchpools.core.views import JobView, Meta, OwnerReference, PodView, PoolNodeView, TaskView
 from batchpools.kube.applier import Applier, NotLeadingError
 from batchpools.kube.cache import Cache
 from batchpools.kube.errors import KubeError, NotFoundError
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 ROUND_EVERY = 30.0
 ASKED_A_ROUND = 50  # owners of each kind: what is left is for the next round
 
-ChildT = TypeVar("ChildT", PodView, PoolNodeView, TaskView)
+ChildT = TypeVar("ChildT", PodView, PoolNodeView, TaskView, JobView)
 
 
 class _Object(msgspec.Struct):
@@ -37,8 +37,9 @@ class _HasMeta(Protocol):
 
 
 class Janitor:
-    """Pods without PoolNode or Pool, PoolNodes without Pool, inline Tasks without Job. Hand-made Tasks may wait for a Job, and
-    stay.
+    """Pods without PoolNode or Pool, PoolNodes without Pool, inline Tasks without Job, jobs of a schedule without it.
+
+    Hand-made Tasks may wait for a Job, and stay.
     """
 
     def __init__(self, cache: Cache, api: KubeApi, applier: Applier, ledger: RunLedger) -> None:
@@ -64,6 +65,8 @@ class Janitor:
                 await self._apply("PoolNode", node, orphans.delete(_key("PoolNode", node.metadata), node.metadata))
             for task in await self._orphans("Job", self._cache.tasks, self._cache.jobs):
                 await self._apply("Task", task, orphans.delete(_key("Task", task.metadata), task.metadata))
+            for job in await self._orphans("JobSchedule", self._cache.jobs, self._cache.schedules):
+                await self._apply("Job", job, orphans.delete(_key("Job", job.metadata), job.metadata))
         except KubeError as error:
             _log.info("the janitor comes again later: %s", error.sentence)
         except NotLeadingError:

@@ -13,7 +13,7 @@ from batchpools.core.jobs.completion import ends_by_itself, unseen
 from batchpools.core.jobs.plan import COUNTER_INTERVAL, plan_job
 from batchpools.core.jobs.situation import JobSituation
 from batchpools.core.ledger import RunLedger
-from batchpools.core.views import JobView, PoolView, TaskView
+from batchpools.core.views import JobScheduleView, JobView, PoolView, TaskView
 from batchpools.kube.applier import Applier, Outcome, Refusal
 from batchpools.kube.cache import Cache
 from batchpools.kube.errors import NotFoundError
@@ -63,7 +63,13 @@ class JobController:
                 for job in self._cache.jobs.indexed("by_pool", (view.metadata.namespace, view.metadata.name)):
                     wake(Key("Job", job.metadata.namespace, job.metadata.name))
 
+        def schedule_changed(old: JobScheduleView | None, new: JobScheduleView | None) -> None:
+            if new is not None and new.spec.terminate is not None and (old is None or old.spec.terminate is None):
+                for job in self._cache.jobs.indexed("by_schedule", new.metadata.uid):
+                    wake(Key("Job", job.metadata.namespace, job.metadata.name))
+
         self._cache.jobs.subscribe(job_changed)
+        self._cache.schedules.subscribe(schedule_changed)
         self._cache.tasks.subscribe(task_changed)
         self._cache.pools.subscribe(pool_changed)
 
@@ -124,6 +130,7 @@ class JobController:
             pool_exists=pool is not None,
             auto_pool=pool if pool is not None and is_auto_pool_of(pool, job) else None,
             pool_refusal=self._pool_refusals.get(key, ""),
+            schedule=self._cache.schedules.by_uid(job.schedule.uid) if job.schedule is not None else None,
             conflicts=self._conflicts.get(key, frozenset()),
             confirmed_gone=self._gone.get(key, frozenset()),
             runs_ended=self._ledger.is_job_quiet(key.namespace, key.name),

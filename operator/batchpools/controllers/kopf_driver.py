@@ -1,4 +1,4 @@
-"""kopf drives Pool and Job on the leader: login, watching, resuming after a restart. Its handlers wake the work queue, no more.
+"""kopf drives Pool, Job and JobSchedule on the leader: login, watching, resuming. Its handlers wake the work queue, no more.
 
 kopf runs in a thread and a loop of its own, from winning the Lease to losing it. It keeps no state on objects (no
 annotations, no finalizers of its own), so that a standby which takes over finds nothing to undo (safety rule S2.4).
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 Wake = Callable[[Key], None]
 
-_DRIVEN = (("Pool", "pools"), ("Job", "jobs"))
+_DRIVEN = (("Pool", "pools"), ("Job", "jobs"), ("JobSchedule", "jobschedules"))
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):
@@ -39,7 +39,7 @@ class _NoDiffBase(kopf.DiffBaseStorage):
 
 
 class KopfDriver:
-    """Starts and stops kopf. `wake` is called on `loop`, for each event of a Pool or a Job. namespaces: empty = all."""
+    """Starts and stops kopf. `wake` is called on `loop`, for each event of a kind that kopf drives. namespaces: empty = all."""
 
     def __init__(self, wake: Wake, loop: asyncio.AbstractEventLoop, namespaces: Sequence[str] = ()) -> None:
         self._namespaces = namespaces

@@ -5,6 +5,7 @@ from typing import Any
 
 from batchpools.api.common import Model
 from batchpools.api.job import Job
+from batchpools.api.job_schedule import JobSchedule
 from batchpools.api.pool import Pool
 from batchpools.api.poolnode import PoolNode
 from batchpools.api.task import Task
@@ -100,5 +101,21 @@ KINDS = (
             _AGE,
         ),
         selectable=(".spec.jobName", ".spec.id", ".status.state", ".status.result", ".status.poolNodeName"),
+    ),
+    Kind(
+        JobSchedule,
+        "jobschedules",
+        "bjs",
+        (
+            ("Schedule", ".status.schedule", "string"),
+            ("Suspend", ".spec.suspend", "boolean"),
+            ("Active", ".status.activeJob", "string"),
+            ("Last", ".status.lastScheduleTime", "date"),
+            ("Next", ".status.nextRunTime", "string"),  # a date would be shown as an age
+            ("State*", ".status.state", "string"),
+            _AGE,
+        ),
+        selectable=(".status.state",),
+        categories=("batchpools",),
     ),
 )

@@ -6,6 +6,8 @@ from typing import Any
 Schema = dict[str, Any]
 
 _DROPPED = ("title", "examples", "additionalProperties", "$defs")
+_RULES = "x-kubernetes-validations"
+_TEMPLATE = "x-template"  # ours: what is below may change freely, whatever its models say of objects of their own
 
 
 class NotStructuralError(TypeError):
@@ -38,10 +40,16 @@ def _convert(node: Schema, definitions: Schema, path: tuple[str, ...]) -> Schema
         }
     if "items" in node:
         node["items"] = _convert(node["items"], definitions, (*path, "[]"))
+    return _finished(node, path)
+
+
+def _finished(node: Schema, path: tuple[str, ...]) -> Schema:
     if "type" not in node and "enum" in node:
         node["type"] = "string"
     if "type" not in node:
         raise NotStructuralError(f"{'.'.join(path)}: no type")
+    if node.pop(_TEMPLATE, False):
+        _let_change(node)
     return dict(sorted(node.items()))
 
 
@@ -52,6 +60,17 @@ def _drop_nothing(node: Schema) -> None:
         del node["default"]
     elif isinstance(default, dict):
         node["default"] = {name: value for name, value in default.items() if value is not None}
+
+
+def _let_change(node: Schema) -> None:
+    """Drop the rules that speak of a change, here and below."""
+    kept = [rule for rule in node.pop(_RULES, ()) if "oldSelf" not in rule["rule"]]
+    if kept:
+        node[_RULES] = kept
+    inner = [*node.get("properties", {}).values(), node.get("items"), node.get("additionalProperties")]
+    for child in inner:
+        if isinstance(child, dict):
+            _let_change(child)
 
 
 def _resolve(node: Schema, definitions: Schema, path: tuple[str, ...]) -> Schema:

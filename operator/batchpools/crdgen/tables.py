@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from batchpools.api.states import AllocationState, JobState, NodeState, PoolState, TaskState
+from batchpools.api.states import AllocationState, JobScheduleState, JobState, NodeState, PoolState, TaskState
 from batchpools.core.tasks.lifecycle import TABLE
 
 _BEGIN, _END = "<!-- generated:states -->", "<!-- /generated:states -->"
@@ -11,6 +11,7 @@ _SHOWN = {
     "PoolNode": (NodeState,),
     "Job": (JobState,),
     "Task": (TaskState,),
+    "JobSchedule": (JobScheduleState,),
 }
 
 

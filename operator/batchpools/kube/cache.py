@@ -6,6 +6,7 @@ from typing import Generic, Protocol, TypeVar
 from batchpools.api import names
 from batchpools.core.views import (
     BudgetView,
+    JobScheduleView,
     JobView,
     Meta,
     NetworkPolicyView,
@@ -107,12 +108,18 @@ class Store(Generic[ViewT]):
 
 
 class Cache:
-    """All kinds. Indices: nodes, jobs and pods `by_pool`, pods `by_node`, tasks `by_job`; each key is (namespace, name)."""
+    """All kinds. Indices: nodes, jobs and pods `by_pool`, pods `by_node`, tasks `by_job`, each key (namespace, name); and jobs
+    `by_schedule`, the key its uid (empty: of none).
+    """
 
     def __init__(self) -> None:
         self.pools: Store[PoolView] = Store()
         self.nodes: Store[PoolNodeView] = Store(by_pool=lambda node: (node.metadata.namespace, node.spec.pool_name))
-        self.jobs: Store[JobView] = Store(by_pool=lambda job: (job.metadata.namespace, job.pool))
+        self.jobs: Store[JobView] = Store(
+            by_pool=lambda job: (job.metadata.namespace, job.pool),
+            by_schedule=lambda job: job.schedule.uid if job.schedule is not None else "",
+        )
+        self.schedules: Store[JobScheduleView] = Store()
         self.tasks: Store[TaskView] = Store(by_job=lambda task: (task.metadata.namespace, task.spec.job_name))
         self.policies: Store[NetworkPolicyView] = Store()
         self.budgets: Store[BudgetView] = Store()

@@ -7,6 +7,7 @@ POOLS = Resource("Pool", names.GROUP, names.VERSION, "pools")
 POOL_NODES = Resource("PoolNode", names.GROUP, names.VERSION, "poolnodes")
 JOBS = Resource("Job", names.GROUP, names.VERSION, "jobs")
 TASKS = Resource("Task", names.GROUP, names.VERSION, "tasks")
+JOB_SCHEDULES = Resource("JobSchedule", names.GROUP, names.VERSION, "jobschedules")
 PODS = Resource("Pod", "", "v1", "pods")
 SECRETS = Resource("Secret", "", "v1", "secrets")
 CONFIG_MAPS = Resource("ConfigMap", "", "v1", "configmaps")
@@ -28,6 +29,7 @@ BY_KIND = {
         POOL_NODES,
         JOBS,
         TASKS,
+        JOB_SCHEDULES,
         PODS,
         SECRETS,
         CONFIG_MAPS,

@@ -13,8 +13,12 @@ from batchpools.api import names
 from batchpools.core.identity import Key
 from batchpools.core.views import (
     ConditionView,
+    JobScheduleSpec,
+    JobScheduleStatus,
+    JobScheduleView,
     JobSpec,
     JobStatus,
+    JobTemplate,
     JobView,
     Meta,
     OwnerReference,
@@ -36,7 +40,7 @@ from batchpools.testing.clock import EPOCH
 NAMESPACE = "default"
 IMAGE = "python:3.12-slim"
 
-AnyView = PoolView | PoolNodeView | JobView | TaskView | PodView
+AnyView = PoolView | PoolNodeView | JobView | TaskView | PodView | JobScheduleView
 
 
 def meta(name: str, *, kind: str = "", owner: AnyView | None = None, **fields: Any) -> Meta:
@@ -92,6 +96,23 @@ def job(name: str = "primes", *, metadata: Meta | None = None, status: JobStatus
         metadata=metadata or meta(name, kind="Job"),
         spec=JobSpec(**{"pool_name": "demo", **spec}),
         status=status or JobStatus(),
+    )
+
+
+def schedule(
+    name: str = "nightly",
+    *,
+    metadata: Meta | None = None,
+    status: JobScheduleStatus | None = None,
+    **spec: Any,
+) -> JobScheduleView:
+    """A JobSchedule of one job at once, with one task, on pool `demo`."""
+    tasks = [{"id": "work", "command": ["true"]}]
+    told = {"job_template": JobTemplate(spec={"poolName": "demo", "tasks": tasks}), **spec}
+    return JobScheduleView(
+        metadata=metadata or meta(name, kind="JobSchedule"),
+        spec=JobScheduleSpec(**told),
+        status=status or JobScheduleStatus(),
     )
 
 

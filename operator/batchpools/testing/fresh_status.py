@@ -71,6 +71,14 @@ STATUS_FIELDS: dict[str, dict[str, Any]] = {
         "requeueCount": 0,
         "requeueReasons": {},
     },
+    "JobSchedule": {
+        **_EVERY,
+        "state": "Active",
+        "schedule": "",
+        "recentJob": "",
+        "activeJob": "",
+        "jobsCreated": 0,
+    },
     "Pod": {},
 }
 
@@ -80,6 +88,7 @@ FRESH_STATUS: dict[str, dict[str, Any]] = {
     "PoolNode": {"state": "Creating"},
     "Job": {"state": "Active", "conditions": [_NOT_FINISHED]},
     "Task": {"state": "Active", "conditions": [_NOT_FINISHED]},
+    "JobSchedule": {"state": "Active", "conditions": [_NOT_FINISHED]},
     "Pod": {"phase": "Pending"},
 }
 

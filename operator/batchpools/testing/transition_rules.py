@@ -23,8 +23,9 @@ def refusal(kind: str, old: Object, new: Object) -> str:
         for sentence, holds in rules.get(kind, ()):
             if not holds(before, after):
                 return f"{part}: Invalid value: {sentence}"
-    if kind == "Job" and not _gets_no_tasks_once_ended(old, new):
-        return f"Invalid value: {ENDED_JOB}"
+    for whole, sentence, holds in WHOLE:
+        if kind == whole and not holds(old, new):
+            return f"Invalid value: {sentence}"
     return ""
 
 
@@ -71,7 +72,24 @@ def _gets_no_tasks_once_ended(old: Object, new: Object) -> bool:
     return len(new["spec"].get("tasks") or ()) == len(old["spec"].get("tasks") or ())
 
 
-ENDED_JOB = "tasks cannot be added to a job that has ended"
+def _keeps_its_times_once_ended(old: Object, new: Object) -> bool:
+    ended = old.get("status", {}).get("state") == "Completed"
+    return not ended or old["spec"].get("schedule") == new["spec"].get("schedule")
+
+
+def _counts_up(before: Object, after: Object) -> bool:
+    return bool(after.get("jobsCreated", 0) >= before.get("jobsCreated", 0))
+
+
+def _stays_terminated(before: Object, after: Object) -> bool:
+    return "terminate" not in before or "terminate" in after
+
+
+# Of whole objects, by kind.
+WHOLE: list[tuple[str, str, Holds]] = [
+    ("Job", "tasks cannot be added to a job that has ended", _gets_no_tasks_once_ended),
+    ("JobSchedule", "a schedule that has ended takes no other times: make another one", _keeps_its_times_once_ended),
+]
 
 SPEC: dict[str, list[tuple[str, Holds]]] = {
     "PoolNode": [
@@ -86,6 +104,7 @@ SPEC: dict[str, list[tuple[str, Holds]]] = {
         ("a task of a job cannot change once it is there", _tasks_stay_as_they_are),
         ("there is no way back from onAllTasksComplete: TerminateJob", _no_way_back),
     ],
+    "JobSchedule": [("there is no way back from terminate", _stays_terminated)],
     "Task": [(_FIXED, _same("jobName", "id", "command", "commandLine", "env", "requiredSlots"))],
 }
 
@@ -93,5 +112,10 @@ STATUS: dict[str, list[tuple[str, Holds]]] = {
     "Pool": [(_EPOCH, _epoch_rises)],
     "PoolNode": [(_EPOCH, _epoch_rises)],
     "Job": [(_EPOCH, _epoch_rises), ("a job that has ended stays ended", _stays_ended)],
+    "JobSchedule": [
+        (_EPOCH, _epoch_rises),
+        ("the number of the last job never goes back", _counts_up),
+        ("a schedule that has ended stays ended", _stays_ended),
+    ],
     "Task": [(_EPOCH, _epoch_rises), ("a task that has ended stays ended", _stays_ended)],
 }

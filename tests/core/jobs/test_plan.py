@@ -1,6 +1,7 @@
 """What happens to a job next, as whole plans."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -14,6 +15,8 @@ from batchpools.core.jobs.situation import JobSituation
 from batchpools.core.plan import AddFinalizer, Delete, EndJob, Plan, RemoveFinalizer
 from batchpools.core.views import (
     InlineTask,
+    JobScheduleSpec,
+    JobScheduleView,
     JobSpec,
     JobStatus,
     JobView,
@@ -23,6 +26,7 @@ from batchpools.core.views import (
     TaskSpec,
     TaskStatus,
     TaskView,
+    TerminateSchedule,
 )
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -206,3 +210,31 @@ def test_a_deleted_job_ends_its_runs_then_its_tasks_then_itself() -> None:
 )
 def test_an_id_that_is_no_dns_label_gets_a_hash(task_id: str, name: str) -> None:
     assert task_name("j", task_id) == name
+
+
+def test_with_its_schedule_terminated_a_job_ends_its_runs_first_and_has_failed() -> None:
+    over = JobScheduleView(metadata=Meta(name="s"), spec=JobScheduleSpec(terminate=TerminateSchedule(reason="enough")))
+    counts = TaskCounts(active=1, running=1, completed=3, succeeded=2, failed=1)
+    facts: dict[str, Any] = {"schedule": over, "counts": counts, "settled": False}
+    first = plan_job(JobSituation(job(status=CREATED), **facts), now=NOW)
+    assert first.effects == ()
+    assert first.status is not None
+    assert first.status.state == "Terminating"
+    going = job(status=first.status)
+    assert plan_job(JobSituation(going, **facts), now=NOW) == Plan(effects=(EndJob("ns", "j"),), requeue_after=1.0)
+    ended = plan_job(JobSituation(going, runs_ended=True, **facts), now=NOW).status
+    assert ended is not None
+    assert (ended.state, ended.result, ended.terminate_reason) == ("Completed", "Failure", "TerminateJobSchedule")
+    assert ended.task_counts == TaskCounts(completed=5, succeeded=2, failed=3)
+    failed = find_condition(ended.conditions, "Failed")
+    assert failed is not None
+    assert (failed.status, failed.reason) == ("True", "TerminateJobSchedule")
+    assert plan_job(JobSituation(job(status=ended), **facts), now=NOW) == Plan()
+
+
+def test_what_has_begun_to_end_goes_on_although_its_schedule_is_gone() -> None:
+    going = job(status=replace(CREATED, state="Terminating"))
+    assert plan_job(JobSituation(going), now=NOW).effects == (EndJob("ns", "j"),)
+    ended = plan_job(JobSituation(going, runs_ended=True), now=NOW).status
+    assert ended is not None
+    assert ended.state == "Completed"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from batchpools.api.reasons import FailureCode, RequeueReason
-from batchpools.api.states import FailureCategory, NodeDeallocationOption, TaskState
+from batchpools.api.states import FailureCategory, JobState, NodeDeallocationOption, TaskState
 from batchpools.controllers.task.book import RunBook, is_terminal
 from batchpools.controllers.task.entry import Entry, task_id
 from batchpools.controllers.task.writer import Lane, StatusWriter, Write
@@ -39,7 +39,8 @@ class Settler:
         if not isinstance(state, OnNode):
             return
         asked = state.reason if isinstance(state, Ending) else None
-        is_terminated = self._is_terminated(entry, state)
+        with_job = self._job_is_terminated(entry)
+        is_terminated = with_job or self._is_terminated(entry, state)
         verdict = judge(
             ended,
             retry_count=entry.status.retry_count,
@@ -47,7 +48,7 @@ class Settler:
             killed_for=asked,
             requeues=entry.status.requeue_reasons,
         )
-        verdict = for_good(verdict) if is_terminated else verdict
+        verdict = for_good(verdict, with_job=with_job) if is_terminated else verdict
         self._count(entry, state, verdict, ended)
         self.on_ended(state.pod_uid, ended)
         if entry.deleted or is_terminal(entry.view):
@@ -180,6 +181,11 @@ class Settler:
         if isinstance(state, Ending):
             return state.why is Why.TERMINATED
         return self._leaves_by_terminate(entry.key.namespace, state.node)
+
+    def _job_is_terminated(self, entry: Entry) -> bool:
+        """Whether its job ends, as is persisted, and stays: a job that goes takes its tasks along."""
+        job = self._book.cache.jobs.get(*entry.job_key)
+        return job is not None and job.metadata.deletion_timestamp is None and job.status.state == JobState.TERMINATING
 
     def _leaves_by_terminate(self, namespace: str, name: str) -> bool:
         node = self._book.cache.nodes.get(namespace, name) if name else None

@@ -1,6 +1,6 @@
 """Decides whether a job ends by itself, and with which result (safety rule S5.3: on persisted results alone)."""
 
-from batchpools.api.states import OnAllTasksComplete, Result, TaskState
+from batchpools.api.states import JobState, OnAllTasksComplete, Result, TaskState
 from batchpools.core.jobs.children import task_name
 from batchpools.core.jobs.situation import JobSituation
 from batchpools.core.views import TaskCounts, TaskView
@@ -11,6 +11,12 @@ def ends_by_itself(situation: JobSituation) -> bool:
     spec = situation.job.spec
     wanted = spec.on_all_tasks_complete
     return wanted == OnAllTasksComplete.TERMINATE_JOB or (wanted is None and bool(spec.tasks))
+
+
+def is_terminated(situation: JobSituation) -> bool:
+    """Whether the job ends since its schedule was terminated; what has begun goes on although the schedule is gone."""
+    schedule, state = situation.schedule, situation.job.status.state
+    return state == JobState.TERMINATING or (schedule is not None and schedule.spec.terminate is not None)
 
 
 def unseen(situation: JobSituation) -> list[str]:

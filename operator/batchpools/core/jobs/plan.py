@@ -1,6 +1,7 @@
 """Decides what happens to a job next: its finalizer, its own pool, its tasks, its end, its deletion, its status.
 
-`plan_job` is the only entry. Steps in order: deletion, end of its own pool, finalizer, own pool, missing tasks, end, counters.
+`plan_job` is the only entry. Steps in order: deletion, end of its own pool, finalizer, termination, own pool, missing tasks, end,
+counters.
 """
 
 from datetime import datetime
@@ -14,7 +15,7 @@ from batchpools.core.conditions import set_condition
 from batchpools.core.identity import Key
 from batchpools.core.jobs.auto_pool import missing_pool, pool_to_delete, scheduling_error
 from batchpools.core.jobs.children import create_task, task_name
-from batchpools.core.jobs.completion import all_tasks_complete, ends_by_itself, final_counts, result_of
+from batchpools.core.jobs.completion import all_tasks_complete, ends_by_itself, final_counts, is_terminated, result_of
 from batchpools.core.jobs.situation import JobSituation
 from batchpools.core.plan import AddFinalizer, Delete, EndJob, Plan, RemoveFinalizer
 from batchpools.core.views import ConditionView, InlineTask, JobStatus, SchedulingError, TaskCounts
@@ -36,6 +37,8 @@ def plan_job(situation: JobSituation, *, now: datetime) -> Plan[JobStatus]:
         return _plan_end_of_pool(situation)
     if names.FINALIZER_JOB not in meta.finalizers:
         return Plan(effects=(AddFinalizer(key, meta.uid, names.FINALIZER_JOB),), requeue_after=LOOK_AGAIN)
+    if is_terminated(situation):
+        return _plan_termination(situation, key, now)
     pool_error = scheduling_error(situation)
     if pool_error is not None:
         return Plan(status=_unschedulable(situation, pool_error, now))
@@ -69,6 +72,17 @@ def _plan_deletion(situation: JobSituation, key: Key) -> Plan[JobStatus]:
         )
         return Plan(effects=deletes, requeue_after=1.0)
     return Plan(effects=(RemoveFinalizer(key, meta.uid, names.FINALIZER_JOB),))
+
+
+def _plan_termination(situation: JobSituation, key: Key, now: datetime) -> Plan[JobStatus]:
+    """What runs is ended, confirmed, then the job is; what waits ends as tasks of an ended job do."""
+    status = situation.job.status
+    if status.state != JobState.TERMINATING:
+        told = replace(_active(situation, now, situation.counts), state=JobState.TERMINATING)
+        return Plan(status=told, requeue_after=LOOK_AGAIN)
+    if not situation.runs_ended:
+        return Plan(effects=(EndJob(key.namespace, key.name),), requeue_after=1.0)
+    return Plan(status=_terminated(situation, now))
 
 
 def _plan_end_of_pool(situation: JobSituation) -> Plan[JobStatus]:
@@ -164,6 +178,17 @@ def _unschedulable(situation: JobSituation, error: SchedulingError, now: datetim
     """It ends; the tasks that wait end as those of an ended job."""
     conditions = _final_conditions(situation, now, Reason.SCHEDULING_ERROR, error.message, succeeded=False)
     ended = replace(_active(situation, now, situation.counts), conditions=conditions, scheduling_error=error)
+    return _ended(ended, now, succeeded=False)
+
+
+def _terminated(situation: JobSituation, now: datetime) -> JobStatus:
+    """It was cut short, so it has failed; what has not succeeded by now never will."""
+    counts = situation.counts
+    total = counts.active + counts.running + counts.completed
+    final = TaskCounts(completed=total, succeeded=counts.succeeded, failed=total - counts.succeeded)
+    reason, message = Reason.TERMINATE_JOB_SCHEDULE, "Its schedule was terminated."
+    conditions = _final_conditions(situation, now, reason, message, succeeded=False)
+    ended = replace(_active(situation, now, final), conditions=conditions, terminate_reason=reason)
     return _ended(ended, now, succeeded=False)
 
 

@@ -95,11 +95,13 @@ def judge(
     return Failed(_failure(FailureCode.FAILURE_EXIT_CODE, message, FailureCategory.USER_ERROR), ended.exit_code)
 
 
-def for_good(verdict: Verdict) -> Verdict:
-    """The verdict on a run whose node leaves by Terminate: what would run again has ended instead."""
+def for_good(verdict: Verdict, *, with_job: bool = False) -> Verdict:
+    """The verdict on a run whose node leaves by Terminate, or whose job is terminated: what would run again has ended instead."""
     if not isinstance(verdict, Requeue):
         return verdict
     message = "The task was ended with its node, by nodeDeallocationOption Terminate."
+    if with_job:
+        message = "The task was ended with its job."
     return Failed(_failure(FailureCode.TASK_ENDED, message, FailureCategory.USER_ERROR), None)
 
 

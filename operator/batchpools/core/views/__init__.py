@@ -37,6 +37,15 @@ from batchpools.core.views.job import (
     SchedulingError,
     TaskCounts,
 )
+from batchpools.core.views.job_schedule import (
+    JobScheduleSpec,
+    JobScheduleStatus,
+    JobScheduleView,
+    JobTemplate,
+    JobTemplateMetadata,
+    Schedule,
+    TerminateSchedule,
+)
 from batchpools.core.views.pool import (
     AutoScale,
     AutoScaleError,
@@ -87,8 +96,13 @@ __all__ = [
     "FailureInfo",
     "InlineTask",
     "JobConstraints",
+    "JobScheduleSpec",
+    "JobScheduleStatus",
+    "JobScheduleView",
     "JobSpec",
     "JobStatus",
+    "JobTemplate",
+    "JobTemplateMetadata",
     "JobView",
     "KeyReference",
     "LastNodeAction",
@@ -114,6 +128,7 @@ __all__ = [
     "RecentTask",
     "ResizeError",
     "RestartRule",
+    "Schedule",
     "SchedulingError",
     "SlotCounts",
     "StartTask",
@@ -128,6 +143,7 @@ __all__ = [
     "TaskStats",
     "TaskStatus",
     "TaskView",
+    "TerminateSchedule",
     "UpgradePolicy",
     "View",
 ]

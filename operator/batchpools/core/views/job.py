@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from batchpools.core.identity import auto_pool_name
-from batchpools.core.views.base import ConditionView, EnvVar, Meta, View
+from batchpools.core.views.base import ConditionView, EnvVar, Meta, OwnerReference, View
 from batchpools.core.views.task import TaskConstraints
 
 
@@ -87,6 +87,14 @@ class JobView(View, frozen=True):
     metadata: Meta
     spec: JobSpec = JobSpec()
     status: JobStatus = JobStatus()
+
+    @property
+    def schedule(self) -> OwnerReference | None:
+        """The schedule that made it; None for a job that somebody else made."""
+        for owner in self.metadata.owner_references:
+            if owner.controller and owner.kind == "JobSchedule":
+                return owner
+        return None
 
     @property
     def pool(self) -> str:

@@ -9,7 +9,7 @@ from random import Random
 
 from batchpools.api import names
 from batchpools.kube.port import Resource
-from batchpools.kube.resources import JOBS, LEASES, PODS, POOL_NODES, POOLS, TASKS
+from batchpools.kube.resources import JOB_SCHEDULES, JOBS, LEASES, PODS, POOL_NODES, POOLS, TASKS
 from batchpools.testing.object_rules import Object
 from batchpools.testing.simulation import workload
 from batchpools.testing.simulation.kubelet import Machine
@@ -17,6 +17,7 @@ from batchpools.testing.simulation.loop import Process
 from batchpools.testing.simulation.node_acts import ask_node, disable_node
 from batchpools.testing.simulation.operators import OPERATOR_NAMESPACE
 from batchpools.testing.simulation.pool_acts import POOL_ACTS
+from batchpools.testing.simulation.schedule_acts import SCHEDULE_ACTS
 from batchpools.testing.simulation.stage import Act, Stage, ask
 from batchpools.testing.simulation.workload import NAMESPACE
 
@@ -321,7 +322,7 @@ ACTS: dict[str, Callable[[Stage, Act], bool]] = {
 
 def perform(stage: Stage, act: Act) -> None:
     """Let it happen, if there is something for it to happen to."""
-    stage.note_act(act, ACTS[act.kind](stage, act))
+    stage.note_act(act, (ACTS.get(act.kind) or SCHEDULE_ACTS[act.kind])(stage, act))
 
 
 # ---------------------------------------------------------------- inside
@@ -377,8 +378,9 @@ def _remove(stage: Stage, resource: Resource, namespace: str, name: str) -> bool
 
 
 def delete_everything(stage: Stage) -> None:
-    """What a user does in the end."""
+    """What a user does in the end; jobs that have an owner go with it."""
     stage.is_over = True
-    for resource in (JOBS, POOLS):
+    for resource in (JOB_SCHEDULES, JOBS, POOLS):
         for item in stage.world.kube.objects(resource, NAMESPACE):
-            stage.delete(resource, item)
+            if not item["metadata"].get("ownerReferences"):
+                stage.delete(resource, item)

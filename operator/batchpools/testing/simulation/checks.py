@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batchpools.core.identity import ExecutionId
-from batchpools.kube.resources import BUDGETS, JOBS, NETWORK_POLICIES, PODS, POOL_NODES, POOLS, TASKS
+from batchpools.kube.resources import BUDGETS, JOB_SCHEDULES, JOBS, NETWORK_POLICIES, PODS, POOL_NODES, POOLS, TASKS
 from batchpools.testing.object_rules import Object
 from batchpools.testing.simulation.pool_checks import PoolChecker
 from batchpools.testing.simulation.scaling_checks import ScalingChecker
+from batchpools.testing.simulation.schedule_checks import ScheduleChecker
 from batchpools.testing.simulation.workload import NAMESPACE
 from batchpools.testing.simulation.world import World
 
 _NOT_RUN = {"JobCompleted", "TaskExists"}  # codes of tasks that end without a run
+_ENDED = {"Completed", "Terminating"}  # states of a job
 _ASKED = {"NodeDisabled", "NodeRebooted", "NodeReimaged", "NodeRemoved"}
 _FROZEN = (
     "state",
@@ -62,6 +64,7 @@ class Checker:
         world.processes.on_violation = self.says
         world.on_acknowledged.append(self._acknowledged)
         ScalingChecker(world, self.says)
+        self._schedules = ScheduleChecker(world, self.says)
 
     @property
     def tasks(self) -> int:
@@ -130,7 +133,8 @@ class Checker:
             self._ended_without_run(uid, life, code)
             return
         if code == "TaskEnded":
-            self._pool.terminated(life.name)
+            if not self._schedules.is_terminated(life.job):
+                self._pool.terminated(life.name)
             return
         wanted = ("Success", 0) if life.code == 0 else ("Failure", life.code)
         if (status.get("result"), status.get("exitCode")) != wanted:
@@ -144,14 +148,15 @@ class Checker:
             self.says(
                 f"{life.name} ran {runs} times: {status['retryCount']} retries, {status['requeueCount']} requeues told"
             )
-        if life.code and status["retryCount"] != life.retries and not self._pool.may_end_tasks:
+        may_end = self._pool.may_end_tasks or self._schedules.is_terminated(life.job)
+        if life.code and status["retryCount"] != life.retries and not may_end:
             self.says(f"{life.name} failed after {status['retryCount']} retries, {life.retries} are its due")
         if not life.code and status["retryCount"]:
             self.says(f"{life.name} succeeds at once, and {status['retryCount']} retries were counted")
 
     def _ended_without_run(self, uid: str, life: _Life, code: str) -> None:
         job = self._world.kube.object(JOBS, NAMESPACE, life.job)
-        if code == "JobCompleted" and job is not None and job["status"]["state"] != "Completed":
+        if code == "JobCompleted" and job is not None and job["status"]["state"] not in _ENDED:
             self.says(f"{life.name} ended since its job had, but job {life.job} is {job['status']['state']}")
         if any(one.startswith(uid) for one in self._world.processes.live):
             self.says(f"{life.name} ended as {code} while it runs")
@@ -217,7 +222,7 @@ class Checker:
         for job in kube.objects(JOBS, NAMESPACE):
             if trouble := self._job(job):
                 return trouble
-        if trouble := self._nodes(target_nodes):
+        if trouble := self._schedules.unsettled() or self._nodes(target_nodes):
             return trouble
         if busy := list(self._world.processes.live):
             return f"{busy[0]} runs"
@@ -275,7 +280,7 @@ class Checker:
 
     def left_over(self) -> str:
         """What is still there although everything was deleted; empty when nothing is."""
-        for resource in (TASKS, JOBS, PODS, POOL_NODES, POOLS, NETWORK_POLICIES, BUDGETS):
+        for resource in (JOB_SCHEDULES, TASKS, JOBS, PODS, POOL_NODES, POOLS, NETWORK_POLICIES, BUDGETS):
             if items := self._world.kube.objects(resource, NAMESPACE):
                 return f"{resource.kind} {items[0]['metadata']['name']} {items[0]['metadata'].get('finalizers', '')}"
         if self._world.pods():

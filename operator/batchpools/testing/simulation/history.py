@@ -13,6 +13,7 @@ from batchpools.testing.simulation.acts import ACTS, delete_everything, perform
 from batchpools.testing.simulation.checks import Checker
 from batchpools.testing.simulation.opening import Begun, Opening, cold, warm
 from batchpools.testing.simulation.pool_acts import calm_pool
+from batchpools.testing.simulation.schedule_acts import SCHEDULE_ACTS, calm_schedule
 from batchpools.testing.simulation.stage import Act, Stage
 from batchpools.testing.simulation.workload import LARGE, SMALL, Size
 from batchpools.testing.simulation.world import Parts, World
@@ -22,6 +23,7 @@ LONGEST = 600.0
 LARGE_EVERY = 10
 SCALED_EVERY = 7
 COLD_EVERY = 5
+SCHEDULED_EVERY = 9
 
 # How likely each kind of act is, beside 1.
 _OFTEN = {
@@ -29,7 +31,7 @@ _OFTEN = {
     "bookmarks": 0.3, "end-watches": 0.7, "cut-machine": 1.5, "cut-link": 2.0, "kill-container": 1.5, "recreate-job": 0.4,
     "scale": 0.5, "delete-node": 0.7, "change-template": 0.6, "change-option": 0.6, "stop-resize": 0.3,
     "scale-low-priority": 0.6, "preempt": 1.5, "slow-watch": 1.5, "add-task": 2.0, "recreate-task": 1.5,
-    "switch-autoscale": 0.3, "move-tag": 0.6, "lose-probe": 0.2,
+    "switch-autoscale": 0.3, "move-tag": 0.6, "lose-probe": 0.2, "terminate-schedule": 0.3,
 }  # fmt: skip
 
 
@@ -42,6 +44,7 @@ class Script:
     acts: tuple[Act, ...]
     option: str = "Requeue"  # nodeDeallocationOption in the beginning
     is_warm: bool = False  # it begins with a cluster at rest
+    has_schedule: bool = False  # besides a job schedule
 
     @property
     def opening(self) -> Opening:
@@ -66,12 +69,21 @@ class Outcome:
 
 
 def script_of(seed: int, kinds: Collection[str] = ACTS) -> Script:
-    """Draw a script of these kinds of acts; every tenth is ten times larger."""
+    """Draw a script of these kinds of acts; every tenth is ten times larger. One of all kinds may have a schedule, and its acts."""
     size = LARGE if seed % LARGE_EVERY == 0 else SMALL
-    random = Random(f"script {seed}")  # noqa: S311 (a played world)
+    has_schedule = kinds is ACTS and seed % SCHEDULED_EVERY == 4
+    acts = _draw(Random(f"script {seed}"), kinds, size, size.acts)  # noqa: S311 (a played world)
+    if has_schedule:
+        acts += _draw(Random(f"schedule {seed}"), SCHEDULE_ACTS, size, size.acts // 4)  # noqa: S311
+    option = "TaskCompletion" if seed % 3 == 0 else "Requeue"
+    is_warm = seed % COLD_EVERY != 3
+    return Script(seed, size, tuple(sorted(acts, key=lambda act: act.at)), option, is_warm, has_schedule)
+
+
+def _draw(random: Random, kinds: Collection[str], size: Size, number: int) -> list[Act]:
     kinds = sorted(kinds)
     weights = [_OFTEN.get(kind, 1.0) for kind in kinds]
-    acts = [
+    return [
         Act(
             at=round(random.uniform(0.5, size.seconds), 3),
             kind=random.choices(kinds, weights)[0],
@@ -79,10 +91,8 @@ def script_of(seed: int, kinds: Collection[str] = ACTS) -> Script:
             seconds=round(random.choice([0.3, 1.0, 3.0, 6.0, 12.0, 25.0, 40.0]) * random.uniform(0.5, 1.0), 3),
             flavour=random.randrange(8),
         )
-        for _ in range(size.acts)
+        for _ in range(number)
     ]
-    option = "TaskCompletion" if seed % 3 == 0 else "Requeue"
-    return Script(seed, size, tuple(sorted(acts, key=lambda act: act.at)), option, is_warm=seed % COLD_EVERY != 3)
 
 
 def play(script: Script, parts: Parts | None = None) -> Outcome:
@@ -111,6 +121,7 @@ def _play_on(stage: Stage, checker: Checker, script: Script) -> Outcome:
     stage.calm()
     with world.server.as_running():
         calm_pool(stage)
+        calm_schedule(stage)
     _settle(world, checker, lambda: checker.unsettled(stage.target_nodes), "nothing happens any more")
     if not checker.violations:
         with world.server.as_running():
@@ -129,6 +140,8 @@ def _apply(stage: Stage, random: Random, script: Script) -> None:
     kube, size = stage.world.kube, script.size
     for manifest in (workload.inline_job(size, random), workload.loose_job(random)):
         kube.seed(manifest)
+    if script.has_schedule:
+        kube.seed(workload.schedule(Random(f"schedule {script.seed}")))  # noqa: S311 (a played world)
     for number in range(size.tasks - size.tasks // 2):
         task = workload.loose_task(number, size, random)
         at = random.choice([0.0, random.uniform(0.0, size.seconds)])

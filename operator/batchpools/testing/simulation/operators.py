@@ -17,7 +17,7 @@ from batchpools.testing.simulation.loop import Process, ProcessClock, Scheduler
 OPERATOR_NAMESPACE = "batchpools-system"
 TIMING = Timing(lease=8.0, renew=5.0, retry=2.0)
 _KOPF_DELAY = 0.03  # seconds until kopf's handlers wake the queue
-_DRIVEN = ("Pool", "Job")
+_DRIVEN = ("Pool", "Job", "JobSchedule")
 
 
 class Operator:
@@ -104,7 +104,7 @@ class Operator:
         self.process.defects.append(f"{self.process.name}: a chore of the leader has ended")
 
     def _kopf(self, kind: str, old: Object | None, new: Object | None) -> None:
-        """kopf, as far as we use it: each event of a Pool or Job wakes the queue."""
+        """kopf, as far as we use it: each event of a kind that it drives wakes the queue."""
         item = new or old
         if kind in _DRIVEN and item is not None and self.leads and not self.weather.cut:
             key = Key(kind, item["metadata"].get("namespace", ""), item["metadata"]["name"])

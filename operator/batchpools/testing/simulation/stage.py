@@ -35,6 +35,7 @@ class Stage:
         self.count: dict[str, int] = {}
         self.dedicated, self.low_priority = size.nodes, 0
         self.is_over = False  # users apply nothing any more
+        self.is_calm = False  # and what they began with a schedule is not undone any more
 
     def note_act(self, act: Act, happened: bool) -> None:
         """Count an act that really happened."""
@@ -98,6 +99,7 @@ class Stage:
     def calm(self) -> None:
         """Everything heals."""
         world = self.world
+        self.is_calm = True
         for operator in world.operators:
             operator.weather.reset()
             operator.process.paused = False

@@ -12,6 +12,7 @@ from batchpools.api import names
 NAMESPACE = "default"
 POOL = "demo"
 INLINE, LOOSE = "inline", "loose"
+SCHEDULE = "nightly"
 
 _SHORT = [0.05, 0.2, 0.5, 1.0, 2.5, 4.0, 7.0]
 
@@ -62,6 +63,18 @@ def inline_job(size: Size, random: Random) -> Manifest:
     tasks = [{"id": f"t{number}", **_body(size, random)} for number in range(size.tasks // 2)]
     spec = {"poolName": POOL, "priority": random.randint(-1, 1), "onAllTasksComplete": "TerminateJob", "tasks": tasks}
     return _object("Job", INLINE, spec)
+
+
+def schedule(random: Random) -> Manifest:
+    """A schedule of small jobs, some of which fail."""
+    tasks = []
+    for number in range(2):
+        code = random.choice([0, 0, 0, 7])
+        command = ["simulate", str(random.choice(_SHORT[:5])), str(code)]
+        tasks.append({"id": f"t{number}", "command": command, "constraints": {"maxTaskRetryCount": number}})
+    spec = {"poolName": POOL, "onAllTasksComplete": "TerminateJob", "tasks": tasks}
+    times = {"recurrenceInterval": random.choice(["2s", "4s"])}
+    return _object("JobSchedule", SCHEDULE, {"schedule": times, "jobTemplate": {"spec": spec}})
 
 
 def loose_job(random: Random) -> Manifest:
