@@ -45,6 +45,7 @@ STATUS_FIELDS: dict[str, dict[str, Any]] = {
         "nodeName": "",
         "image": "",
         "templateHash": "",
+        "imageDigest": "",
         "imageID": "",
         "recentTasks": [],
         "taskSlots": 0,
