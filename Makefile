@@ -56,7 +56,7 @@ simulate: venv ## histories of a whole cluster: SEEDS=1..1000, or fresh ones for
 	$(BIN)/python -m batchpools.testing.simulation --seeds $(or $(SEEDS),fresh) $(if $(SECONDS),--seconds $(SECONDS))
 
 e2e: venv ## user stories on the cluster
-	$(BIN)/pytest -q e2e --ignore=e2e/faults
+	$(BIN)/pytest -q e2e --ignore=e2e/faults --durations=15
 
 faults: venv ## faults on a cluster of their own, in a fixed order; every task checked
 	$(BIN)/pytest -q -p no:randomly e2e/faults
