@@ -1,4 +1,4 @@
-"""Stories of job schedules: jobs made one after the other."""
+"""Stories of job schedules: jobs made one after the other, in a pool that they share."""
 
 from datetime import UTC, datetime
 
@@ -7,8 +7,9 @@ from e2e.stories import Manifest, Namespace, pool, sh, until
 RELEASED = "$AZ_BATCH_NODE_SHARED_DIR/released"
 
 
-def test_a_schedule_makes_one_job_after_the_other_and_takes_them_along(space: Namespace) -> None:
-    space.apply(pool(), _schedule("tick", "2s", poolName="demo"))
+def test_a_schedule_makes_one_job_after_the_other_in_a_pool_of_its_own_and_takes_all_along(space: Namespace) -> None:
+    own = {"poolLifetime": "JobSchedule", "template": pool()["spec"]}
+    space.apply(_schedule("tick", "2s", autoPool=own))
 
     told = space.wait_for("bjs", "tick", lambda status: status.get("activeJob") == "tick-1")
     space.wait_for("btask", "tick-1.hold", lambda status: status["state"] == "Running")
@@ -26,9 +27,11 @@ def test_a_schedule_makes_one_job_after_the_other_and_takes_them_along(space: Na
     assert {job["status"]["state"] for job in jobs} == {"Completed"}
     assert len(jobs) <= 4, "3 are kept, and one may be on its way"
     assert "every 2s" in space.batch("get", "schedules").stdout
+    (shared,) = space.every("bpool")
+    assert {job["status"]["poolName"] for job in jobs} == {shared["metadata"]["name"]}
 
     space.kubectl("delete", "bjs", "tick", "--wait=true", "--timeout=60s")
-    until(lambda: not space.every("bjob"), "its jobs go with it")
+    until(lambda: not space.every("bjob,bpool,bnode"), "jobs, pool and node go with it")
 
 
 def _schedule(name: str, interval: str, **job: object) -> Manifest:

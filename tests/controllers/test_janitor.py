@@ -17,12 +17,13 @@ from batchpools.core.views import (
     PodStatus,
     PodView,
     PoolNodeView,
+    PoolView,
     TaskView,
 )
 from batchpools.kube.applier import Applier
 from batchpools.kube.cache import Cache
 from batchpools.kube.errors import ServerError
-from batchpools.kube.resources import JOB_SCHEDULES, JOBS, PODS, POOL_NODES, TASKS
+from batchpools.kube.resources import JOB_SCHEDULES, JOBS, PODS, POOL_NODES, POOLS, TASKS
 from batchpools.testing import builders
 from batchpools.testing.fake_kube import FakeKube
 from batchpools.testing.virtual_time import VirtualClock, run_virtual
@@ -42,6 +43,7 @@ KINDS: tuple[tuple[Any, str, Any], ...] = (
     (POOL_NODES, "nodes", PoolNodeView),
     (TASKS, "tasks", TaskView),
     (JOBS, "jobs", JobView),
+    (POOLS, "pools", PoolView),
 )
 
 
@@ -108,6 +110,15 @@ def test_jobs_of_a_schedule_that_is_no_more_go_and_other_jobs_stay() -> None:
         scene.kube.remove(JOB_SCHEDULES, NS, "nightly")
         await scene.round()
         assert live(scene.kube, JOBS) == ["words"]
+
+    play(story)
+
+
+def test_a_pool_of_a_schedule_that_is_no_more_goes() -> None:
+    async def story(scene: Scene) -> None:
+        scene.seed(builders.pool("own", metadata=builders.meta("own", owner=builders.schedule())), POOL)
+        await scene.round()
+        assert live(scene.kube, POOLS) == ["demo"]
 
     play(story)
 

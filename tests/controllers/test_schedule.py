@@ -13,7 +13,7 @@ from batchpools.core.views import JobScheduleView, JobTemplate, Schedule, Termin
 from batchpools.kube.applier import Applier
 from batchpools.kube.cache import Cache
 from batchpools.kube.errors import ForbiddenError, UnreachableError
-from batchpools.kube.resources import JOB_SCHEDULES, JOBS, TASKS
+from batchpools.kube.resources import JOB_SCHEDULES, JOBS, POOL_NODES, POOLS, TASKS
 from batchpools.testing import builders
 from batchpools.testing.fake_kube import FakeKube
 from batchpools.testing.faults import Faults
@@ -329,6 +329,76 @@ def test_suspended_and_resumed_it_makes_up_nothing() -> None:
         assert (live(kube, JOBS), status(kube)["state"]) == (["nightly-1"], "Active")
         await pass_time(60)
         assert live(kube, JOBS) == ["nightly-1", "nightly-2"]
+
+    play(story)
+
+
+SHARED: dict[str, Any] = {
+    "autoPool": {"poolLifetime": "JobSchedule", "template": {"image": "image", "targetDedicatedNodes": 1}},
+    "tasks": [{"id": "work", "command": ["true"]}],
+}
+
+
+def test_all_jobs_share_a_pool_that_goes_with_the_end_of_the_schedule() -> None:
+    async def story(kube: FakeKube, _: Replica) -> None:
+        seed(kube, job_template=JobTemplate(spec=SHARED))
+        uids = set()
+        for number in (1, 2, 3):
+            await end(kube, number)
+            (pool,) = kube.objects(POOLS, NS)
+            uids.add(pool["metadata"]["uid"])
+            job = kube.object(JOBS, NS, f"nightly-{number}")
+            assert job is not None
+            assert job["status"]["poolName"] == pool["metadata"]["name"]
+            await pass_time(50)
+        assert len(uids) == 1
+        await change(kube, "terminate", {})
+        await pass_time(20)
+        assert status(kube)["state"] == "Completed"
+        assert (live(kube, POOLS), live(kube, POOL_NODES)) == ([], [])
+
+    play(story)
+
+
+def test_a_shared_pool_that_somebody_deletes_is_made_again_for_the_job_that_is_active_or_the_next() -> None:
+    async def story(kube: FakeKube, _: Replica) -> None:
+        seed(
+            kube,
+            job_template=JobTemplate(spec={**SHARED, "autoPool": {**SHARED["autoPool"], "template": {"image": "i"}}}),
+        )
+        await pass_time()
+        (name,) = live(kube, POOLS)
+        await delete(kube, POOLS, name)
+        await pass_time(20)
+        assert live(kube, POOLS) == [name]
+        await end(kube, 1)
+        await delete(kube, POOLS, name)
+        await pass_time(60)
+        assert live(kube, POOLS) == [name]
+
+    play(story)
+
+
+def test_with_a_deleted_schedule_its_pool_goes_unless_it_is_kept_alive() -> None:
+    async def story(kube: FakeKube, _: Replica) -> None:
+        kept = {
+            "poolLifetime": "JobSchedule",
+            "keepAlive": True,
+            "autoPoolNamePrefix": "kept",
+            "template": {"image": "i"},
+        }
+        seed(kube, job_template=JobTemplate(spec={**SHARED, "autoPool": kept}))
+        other = builders.schedule("other", schedule=EACH_MINUTE, job_template=JobTemplate(spec=SHARED))
+        kube.seed(builders.manifest(other))
+        await pass_time()
+        assert [name.rpartition("-")[0] for name in live(kube, POOLS)] == ["kept", "other"]
+        for name in ("nightly", "other"):
+            await delete(kube, JOB_SCHEDULES, name)
+        for _round in range(8):
+            kube.collect_garbage()
+            await pass_time(10)
+        assert [name.rpartition("-")[0] for name in live(kube, POOLS)] == ["kept"]
+        assert live(kube, JOBS) == []
 
     play(story)
 

@@ -110,7 +110,10 @@ GOOD: list[Manifest] = [
             "failedJobsHistoryLimit": 1000,
             "jobTemplate": {
                 "metadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}},
-                "spec": {"autoPool": {"template": {"image": "i"}}, "tasks": [{"id": "a", "command": ["true"]}]},
+                "spec": {
+                    "autoPool": {"poolLifetime": "JobSchedule", "template": {"image": "i"}},
+                    "tasks": [{"id": "a", "command": ["true"]}],
+                },
             },
         },
     ),
@@ -259,6 +262,7 @@ BAD: list[tuple[Manifest, str]] = [
         "exactly one of poolName and autoPool",
     ),
     (manifest("Job", "bad", {"autoPool": {"template": {}}}), "exactly one of image and template"),
+    (manifest("Job", "bad", {"autoPool": {"poolLifetime": "Ever", "template": {"image": "i"}}}), "poolLifetime"),
     (manifest("Job", "bad", {"poolName": "p", "tasks": [{"id": "a"}]}), "exactly one of command"),
     (manifest("Job", "bad", {"poolName": "p", "env": [{"name": "BATCHPOOLS_X"}]}), "set by the system"),
     (manifest("Task", "bad", task_spec(commandLine="true")), "exactly one of command"),
@@ -338,6 +342,12 @@ def test_fresh_objects_have_their_state_without_a_write(kubectl: Kubectl, namesp
             "no way back from terminate",
         ),
         ("Job", {"poolName": "p"}, {"autoPool": {"template": {"image": "i"}}}, "poolName cannot change"),
+        (
+            "Job",
+            {"autoPool": {"template": {"image": "i"}}},
+            {"autoPool": {"poolLifetime": "JobSchedule", "template": {"image": "i"}}},
+            "poolLifetime cannot change",
+        ),
         ("Task", task_spec(), task_spec(requiredSlots=2), "cannot change"),
         ("Task", task_spec(), task_spec(command=["false"]), "cannot change"),
         ("Task", task_spec(), task_spec(id="other"), "cannot change"),

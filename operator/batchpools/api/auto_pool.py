@@ -1,4 +1,7 @@
-"""A pool that is made for a job and goes with it. Source: Azure Batch REST reference, AutoPoolSpecification."""
+"""A pool that is made for a job, or for all jobs of a schedule, and goes with it.
+
+Source: Azure Batch REST reference, AutoPoolSpecification.
+"""
 
 from typing import Annotated, Literal
 
@@ -11,7 +14,7 @@ PoolNamePrefix = Annotated[str, Field(min_length=1, max_length=20, pattern="^[a-
 
 
 class AutoPool(Model):
-    """The pool of one job: made with it, deleted at its end."""
+    """The pool of one job, or of all jobs of a schedule: made with the first one, deleted at the end."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -20,13 +23,15 @@ class AutoPool(Model):
                 " && (!has(self.autoPoolNamePrefix) || self.autoPoolNamePrefix == oldSelf.autoPoolNamePrefix)",
                 "autoPoolNamePrefix cannot change",
             ),
+            rule("self.poolLifetime == oldSelf.poolLifetime", "poolLifetime cannot change"),
         )
     )
     auto_pool_name_prefix: PoolNamePrefix | None = Field(
-        default=None, description="How the pool's name begins; the job's name by default."
+        default=None, description="How the pool's name begins; the name of the job, or of the schedule, by default."
     )
-    pool_lifetime: Literal["Job"] = Field(
-        default="Job", description="Job: the pool is there as long as the job is active."
+    pool_lifetime: Literal["Job", "JobSchedule"] = Field(
+        default="Job",
+        description="Job: the pool is there as long as the job is active. JobSchedule: all jobs of the schedule share it.",
     )
     keep_alive: bool = Field(
         default=False, description="Whether the pool stays when its lifetime is over; then it has no owner."

@@ -11,7 +11,7 @@ from batchpools.core import orphans
 from batchpools.core.identity import Key
 from batchpools.core.ledger import RunLedger
 from batchpools.core.plan import Effect, Plan
-from batchpools.core.views import JobView, Meta, OwnerReference, PodView, PoolNodeView, TaskView
+from batchpools.core.views import JobView, Meta, OwnerReference, PodView, PoolNodeView, PoolView, TaskView
 from batchpools.kube.applier import Applier, NotLeadingError
 from batchpools.kube.cache import Cache
 from batchpools.kube.errors import KubeError, NotFoundError
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 ROUND_EVERY = 30.0
 ASKED_A_ROUND = 50  # owners of each kind: what is left is for the next round
 
-ChildT = TypeVar("ChildT", PodView, PoolNodeView, TaskView, JobView)
+ChildT = TypeVar("ChildT", PodView, PoolNodeView, TaskView, JobView, PoolView)
 
 
 class _Object(msgspec.Struct):
@@ -37,7 +37,7 @@ class _HasMeta(Protocol):
 
 
 class Janitor:
-    """Pods without PoolNode or Pool, PoolNodes without Pool, inline Tasks without Job, jobs of a schedule without it.
+    """Pods without PoolNode or Pool, PoolNodes without Pool, inline Tasks without Job, jobs and pools of a schedule without it.
 
     Hand-made Tasks may wait for a Job, and stay.
     """
@@ -67,6 +67,8 @@ class Janitor:
                 await self._apply("Task", task, orphans.delete(_key("Task", task.metadata), task.metadata))
             for job in await self._orphans("JobSchedule", self._cache.jobs, self._cache.schedules):
                 await self._apply("Job", job, orphans.delete(_key("Job", job.metadata), job.metadata))
+            for pool in await self._orphans("JobSchedule", self._cache.pools, self._cache.schedules):
+                await self._apply("Pool", pool, orphans.delete(_key("Pool", pool.metadata), pool.metadata))
         except KubeError as error:
             _log.info("the janitor comes again later: %s", error.sentence)
         except NotLeadingError:

@@ -1,4 +1,4 @@
-"""Shell of the job schedules: wakes on edges of schedules and of their jobs, and by time; has the plan applied.
+"""Shell of the job schedules: wakes on edges of schedules, their jobs and pools, and by time; has the plan applied.
 
 Before anything is written about a schedule it is read from the API server: a cache that lags must neither make a job twice nor
 undo a status (safety rule S2.2). One that waits is only looked at, and costs no request.
@@ -11,11 +11,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from batchpools.api import names
 from batchpools.core.identity import Key
 from batchpools.core.plan import Create
 from batchpools.core.schedules.plan import plan_schedule
 from batchpools.core.schedules.situation import Refused, ScheduleSituation
-from batchpools.core.views import JobScheduleView, JobView
+from batchpools.core.views import JobScheduleView, JobView, PoolView
 from batchpools.kube.applier import Applier, Outcome, Refusal
 from batchpools.kube.cache import Cache
 from batchpools.kube.errors import NotFoundError
@@ -51,7 +52,13 @@ class ScheduleController:
             if old is None or new is None or old.status.state != new.status.state:
                 wake(Key("JobSchedule", view.metadata.namespace, owner.name))
 
+        def pool_changed(old: PoolView | None, new: PoolView | None) -> None:
+            owner = new.metadata.labels.get(names.LABEL_JOB_SCHEDULE) if new is not None else None
+            if old is None and new is not None and owner is not None:
+                wake(Key("JobSchedule", new.metadata.namespace, owner))
+
         self._cache.schedules.subscribe(schedule_changed)
+        self._cache.pools.subscribe(pool_changed)
         self._cache.jobs.subscribe(job_changed)
 
     async def reconcile(self, key: Key) -> float | None:
@@ -90,8 +97,10 @@ class ScheduleController:
         return refused is not None and refused != known
 
     def _situation(self, key: Key, schedule: JobScheduleView) -> ScheduleSituation:
-        jobs = self._cache.jobs.indexed("by_schedule", schedule.metadata.uid)
-        return ScheduleSituation(schedule, tuple(jobs), _zone(schedule.spec.schedule.time_zone), self._refused.get(key))
+        jobs = tuple(self._cache.jobs.indexed("by_schedule", schedule.metadata.uid))
+        pools = tuple(self._cache.pools.indexed("by_owner", schedule.metadata.uid))
+        zone = _zone(schedule.spec.schedule.time_zone)
+        return ScheduleSituation(schedule, jobs, zone, self._refused.get(key), pools)
 
     async def _live(self, key: Key) -> JobScheduleView | None:
         try:

@@ -10,10 +10,10 @@ _NUMBER = "(?:0|[1-9][0-9]{0,9})"
 _WHOLE = re.compile(f"[^:]+:(?:-|{_NUMBER}):{_NUMBER}:{_NUMBER}")
 
 
-def auto_pool_name(prefix: str, job: str, job_uid: str) -> str:
-    """`<prefix>-<8 characters of a hash of the job's uid>`, a DNS label; the prefix is the job's name, cut, by default."""
-    stem = (prefix or job)[:40].rstrip("-")
-    return f"{stem}-{hashlib.sha256(job_uid.encode()).hexdigest()[:8]}"
+def auto_pool_name(prefix: str, owner: str, owner_uid: str) -> str:
+    """`<prefix>-<8 characters of a hash of the owner's uid>`, a DNS label; the prefix is the owner's name, cut, by default."""
+    stem = (prefix or owner)[:40].rstrip("-")
+    return f"{stem}-{hashlib.sha256(owner_uid.encode()).hexdigest()[:8]}"
 
 
 class Key(NamedTuple):

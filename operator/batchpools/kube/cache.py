@@ -109,11 +109,13 @@ class Store(Generic[ViewT]):
 
 class Cache:
     """All kinds. Indices: nodes, jobs and pods `by_pool`, pods `by_node`, tasks `by_job`, each key (namespace, name); and jobs
-    `by_schedule`, the key its uid (empty: of none).
+    `by_schedule`, the key its uid (empty: of none), pools `by_owner`, the key the uid of what they were made for.
     """
 
     def __init__(self) -> None:
-        self.pools: Store[PoolView] = Store()
+        self.pools: Store[PoolView] = Store(
+            by_owner=lambda pool: pool.metadata.labels.get(names.LABEL_AUTO_POOL_OF, ""),
+        )
         self.nodes: Store[PoolNodeView] = Store(by_pool=lambda node: (node.metadata.namespace, node.spec.pool_name))
         self.jobs: Store[JobView] = Store(
             by_pool=lambda job: (job.metadata.namespace, job.pool),

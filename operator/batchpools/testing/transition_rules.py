@@ -48,9 +48,12 @@ def _no_way_back(before: Object, after: Object) -> bool:
     return before.get(key) != word or after.get(key) == word
 
 
-def _prefix_stays(before: Object, after: Object) -> bool:
-    held, given = before.get("autoPool"), after.get("autoPool")
-    return held is None or given is None or _same("autoPoolNamePrefix")(held, given)
+def _same_of_auto_pool(field: str) -> Holds:
+    def holds(before: Object, after: Object) -> bool:
+        held, given = before.get("autoPool"), after.get("autoPool")
+        return held is None or given is None or _same(field)(held, given)
+
+    return holds
 
 
 def _another_action_has_another_id(before: Object, after: Object) -> bool:
@@ -99,7 +102,8 @@ SPEC: dict[str, list[tuple[str, Holds]]] = {
     ],
     "Job": [
         ("poolName cannot change", _same("poolName")),
-        ("autoPoolNamePrefix cannot change", _prefix_stays),
+        ("autoPoolNamePrefix cannot change", _same_of_auto_pool("autoPoolNamePrefix")),
+        ("poolLifetime cannot change", _same_of_auto_pool("poolLifetime")),
         ("tasks may only be added at the end", _only_more_tasks),
         ("a task of a job cannot change once it is there", _tasks_stay_as_they_are),
         ("there is no way back from onAllTasksComplete: TerminateJob", _no_way_back),

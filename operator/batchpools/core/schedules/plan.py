@@ -1,7 +1,7 @@
-"""Decides what happens to a schedule next: the job that is due, the jobs that are no longer kept, its end, its status. Pure.
+"""Decides what happens to a schedule next: the job that is due, jobs and pools that are no longer kept, its end, its status.
 
 `plan_schedule` is the only entry. Everything follows from the persisted status, the jobs that are there and the time; a plan
-does not claim a job that it makes: the next one finds it, by its name. Source: REST reference, Job Schedule and Schedule.
+does not claim a job that it makes: the next one finds it, by its name. Source: REST reference, Job Schedule and Schedule. Pure.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from batchpools.api.durations import parse_duration
 from batchpools.api.reasons import Reason
 from batchpools.api.states import JobScheduleState
 from batchpools.core.plan import Create, Plan
+from batchpools.core.schedules.auto_pool import pools_to_delete
 from batchpools.core.schedules.jobs import create_job, has_ended, job_name, jobs_to_delete, made_for, number_of
 from batchpools.core.schedules.situation import ScheduleSituation
 from batchpools.core.schedules.telling import conditions_of, schedule_events
@@ -40,7 +41,7 @@ def plan_schedule(situation: ScheduleSituation, *, now: datetime) -> Plan[JobSch
     told = schedule.status
     if schedule.metadata.deletion_timestamp is not None:
         return _plan_deletion(told)
-    deletes = jobs_to_delete(situation)
+    deletes = (*jobs_to_delete(situation), *pools_to_delete(situation))
     known = _with_what_was_made(situation)
     active = _active(situation, known)
     known = replace(known, active_job=active.metadata.name if active is not None else "")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 
-from batchpools.core.views import JobScheduleView, JobView
+from batchpools.core.views import JobScheduleView, JobView, PoolView
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,11 @@ class ScheduleSituation:
 
     jobs: those whose controller is this life of the schedule, as the cache shows them; before anything is written also the
     one that status calls active and the one that was last asked for, as the API server has them. zone: of the name in its
-    spec, None when there is none.
+    spec, None when there is none. pools: those that were made for this life of the schedule, as the cache shows them.
     """
 
     schedule: JobScheduleView
     jobs: tuple[JobView, ...] = ()
     zone: tzinfo | None = UTC
     refused: Refused | None = None
+    pools: tuple[PoolView, ...] = ()

@@ -26,7 +26,7 @@ class JobConstraints(View, frozen=True):
 
 
 class AutoPool(View, frozen=True):
-    """A pool that lives with its job; template: the spec of a Pool, as the API server has it."""
+    """A pool that lives with its job, or the job's schedule; template: the spec of a Pool, as the API server has it."""
 
     auto_pool_name_prefix: str = ""
     pool_lifetime: str = "Job"
@@ -98,6 +98,23 @@ class JobView(View, frozen=True):
 
     @property
     def pool(self) -> str:
-        """The name of the pool that its tasks run in, whether it is there or not."""
+        """The name of the pool that its tasks run in, whether it is there or not.
+
+        A job that was cut loose from its schedule stays in the pool that it was in.
+        """
+        auto, owner = self.spec.auto_pool, self.pool_owner
+        if auto is None:
+            return self.spec.pool_name
+        return (
+            self.status.pool_name
+            if owner is None
+            else auto_pool_name(auto.auto_pool_name_prefix, owner.name, owner.uid)
+        )
+
+    @property
+    def pool_owner(self) -> OwnerReference | None:
+        """Whose the pool is that is made for it: its own, or its schedule's; None when it has to have a schedule and has none."""
         auto, meta = self.spec.auto_pool, self.metadata
-        return self.spec.pool_name if auto is None else auto_pool_name(auto.auto_pool_name_prefix, meta.name, meta.uid)
+        if auto is not None and auto.pool_lifetime == "JobSchedule":
+            return self.schedule
+        return OwnerReference(kind="Job", name=meta.name, uid=meta.uid)

@@ -7,13 +7,14 @@ to do. A violation is a sentence.
 from dataclasses import dataclass, field
 from typing import Any
 
+from batchpools.api import names
 from batchpools.core.identity import ExecutionId
 from batchpools.kube.resources import BUDGETS, JOB_SCHEDULES, JOBS, NETWORK_POLICIES, PODS, POOL_NODES, POOLS, TASKS
 from batchpools.testing.object_rules import Object
 from batchpools.testing.simulation.pool_checks import PoolChecker
 from batchpools.testing.simulation.scaling_checks import ScalingChecker
 from batchpools.testing.simulation.schedule_checks import ScheduleChecker
-from batchpools.testing.simulation.workload import NAMESPACE
+from batchpools.testing.simulation.workload import NAMESPACE, POOL, is_ours
 from batchpools.testing.simulation.world import World
 
 _NOT_RUN = {"JobCompleted", "TaskExists"}  # codes of tasks that end without a run
@@ -243,16 +244,16 @@ class Checker:
         return ""
 
     def _nodes(self, target: int) -> str:
-        nodes = self._world.kube.objects(POOL_NODES, NAMESPACE)
-        pools = self._world.kube.objects(POOLS, NAMESPACE)
-        if not pools:
+        nodes = [one for one in self._world.kube.objects(POOL_NODES, NAMESPACE) if is_ours("PoolNode", one)]
+        pool = self._world.kube.object(POOLS, NAMESPACE, POOL)
+        if pool is None:
             return ""
         if len(nodes) != target:
             return f"there are {len(nodes)} nodes, wanted {target}"
         states = {one["status"]["state"] for one in nodes}
         if not states <= {"Idle", "Running"}:
             return f"nodes are {sorted(states)}"
-        image, policy = pools[0]["spec"]["image"], pools[0]["spec"].get("upgradePolicy") or {}
+        image, policy = pool["spec"]["image"], pool["spec"].get("upgradePolicy") or {}
         images = {one["status"].get("image") for one in nodes} - {image}
         if not images and "imageCheckInterval" in policy:
             pods = self._world.kube.objects(PODS, NAMESPACE)
@@ -266,8 +267,8 @@ class Checker:
         if leader is None or not leader.leads:
             return "nobody leads"
         ledger = leader.replica.ledger
-        if self._world.kube.objects(POOLS, NAMESPACE) and ledger.pool_slots(NAMESPACE, "demo")[1]:
-            return f"the leader counts {ledger.pool_slots(NAMESPACE, 'demo')[1]} slots as used"
+        if self._world.kube.object(POOLS, NAMESPACE, POOL) and ledger.pool_slots(NAMESPACE, POOL)[1]:
+            return f"the leader counts {ledger.pool_slots(NAMESPACE, POOL)[1]} slots as used"
         for job in self._world.kube.objects(JOBS, NAMESPACE):
             name = job["metadata"]["name"]
             tasks = [one for one in self._world.kube.objects(TASKS, NAMESPACE) if one["spec"]["jobName"] == name]
@@ -299,7 +300,9 @@ class Checker:
 
 
 def _is_of_node(pod: Object) -> bool:
-    return any(owner["kind"] == "PoolNode" for owner in pod["metadata"]["ownerReferences"])
+    meta = pod["metadata"]
+    is_in_pool = meta.get("labels", {}).get(names.LABEL_POOL) == POOL
+    return is_in_pool and any(owner["kind"] == "PoolNode" for owner in meta["ownerReferences"])
 
 
 def _life(task: Object, epoch: int) -> _Life:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from batchpools.kube.resources import JOBS, POOL_NODES
 from batchpools.testing.object_rules import Object
-from batchpools.testing.simulation.workload import NAMESPACE
+from batchpools.testing.simulation.workload import NAMESPACE, is_ours
 from batchpools.testing.simulation.world import World
 
 LATE = 60.0  # seconds for which a target of before may still be acted upon: by a leader that was paused, or whose watch lags
@@ -25,7 +25,7 @@ class PoolChecker:
     def changed(self, kind: str, new: Object | None, old: Object | None) -> None:
         """Something happened to a pool or a node."""
         item = new or old
-        if item is None or item["metadata"]["namespace"] != NAMESPACE:
+        if item is None or item["metadata"]["namespace"] != NAMESPACE or not is_ours(kind, item):
             return
         if kind == "Pool":
             self._pool(item, is_gone=new is None)
@@ -47,7 +47,13 @@ class PoolChecker:
         name = after["metadata"]["name"]
         job = self._world.kube.object(JOBS, NAMESPACE, after["spec"]["jobName"])
         node = self._world.kube.object(POOL_NODES, NAMESPACE, said.get("poolNodeName", ""))
-        if node is not None and not _stays(node) and job is not None and "deletionTimestamp" not in job["metadata"]:
+        if (
+            node is not None
+            and is_ours("PoolNode", node)
+            and not _stays(node)
+            and job is not None
+            and "deletionTimestamp" not in job["metadata"]
+        ):
             self._says(f"{name} was killed since its node left, and the pool's option has always been to await it")
 
     def terminated(self, name: str) -> None:

@@ -9,7 +9,7 @@ from batchpools.api import names
 from batchpools.kube.resources import JOBS
 from batchpools.testing.object_rules import Object
 from batchpools.testing.simulation.pool_checks import killed
-from batchpools.testing.simulation.workload import NAMESPACE
+from batchpools.testing.simulation.workload import NAMESPACE, POOL, is_ours
 from batchpools.testing.simulation.world import World
 
 
@@ -27,7 +27,7 @@ class ScalingChecker:
 
     def _changed(self, kind: str, old: Object | None, new: Object | None) -> None:
         item = new or old
-        if item is None or item["metadata"]["namespace"] != NAMESPACE:
+        if item is None or item["metadata"]["namespace"] != NAMESPACE or not is_ours(kind, item):
             return
         if kind == "Pool":
             self._pool(old, new)
@@ -62,9 +62,9 @@ class ScalingChecker:
         self._requeued[uid] = told
 
     def _is_wanted(self, task: Object) -> bool:
-        """Whether its job is there and stays: what runs for one that goes is killed."""
+        """Whether its job is there, in this pool, and stays: what runs for one that goes is killed."""
         job = self._world.kube.object(JOBS, NAMESPACE, task["spec"]["jobName"])
         owners = {one["uid"] for one in task["metadata"].get("ownerReferences", [])}
-        if job is None or "deletionTimestamp" in job["metadata"]:
+        if job is None or "deletionTimestamp" in job["metadata"] or job["spec"].get("poolName") != POOL:
             return False
         return not owners or job["metadata"]["uid"] in owners

@@ -65,14 +65,31 @@ def inline_job(size: Size, random: Random) -> Manifest:
     return _object("Job", INLINE, spec)
 
 
+def is_ours(kind: str, item: Manifest) -> bool:
+    """Whether a Pool is the one that users made, or a PoolNode is of it; of any other kind it is."""
+    if kind == "Pool":
+        return bool(item["metadata"]["name"] == POOL)
+    return kind != "PoolNode" or bool(item["spec"]["poolName"] == POOL)
+
+
 def schedule(random: Random) -> Manifest:
-    """A schedule of small jobs, some of which fail."""
+    """A schedule of small jobs, some of which fail; half of them have a pool that they share."""
     tasks = []
     for number in range(2):
         code = random.choice([0, 0, 0, 7])
         command = ["simulate", str(random.choice(_SHORT[:5])), str(code)]
         tasks.append({"id": f"t{number}", "command": command, "constraints": {"maxTaskRetryCount": number}})
-    spec = {"poolName": POOL, "onAllTasksComplete": "TerminateJob", "tasks": tasks}
+    where: dict[str, Any] = {"poolName": POOL}
+    if random.random() < 0.5:
+        template = {
+            "image": "image",
+            "targetDedicatedNodes": 1,
+            "taskSlotsPerNode": 2,
+            "drainTimeout": "3s",
+            "nodeUnreachableTimeout": "10s",
+        }
+        where = {"autoPool": {"poolLifetime": "JobSchedule", "template": template}}
+    spec = {**where, "onAllTasksComplete": "TerminateJob", "tasks": tasks}
     times = {"recurrenceInterval": random.choice(["2s", "4s"])}
     return _object("JobSchedule", SCHEDULE, {"schedule": times, "jobTemplate": {"spec": spec}})
 
