@@ -182,12 +182,15 @@ def test_what_cannot_be_rebooted_in_place_gets_a_new_pod(
     assert story.status.state == "Rebooting"
 
 
-def test_a_node_that_does_not_come_back_gets_a_new_pod() -> None:
+@pytest.mark.parametrize(
+    "passed", [RESTART_TIME, -timedelta(hours=1)], ids=["in time", "a next leader's clock is behind"]
+)
+def test_a_node_that_does_not_come_back_gets_a_new_pod(passed: timedelta) -> None:
     story = Story(asked("Reboot"), empty=True)
     for _ in range(4):
         story.step()
     story.report = None
-    story.now += RESTART_TIME
+    story.now += passed
     (gone,) = story.step().effects
     assert isinstance(gone, Delete)
 
