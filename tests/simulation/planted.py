@@ -15,11 +15,12 @@ import msgspec
 
 from batchpools.agent.node import Node
 from batchpools.api import names
-from batchpools.controllers.task import ledger, settler, silence, takeover
-from batchpools.controllers.task.entry import Entry
+from batchpools.api.states import NodeDeallocationOption
+from batchpools.controllers.task import cleaning, ledger, settler, silence, takeover
+from batchpools.controllers.task.entry import Entry, directory_of
 from batchpools.controllers.task.ledger import RunLedgerOfLeader
 from batchpools.core import execution, execution_events
-from batchpools.core.pools import pod_facts
+from batchpools.core.pools import emptying, node_plan, pod_facts, pool_plan, resize
 from batchpools.core.tasks import outcome
 from batchpools.core.tasks import status as statuses
 from batchpools.core.tasks.lifecycle import OnNode, Settling, Why
@@ -250,6 +251,55 @@ def _nobody_looks_whether_a_node_is_empty_before_it_is_rebooted() -> Any:
     return all_of_it()
 
 
+# ---------------------------------------------------------------- pools
+
+
+def _nodes_that_leave_are_emptied_at_once() -> Any:
+    """Whatever the pool's option is."""
+    original = emptying.emptied_by
+
+    def emptied_by(node: Any, pool: Any) -> Any:
+        option = original(node, pool)
+        return NodeDeallocationOption.REQUEUE if option is not None and emptying.is_leaving(node) else option
+
+    return patch.object(node_plan, "emptied_by", emptied_by)
+
+
+def _one_node_more_is_made() -> Any:
+    original = resize.names_to_make
+
+    def names_to_make(pool: str, taken: Any, count: int, **sort: Any) -> list[str]:
+        return original(pool, taken, count + 1 if count > 0 else count, **sort)
+
+    return patch.object(resize, "names_to_make", names_to_make)
+
+
+def _one_node_less_leaves() -> Any:
+    original = resize.next_step
+
+    def next_step(situation: Any, target: Any, **how: Any) -> Any:
+        found = original(situation, target, **how)
+        return replace(found, delete=found.delete[1:])
+
+    return patch.object(pool_plan, "next_step", next_step)
+
+
+def _what_tasks_left_is_removed_before_they_have_ended() -> Any:
+    def clean(self: Any, view: Any, _: Any) -> None:
+        for node in self._nodes_of(view):
+            self._hub.remove_directory(node.status.pod_uid, directory_of(view))
+
+    @contextmanager
+    def all_of_it() -> Iterator[None]:
+        with (
+            patch.object(cleaning, "is_over", lambda *_: True),
+            patch.object(cleaning.Cleaning, "_clean", clean),
+        ):
+            yield
+
+    return all_of_it()
+
+
 _LEADERS = ("crash-operator", "stop-operator", "pause-operator")
 _NODES = ("kill-container", "evict-pod", "delete-pod", "lose-pod", "cut-machine", "cut-link", "delete-node")
 _LEADER, _STANDBY = 0, 1  # targets
@@ -321,6 +371,14 @@ BUGS: dict[str, Bug] = {
         20,
         _instead(ledger, "why_ended", lambda _: Why.DRAINED),
         _of("ask-node", "disable-node", "add-task"),
+    ),
+    "nodes that leave are emptied at once, whatever the pool's option": Bug(
+        "S6.1", 20, _nodes_that_leave_are_emptied_at_once, _of("scale", "add-task")
+    ),
+    "a pool makes one node more than it is to have": Bug("target", 5, _one_node_more_is_made, _of("scale")),
+    "a pool keeps one node more than it is to have": Bug("target", 10, _one_node_less_leaves, _of("scale")),
+    "what tasks left is removed before they have ended": Bug(
+        "S8.2", 10, _what_tasks_left_is_removed_before_they_have_ended, _of("kill-container", "evict-pod", "add-task")
     ),
     "a result is told once": Bug("S5.2", 10, _results_are_told_once, _of("reset-link", "crash-operator", "kill-agent")),
 }
