@@ -4,6 +4,8 @@ import json
 import time
 from typing import Any
 
+import pytest
+
 from e2e.stories import KubectlError, Namespace, job, pool, sh, until
 
 
@@ -177,3 +179,30 @@ def test_a_busy_node_is_not_evicted_and_an_idle_one_is(space: Namespace) -> None
     ended = space.finished("btask", "long.one")
     assert (ended["result"], ended.get("requeueCount", 0)) == ("Success", 0)
     until(lambda: evict(f"{busy}-1") == "", "an idle node goes after a while", patience=60)
+
+
+def test_kubectl_drain_takes_idle_nodes_waits_for_busy_ones_and_loses_no_task(space: Namespace) -> None:
+    held_back = "while ! test -e $AZ_BATCH_NODE_SHARED_DIR/go; do sleep 0.1; done"
+    space.apply(pool("drained", nodes=2), job("long", [sh("one", held_back)], pool_name="drained"))
+    busy = space.wait_for("btask", "long.one", lambda status: status["state"] == "Running")["poolNodeName"]
+    space.ready_pool("drained", 2)
+    idle = next(node["metadata"]["name"] for node in space.nodes("drained") if node["metadata"]["name"] != busy)
+    until(
+        lambda: space.get("pdb", "drained-busy").get("status", {}).get("currentHealthy", 0) == 1,
+        "the cluster counts the busy pod",
+    )
+    machine = space.get("pod", f"{busy}-1")["spec"]["nodeName"]
+    ours = ("--pod-selector=batchpools.dev/pool=drained", "--ignore-daemonsets", "--delete-emptydir-data", "--force")
+    try:
+        with pytest.raises(KubectlError, match="disruption budget"):
+            space.kubectl("drain", machine, *ours, "--timeout=5s")
+        waits = space.wait_for("bnode", idle, lambda status: status["podGeneration"] == 2 and bool(status["errors"]))
+        assert "unschedulable" in waits["errors"][0]["message"]
+        space.kubectl("exec", f"{busy}-1", "-c", "task", "--", "touch", "/mnt/batch/shared/go")
+        ended = space.finished("btask", "long.one")
+        assert (ended["result"], ended.get("requeueCount", 0)) == ("Success", 0)
+        space.kubectl("drain", machine, *ours, "--timeout=90s")  # once it is idle for a while it goes, too
+    finally:
+        space.kubectl("uncordon", machine)
+    space.ready_pool("drained", 2)
+    assert [node["status"]["podGeneration"] for node in space.nodes("drained")] == [2, 2]

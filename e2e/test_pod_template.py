@@ -77,7 +77,9 @@ def test_a_pool_has_a_network_policy_that_follows_its_spec_and_goes_with_it(spac
     until(lambda: not space.get("networkpolicy", "demo-nodes"), "the policy is gone")
 
 
-def test_certificates_are_there_by_visibility_and_a_missing_one_is_said_and_waited_for(space: Namespace) -> None:
+def test_certificates_are_seen_by_visibility_missing_ones_waited_for_and_changed_ones_reach_new_pods(
+    space: Namespace,
+) -> None:
     space.apply(_secret("setup", cert="for the start task"))
     seen = "cd $AZ_BATCH_CERTIFICATES_DIR; for one in *; do echo $one $(cat $one/cert); done"
     references = [
@@ -98,6 +100,13 @@ def test_certificates_are_there_by_visibility_and_a_missing_one_is_said_and_wait
     space.apply(job("start", [sh("out", "cat $AZ_BATCH_NODE_STARTUP_DIR/stdout.txt")]))
     space.finished("bjob", "start")
     assert space.output("start/out") == "setup for the start task\n"
+
+    space.apply(_secret("corp-ca", cert="another for tasks"), _secret("setup", cert="another for the start task"))
+    space.batch("node", "reimage", "demo-0000")
+    space.wait_for("bnode", "demo-0000", lambda status: (status.get("lastAction") or {}).get("result") == "Done")
+    space.apply(job("again", [sh("one", f"{seen}; cat $AZ_BATCH_NODE_STARTUP_DIR/stdout.txt")]))
+    space.finished("bjob", "again", 180)
+    assert space.output("again/one") == "corp-ca another for tasks\nsetup another for the start task\n"
 
 
 def test_a_task_gets_the_secrets_that_its_pool_lists_and_no_others(space: Namespace) -> None:

@@ -106,6 +106,7 @@ def test_a_job_makes_a_pool_of_its_own_and_takes_it_along(space: Namespace) -> N
     done = space.finished("bjob", "work")
     assert done["result"] == "Success"
     assert done["poolName"].startswith("own-")
+    assert done["poolName"] in space.kubectl("get", "bjob", "work"), "the column POOL"
     until(lambda: not space.get("bpool", done["poolName"]), "the pool went with the end of its job")
     ended = space.finished("bjob", "wrong")
     assert ended["schedulingError"]["code"] == "InvalidAutoScaleFormulaInAutoPool"

@@ -107,6 +107,74 @@ def test_a_quota_that_is_reached_is_a_resize_error_and_tried_again_when_there_is
     assert errors(told) == {}
 
 
+def test_pods_that_limits_or_a_policy_refuse_are_resize_errors_and_tried_again(space: Namespace) -> None:
+    limits = {
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": {"name": "small"},
+        "spec": {"limits": [{"type": "Container", "max": {"memory": "2Gi"}}]},
+    }
+    rule = {"expression": "!has(object.metadata.labels.banned)", "message": "banned pods are not for this namespace"}
+    name = f"{space.name}-banned"
+    policy = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "matchConstraints": {
+                "resourceRules": [
+                    {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+                ]
+            },
+            "validations": [rule],
+        },
+    }
+    binding = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": name},
+        "spec": {
+            "policyName": name,
+            "validationActions": ["Deny"],
+            "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": space.name}}},
+        },
+    }
+    space.apply(limits, policy, binding)
+    try:
+        banned = ("run", "probe", "--image=none", "--labels=banned=yes", "--dry-run=server")
+        until(lambda: rule["message"] in _refusal(space, *banned), "the policy holds")
+        large = {"requests": {"memory": "16Mi"}, "limits": {"memory": "3Gi"}}
+        template = {
+            "metadata": {"labels": {"banned": "yes"}},
+            "spec": {"containers": [{"name": "task", **_of_pool("image", "resources")}]},
+        }
+        space.apply(pool("large", resources=large), pool("banned", template=template))
+        for one, sentence in (("large", "maximum memory usage per Container is 2Gi"), ("banned", rule["message"])):
+            told = space.wait_for("bpool", one, lambda status: "AllocationFailed" in errors(status))
+            assert sentence in errors(told)["AllocationFailed"]
+            assert sentence in space.status("bnode", f"{one}-0000")["errors"][0]["message"]
+    finally:
+        space.kubectl("delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", name)
+    space.kubectl("delete", "limitrange", "small")
+    for one in ("large", "banned"):
+        space.ready_pool(one, 1)
+        assert errors(space.wait_for("bpool", one, lambda status: status["allocationState"] == "Steady")) == {}
+
+
+def _of_pool(*fields: str) -> Manifest:
+    """What the pools of stories have."""
+    spec = pool()["spec"]
+    return {name: spec[name] for name in fields}
+
+
+def _refusal(space: Namespace, *arguments: str) -> str:
+    try:
+        space.kubectl(*arguments)
+    except KubectlError as refused:
+        return str(refused)
+    return ""
+
+
 def test_a_resize_without_room_says_what_the_scheduler_says_times_out_and_can_be_stopped(space: Namespace) -> None:
     huge = {"requests": {"cpu": "9000", "memory": "32Mi"}}
     space.apply(pool(nodes=1, resources=huge, resizeTimeout="4s"))

@@ -7,7 +7,7 @@ from tests.controllers.task_stage import Stage, played, ready_node, run_of
 
 from batchpools.api.reasons import RequeueReason
 from batchpools.core.node_config import EnvReference
-from batchpools.core.views import EnvVar, EnvVarSource, JobConstraints, KeyReference, TaskConstraints
+from batchpools.core.views import AutoPool, EnvVar, EnvVarSource, JobConstraints, KeyReference, TaskConstraints
 from batchpools.kube.resources import POOL_NODES
 from batchpools.link.words import Cause, NodePhase
 from batchpools.testing import builders
@@ -97,6 +97,25 @@ async def test_what_is_read_on_the_node_must_be_listed_by_the_pool(stage: Stage)
     assert failed is not None
     assert failed.code == "CommandLaunchFailed"
     assert "KEY names Secret other, which pool demo does not list in secretReferences" in failed.message
+
+
+@played
+async def test_what_is_read_on_the_node_of_a_jobs_own_pool_must_be_listed_by_that(stage: Stage) -> None:
+    own = builders.job("own", pool_name="", auto_pool=AutoPool(template={"image": "x"}))
+    stage.put(own)
+    stage.put(builders.pool(own.pool, task_slots_per_node=1))
+    await stage.lead()
+    agent = stage.node(pool=own.pool)
+    await stage.settle()
+    agent.connect()
+    agent.tell()
+    source = EnvVarSource(secret_key_ref=KeyReference(name="other", key="key"))
+    stage.task("own.work", job_name="own", env=(EnvVar("KEY", value_from=source),))
+    await stage.settle()
+    failed = stage.status("own.work").failure_info
+    assert agent.runs == []
+    assert failed is not None
+    assert f"which pool {own.pool} does not list" in failed.message
 
 
 @played

@@ -60,11 +60,12 @@ async def test_a_start_task_that_fails_is_run_again_as_often_as_it_may_and_then_
     assert (house.start_runner.root / "shared/runs").read_text() == "run\nrun\n"
 
 
-async def test_a_start_task_that_succeeds_at_its_second_run_is_a_success(house: House) -> None:
-    await begin(house, 'test -e "$ROOT/shared/once" && exit 0; touch "$ROOT/shared/once"; exit 1', retries=-1)
+async def test_a_start_task_without_a_limit_of_retries_is_run_until_it_succeeds(house: House) -> None:
+    await begin(house, 'echo run >> "$ROOT/shared/runs"; test $(wc -l < "$ROOT/shared/runs") = 4', retries=-1)
     assert await house.start_runner.has_left()
     await until(lambda: bool(told(house)) and told(house)[-1].exit_code == 0)
-    assert told(house)[-1].retry_count == 1
+    assert told(house)[-1].retry_count == 3
+    assert NodePhase.START_TASK_FAILED not in house.leader.phases()
 
 
 async def test_a_start_task_goes_on_under_an_agent_that_is_restarted(house: House) -> None:

@@ -151,7 +151,7 @@ class Dispatcher:
     def _references(self, env: Sequence[EnvVar], namespace: str, job: JobView | None) -> list[EnvReference]:
         """What the node reads for the environment; ValueError when the pool does not list it."""
         references = references_of(env)
-        pool = self._book.cache.pools.get(namespace, job.spec.pool_name) if references and job is not None else None
+        pool = self._book.cache.pools.get(namespace, job.pool) if references and job is not None else None
         if pool is not None and (wrong := unlisted(references, pool.spec, pool.metadata.name)):
             raise ValueError(wrong)
         return references
