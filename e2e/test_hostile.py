@@ -6,6 +6,7 @@ spoils another would see.
 
 import base64
 import json
+import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,13 +25,17 @@ _DENIED = {"EACCES", "EPERM"}
 _AWAY = {*_DENIED, "ENOENT", "ESRCH", "ENOTDIR"}
 
 
+# `baseline`: the same tasks in a pool that allows elevated ones, of which these are none. For people: it takes as long again.
+_SECURITY = os.environ.get("HOSTILE_GROUND", "restricted")
+
+
 @pytest.fixture(scope="module")
 def ground(operator: Installation) -> Iterator[Namespace]:
     """A namespace of restricted pods, with one node."""
     space = Namespace(f"e2e-hostile-{secrets.token_hex(2)}", operator.kubeconfig, operator.kubectl_program)
     operator.kubectl("create", "namespace", space.name)
-    operator.kubectl("label", "namespace", space.name, "pod-security.kubernetes.io/enforce=restricted")
-    space.apply(pool(slots=2))
+    operator.kubectl("label", "namespace", space.name, f"pod-security.kubernetes.io/enforce={_SECURITY}")
+    space.apply(pool(slots=2, allowElevated=_SECURITY == "baseline"))
     space.ready_pool("demo", 1)
     yield space
     space.kubectl("delete", "bjob,bpool", "--all", "--wait=true", "--timeout=120s")
@@ -79,7 +84,8 @@ def test_no_path_leads_a_task_to_the_nodes_token(ground: Namespace) -> None:
 )
 def test_output_that_is_a_link_shows_nothing(ground: Namespace, arguments: tuple[str, ...]) -> None:
     status, name = run_attack(ground, "links", *arguments)
-    assert status["result"] == "Success"
+    may_move_it = _SECURITY == "restricted" or len(arguments) == 1  # else its directory lies in one of root's
+    assert status["result"] == ("Success" if may_move_it else "Failure")
     for flags in ((), ("--stderr",)):
         shown = ground.batch("logs", f"{name}/one", *flags, check=False)
         assert shown.stdout == "", shown.stdout
@@ -111,7 +117,9 @@ def test_the_first_process_of_a_node_cannot_be_traced_frozen_or_ended(ground: Na
     assert seen["told"].pop("interrupt") in {*_DENIED, "ESRCH"}  # nobody's tracee
     assert set(seen["told"].values()) <= _DENIED, seen
     assert {"SIGTERM", "SIGSTOP", "SIGKILL", "SIGSEGV", "SIGUSR1"} <= seen["sent"].keys()
-    assert set(seen["sent"].values()) == {"got None"}, seen  # allowed among processes of one user, and of no effect
+    # allowed among processes of one user, and of no effect; the first process of a pool that allows elevated tasks is root's
+    assert set(seen["sent"].values()) <= {"got None", "EPERM"}, seen
+    assert _SECURITY != "restricted" or set(seen["sent"].values()) == {"got None"}, seen
     assert seen["state"].split()[1] in {"S", "R"}
     assert attack(ground, "credentials")
     assert (node(ground)["podUID"], node(ground)["bootID"]) == (before["podUID"], before["bootID"])

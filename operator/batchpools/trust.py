@@ -50,7 +50,14 @@ class ReplicaTrust:
         settings = self._settings
         self.hub_tls.show(server_context(shown.server))
         self._replica.use(
-            NodePodSettings(settings.image, settings.hub_host, settings.hub_port, shown.bundle, settings.topology_key)
+            NodePodSettings(
+                settings.image,
+                settings.hub_host,
+                settings.hub_port,
+                shown.bundle,
+                settings.topology_key,
+                user_namespaces=settings.user_namespaces,
+            )
         )
         if self.api_server is not None:
             self.api_server.changed()

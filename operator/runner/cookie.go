@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"os"
-	"strconv"
 	"syscall"
 	"time"
 )
@@ -52,7 +51,7 @@ func killIfMarked(pid int, mark []byte) {
 }
 
 func marked(pid int, mark []byte) bool {
-	environment, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	environment, err := environmentOf(pid)
 	return err == nil && bytes.Contains(environment, mark)
 }
 

@@ -7,13 +7,14 @@ import (
 	"syscall"
 )
 
+const setDumpable, setChildSubreaper = 4, 36
+
 // hardened is had from harden alone: without it there is no socket, so that no moment is left for a tracer.
 type hardened struct{ done bool }
 
 // harden keeps tasks of the same user from tracing this process, makes orphans ours to reap, and lets no task inherit a
 // descriptor that this process was started with (safety rule S8.3).
 func harden() (hardened, error) {
-	const setDumpable, setChildSubreaper = 4, 36
 	if err := prctl(setDumpable, 0); err != nil {
 		return hardened{}, err
 	}

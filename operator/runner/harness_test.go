@@ -59,6 +59,7 @@ type setting struct {
 	asInit  bool     // as PID 1 of a PID namespace of its own
 	asleep  int      // seconds that the machine has slept: CLOCK_BOOTTIME is so much ahead of CLOCK_MONOTONIC
 	files   []*os.File
+	asRoot  bool // as a container's root: with a runtime's default capabilities, and no way to more
 }
 
 // begin starts a runner with extra flags.
@@ -84,6 +85,9 @@ func beginWith(t *testing.T, how setting, flags ...string) *fixture {
 	f.process = exec.Command("sh", "-c", script, filepath.Join(folder, "runner"), "serve", "--socket", f.socket, "--root", f.root)
 	if how.asleep != 0 {
 		f.process = slept(t, how.asleep, f.process.Args)
+	}
+	if how.asRoot {
+		f.process = likeContainerRoot(t, f.process.Args)
 	}
 	f.process.Args = append(f.process.Args, flags...)
 	f.process.Env = append(append(os.Environ(), "RUNNER_UNDER_TEST=1", "BATCHPOOLS_SECRET=x"), how.env...)
@@ -134,6 +138,17 @@ func slept(t *testing.T, seconds int, command []string) *exec.Cmd {
 		t.Skip("no right to make a time namespace here: ", string(output), err)
 	}
 	return exec.Command("unshare", append(enter, command...)...)
+}
+
+// likeContainerRoot takes from a command what a container's root has not. Above all it cannot trace other users' processes.
+func likeContainerRoot(t *testing.T, command []string) *exec.Cmd {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("only root can be a container's root")
+	}
+	few := "-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write,+setfcap"
+	wrapped := append([]string{"--bounding-set", few, "--inh-caps", "-all", "--no-new-privs"}, command...)
+	return exec.Command("setpriv", wrapped...)
 }
 
 // ownNamespaces makes a command PID 1 with a /proc of its own.

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"os"
-	"strconv"
 )
 
 // ownership says whose each process is. A process that was once seen to be a run's stays its, also when it cleans its
@@ -112,7 +111,7 @@ func (o *ownership) find(runs []*run) map[int]owned {
 
 // cookieOf is the cookie in a process's initial environment; "" when there is none to be seen.
 func cookieOf(pid int) string {
-	environment, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	environment, err := environmentOf(pid)
 	if err != nil {
 		return ""
 	}

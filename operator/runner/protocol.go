@@ -42,6 +42,7 @@ type request struct {
 	MaxOutputBytes int64    `json:"maxOutputBytes"` // run: of stdout.txt and stderr.txt together, 0 = no limit
 	Log            string   `json:"log"`            // run: failed, all: its output also goes into the container's log; "" = no
 	LogName        string   `json:"logName"`        // run: what stands before each line there
+	Elevated       bool     `json:"elevated"`       // run: with this process's rights, where others are given the tasks' user
 	StartTask      bool     `json:"startTask"`      // run: needs nobody's word, and what it leaves running stays when it succeeds
 
 	At float64 `json:"at"` // deadline: CLOCK_BOOTTIME in seconds; runs start and go on only until then

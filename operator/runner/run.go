@@ -63,7 +63,7 @@ func (s *server) execute(r *run) {
 // launch makes the directories and files and forks. The string is the failure's code.
 func (s *server) launch(r *run) (*outputs, string, error) {
 	message := r.request
-	files, code, err := s.prepare(message.Dir, message.Fresh)
+	files, code, err := s.prepare(message)
 	if err != nil {
 		return nil, code, err
 	}
@@ -83,6 +83,10 @@ func (s *server) fork(r *run, files *outputs) (string, error) {
 	if len(argv) == 0 || argv[0] == "" {
 		return "CommandLaunchFailed", errors.New("the command is empty")
 	}
+	credential, err := s.credential(r)
+	if err != nil {
+		return "CommandLaunchFailed", err
+	}
 	env := overlay(s.env, r.request.Env, cookieName+r.cookie)
 	wd := filepath.Join(s.rootPath, r.request.Dir, "wd")
 	program, err := lookPath(argv[0], env, wd)
@@ -101,7 +105,7 @@ func (s *server) fork(r *run, files *outputs) (string, error) {
 	pid, err := s.children.fork(program, argv, &syscall.ProcAttr{
 		Dir: wd, Env: env,
 		Files: []uintptr{files.null.Fd(), files.stdout.Fd(), files.stderr.Fd()},
-		Sys:   &syscall.SysProcAttr{Setpgid: !r.request.StartTask, Setsid: r.request.StartTask},
+		Sys:   &syscall.SysProcAttr{Setpgid: !r.request.StartTask, Setsid: r.request.StartTask, Credential: credential},
 	})
 	if err != nil {
 		return "CommandLaunchFailed", fmt.Errorf("cannot start %s: %w", argv[0], err)

@@ -18,6 +18,7 @@ type options struct {
 	agentUID           int
 	stopTimeout        time.Duration
 	diskLimit          int64
+	tasks              *taskUser
 }
 
 func parse(arguments []string) (options, error) {
@@ -29,6 +30,7 @@ func parse(arguments []string) (options, error) {
 	flags.IntVar(&o.agentUID, "agent-uid", -1, "the only user that is served; -1 serves any")
 	flags.DurationVar(&o.stopTimeout, "stop-timeout", 30*time.Second, "how long to wait for the agent after SIGTERM")
 	flags.Int64Var(&o.diskLimit, "disk-limit", 0, "bytes that the root directory may hold; 0: its file system's size")
+	user := flags.String("task-user", "", "uid:gid:groups of runs that are not elevated, when this process is root; empty: its own")
 	_ = flags.Parse(arguments) // ends the process on an error
 	switch {
 	case o.socket == "" || o.root == "":
@@ -36,7 +38,9 @@ func parse(arguments []string) (options, error) {
 	case o.mode != modeServe && o.mode != modeStartTask:
 		return o, fmt.Errorf("there is no mode %q", o.mode)
 	}
-	return o, nil
+	var err error
+	o.tasks, err = parseTaskUser(*user)
+	return o, err
 }
 
 // serve is the whole life of a runner; it returns the exit code.

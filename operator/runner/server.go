@@ -49,7 +49,7 @@ func newServer(o options) (*server, error) {
 		acked: map[string]time.Time{}, exit: make(chan int, 1), lines: make(chan []byte, logAhead),
 	}
 	s.idle = sync.NewCond(&s.mu)
-	return s, nil
+	return s, s.ownLayout()
 }
 
 // accept serves whoever connects as the agent's user. A task that connects is sent away here: it costs no goroutine.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"path"
 	"syscall"
 )
 
@@ -29,39 +30,48 @@ func (o *outputs) size() int64 {
 }
 
 // prepare makes a task's directory with wd and tmp, and its two empty output files. The string is the failure's code.
-func (s *server) prepare(dir string, fresh bool) (*outputs, string, error) {
-	if !relative(dir) {
-		return nil, "ResourceDirectoryCreateFailed", errors.New("the directory must be relative and clean: " + shorten(dir))
+func (s *server) prepare(message request) (*outputs, string, error) {
+	if !relative(message.Dir) {
+		return nil, "ResourceDirectoryCreateFailed", errors.New("the directory must be relative and clean: " + shorten(message.Dir))
 	}
-	files, err := s.makeTaskDirectory(dir, fresh)
+	files, err := s.makeTaskDirectory(message)
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return nil, "DiskFull", err
 	}
 	return files, "ResourceDirectoryCreateFailed", err
 }
 
-func (s *server) makeTaskDirectory(dir string, fresh bool) (*outputs, error) {
-	folder, err := descend(s.root, dir, makeReal)
+func (s *server) makeTaskDirectory(message request) (*outputs, error) {
+	parent, name := s.root, message.Dir
+	if above, last := path.Split(message.Dir); above != "" {
+		shared, err := descend(s.root, path.Clean(above), s.makeShared)
+		if err != nil {
+			return nil, err
+		}
+		defer shared.Close()
+		parent, name = shared, last
+	}
+	folder, err := s.makeOwn(parent, name, message)
 	if err != nil {
 		return nil, err
 	}
 	defer folder.Close()
 	for _, name := range []string{"wd", "tmp"} {
-		if fresh {
+		if message.Fresh {
 			if err := removeTree(folder, name); err != nil {
 				return nil, err
 			}
 		}
-		made, err := makeReal(folder, name)
+		made, err := s.makeOwn(folder, name, message)
 		if err != nil {
 			return nil, err
 		}
 		made.Close()
 	}
-	return openOutputs(folder)
+	return s.openOutputs(folder, message)
 }
 
-func openOutputs(folder *os.Root) (*outputs, error) {
+func (s *server) openOutputs(folder *os.Root, message request) (*outputs, error) {
 	files := &outputs{}
 	var err error
 	if files.null, err = os.Open(os.DevNull); err == nil {
@@ -69,6 +79,9 @@ func openOutputs(folder *os.Root) (*outputs, error) {
 	}
 	if err == nil {
 		files.stderr, err = newFile(folder, "stderr.txt")
+	}
+	if err == nil {
+		err = errors.Join(s.ownFile(files.stdout, message), s.ownFile(files.stderr, message))
 	}
 	if err != nil {
 		files.close()

@@ -149,6 +149,15 @@ async def test_a_program_that_is_not_there_is_told_with_a_code(any_runner: Runne
     assert ended["message"]
 
 
+async def test_a_runner_that_is_not_root_elevates_nobody_and_says_why(any_runner: Runner, talk: Open) -> None:
+    await any_runner.start()
+    agent = await talk(any_runner)
+    agent.run("a", WAIT, elevated=True)
+    ended = await agent.next("finished")
+    assert (ended["cause"], ended["exitCode"], ended["code"]) == ("launchFailed", None, "CommandLaunchFailed")
+    assert "cannot elevate" in ended["message"]
+
+
 async def test_an_id_runs_once_whether_it_runs_has_ended_or_was_acknowledged(any_runner: Runner, talk: Open) -> None:
     """S1.1: at most one run per execution id."""
     await any_runner.start()

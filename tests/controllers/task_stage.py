@@ -100,6 +100,7 @@ class Agent:
         self.identity = NodeIdentity(NS, pool, node, f"{node}-1", f"uid-pod-{node}")
         self.slots = slots
         self.boot_id = f"boot-{node}"
+        self.elevates = False
 
     @property
     def uid(self) -> str:
@@ -113,7 +114,7 @@ class Agent:
 
     def connect(self, phase: str = NodePhase.READY) -> None:
         """A session begins; its inventory is another step."""
-        report = NodeReport(phase, self.boot_id, self.slots, None, "")
+        report = NodeReport(phase, self.boot_id, self.slots, None, "", self.elevates)
         self._stage.hub.connected[self.uid] = SessionInfo(self.identity, report, self._stage.epoch)
         self._stage.ledger.node_reported(self.identity, report)
         self._stage.ledger.pinged(self.identity)

@@ -74,6 +74,9 @@ GOOD: list[Manifest] = [
     manifest("Pool", "good", {"image": "x", "imagePullSecrets": [{"name": "pull"}]}),
     manifest("Pool", "good", {"image": "x", "upgradePolicy": {"mode": "Manual", "maxUnavailable": 3}}),
     manifest("Pool", "good", {"image": "x", "upgradePolicy": {"imageCheckInterval": "24h"}}),
+    manifest(
+        "Pool", "good", {"image": "x", "allowElevated": True, "startTask": {"command": ["true"], "elevated": True}}
+    ),
     manifest("Pool", "good", {"image": "x", "enableInterNodeCommunication": True}),
     manifest("Pool", "good", {"image": "x", "certificateReferences": [{"secretName": "a.b", "visibility": ["Task"]}]}),
     manifest("Pool", "good", {"image": "x", "secretReferences": ["a"], "configMapReferences": ["b"]}),
@@ -189,6 +192,10 @@ BAD: list[tuple[Manifest, str]] = [
     ),
     (manifest("Pool", "bad", {"image": "x", "upgradePolicy": {"mode": "Rolling"}}), "upgradePolicy.mode"),
     (manifest("Pool", "bad", {"image": "x", "upgradePolicy": {"maxUnavailable": 0}}), "maxUnavailable"),
+    (
+        manifest("Pool", "bad", {"image": "x", "startTask": {"command": ["true"], "elevated": True}}),
+        "a start task is elevated only in a pool with allowElevated: true",
+    ),
     (
         manifest("Pool", "bad", {"image": "x", "upgradePolicy": {"imageCheckInterval": "30s"}}),
         "imageCheckInterval must lie between 1m and 8760h",
@@ -349,6 +356,7 @@ def test_fresh_objects_have_their_state_without_a_write(kubectl: Kubectl, namesp
             "poolLifetime cannot change",
         ),
         ("Task", task_spec(), task_spec(requiredSlots=2), "cannot change"),
+        ("Task", task_spec(), task_spec(elevated=True), "cannot change"),
         ("Task", task_spec(), task_spec(command=["false"]), "cannot change"),
         ("Task", task_spec(), task_spec(id="other"), "cannot change"),
         ("Task", task_spec(), task_spec(env=[{"name": "A", "value": "b"}]), "cannot change"),

@@ -105,6 +105,15 @@ async def test_the_second_create_of_a_name_says_already_exists(server: Server) -
         await create(server, TASKS)
 
 
+async def test_a_rehearsal_answers_as_a_create_and_makes_nothing(server: Server) -> None:
+    await server.api.rehearse(PODS, server.namespace, manifest(PODS, "one"))
+    with pytest.raises(NotFoundError):
+        await read(server, PODS)
+    await create(server, PODS)
+    with pytest.raises(AlreadyExistsError):
+        await server.api.rehearse(PODS, server.namespace, manifest(PODS, "one"))
+
+
 async def test_a_bad_name_is_invalid(server: Server) -> None:
     with pytest.raises(InvalidError, match="is invalid"):
         await create(server, TASKS, "No_Name")

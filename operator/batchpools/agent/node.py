@@ -63,7 +63,7 @@ class Node:
         self._journal = self._doors.open_journal(places.journal_file)
         self._runner: RunnerClient | None = None
         self._deadline = 0.0  # CLOCK_BOOTTIME until which the leader vouches for this node
-        self._report = link.NodeReport(NodePhase.STARTING, "", config.slots, None, "")
+        self._report = link.NodeReport(NodePhase.STARTING, "", config.slots, None, "", config.elevates)
         self._jobs: set[asyncio.Task[None]] = set()
         self._sessions = self._doors.make_sessions(
             config.hub_host, config.hub_port, places, lambda: self._machine.max_epoch, self._on_message
@@ -312,6 +312,7 @@ class Node:
                 argv=argv,
                 env=env,
                 fresh=run.fresh,
+                elevated=run.elevated,
                 wallClock=run.wall_clock,
                 killGrace=_KILL_GRACE,
                 maxOutputBytes=MAX_OUTPUT_BYTES,
@@ -337,7 +338,12 @@ class Node:
     ) -> None:
         before = self._report
         self._report = link.NodeReport(
-            phase, boot_id or before.boot_id, self._config.slots, start_task or before.start_task, clip(message)
+            phase,
+            boot_id or before.boot_id,
+            self._config.slots,
+            start_task or before.start_task,
+            clip(message),
+            self._config.elevates,
         )
         if self._report != before:
             self._sessions.to_all(self._report)

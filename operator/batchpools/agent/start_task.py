@@ -106,7 +106,12 @@ class StartTaskDriver:
         try:
             given = self._read(self._task.references)
             argv, env = resolve(self._task.argv, self._task.env, system, self._runner.hello["env"], given)
-            how = {"killGrace": _KILL_GRACE, "fresh": False, "startTask": self._task.inside}
+            how = {
+                "killGrace": _KILL_GRACE,
+                "fresh": False,
+                "startTask": self._task.inside,
+                "elevated": self._task.elevated,
+            }
             self._runner.tell("run", id=_id(number), dir=_DIRECTORY, argv=argv, env=env, **how)
         except (ValueError, RunnerError) as error:
             now = self._clock.now().timestamp()

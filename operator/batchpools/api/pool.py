@@ -66,6 +66,9 @@ class StartTask(Model):
         description="Whether tasks wait for its success. If false they run at once, whatever becomes of it, and it always runs "
         "in the task container.",
     )
+    elevated: bool = Field(
+        default=False, description="Whether it runs as root of its container; the pool must say allowElevated."
+    )
     env: Env | None = Field(default=None, description="Its environment.")
     max_task_retry_count: int = Field(
         default=0, ge=-1, le=1000, description="How often it is run again after a failure; -1 without end."
@@ -147,6 +150,10 @@ class PoolSpec(Model):
                 "with imageCheckInterval images are always pulled: leave imagePullPolicy out, or make it Always",
             ),
             rule(
+                "!has(self.startTask) || !self.startTask.elevated || self.allowElevated",
+                "a start task is elevated only in a pool with allowElevated: true",
+            ),
+            rule(
                 "duration(self.drainTimeout) >= duration('1s') && duration(self.drainTimeout) <= duration('24h')",
                 "drainTimeout must lie between 1s and 24h",
             ),
@@ -206,6 +213,11 @@ class PoolSpec(Model):
         default=False,
         description="Whether nodes of this pool reach each other, on ports above 1100; they are then placed near each other where "
         "there is room. Nobody else reaches a node, where the cluster enforces NetworkPolicies.",
+    )
+    allow_elevated: bool = Field(
+        default=False,
+        description="Whether tasks may ask to run as root of their container, in a user namespace where the cluster has them. Its "
+        "namespace must allow such pods (pod security baseline).",
     )
     drain_timeout: Duration = Field(
         default="30s", description="What a node gets to end its tasks when its pod is told to stop."

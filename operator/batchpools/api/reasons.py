@@ -84,12 +84,13 @@ class Reason(StrEnum):
     TASK_LAUNCH_FAILED = "TaskLaunchFailed"
     DISK_FULL = "DiskFull"
     UPGRADING = "Upgrading"
+    ELEVATION_FORBIDDEN = "ElevationForbidden"
     IMAGE_FOUND = "ImageFound"
     IMAGE_CHECK_FAILED = "ImageCheckFailed"
 
 
 class FailureCode(StrEnum):
-    """Azure's codes in failureInfo of tasks and start tasks, and two of ours (StatusRejected, NameConflict)."""
+    """Azure's codes in failureInfo of tasks and start tasks, and some of ours."""
 
     FAILURE_EXIT_CODE = "FailureExitCode"
     TASK_ENDED = "TaskEnded"
@@ -100,6 +101,7 @@ class FailureCode(StrEnum):
     OUT_OF_MEMORY = "OutOfMemory"
     JOB_COMPLETED = "JobCompleted"
     TASK_EXISTS = "TaskExists"
+    ELEVATION_NOT_ALLOWED = "ElevationNotAllowed"
     STATUS_REJECTED = "StatusRejected"
     UNKNOWN = "Unknown"
 

@@ -66,9 +66,12 @@ class TaskBody(Model):
     env: Env | None = Field(default=None, description="Its environment, over the job's.")
     constraints: TaskConstraints | None = Field(default=None, description="Its limits.")
     required_slots: int = Field(default=1, ge=1, le=256, description="How many slots of one node it takes.")
+    elevated: bool = Field(
+        default=False, description="Whether it runs as root of its container; its pool must say allowElevated."
+    )
 
 
-_FIXED = "command, commandLine, env, requiredSlots, jobName and id of a task cannot change"
+_FIXED = "command, commandLine, env, requiredSlots, elevated, jobName and id of a task cannot change"
 
 
 class TaskSpec(TaskBody):
@@ -90,7 +93,7 @@ class TaskSpec(TaskBody):
             ),
             rule(
                 "has(self.env) == has(oldSelf.env) && (!has(self.env) || self.env == oldSelf.env)"
-                " && self.requiredSlots == oldSelf.requiredSlots",
+                " && self.requiredSlots == oldSelf.requiredSlots && self.elevated == oldSelf.elevated",
                 _FIXED,
             ),
         )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from batchpools.api import names
+from batchpools.controllers.elevation import Elevation
 from batchpools.core.autoscale.run import Scaling
 from batchpools.core.identity import Key
 from batchpools.core.ledger import RunLedger
@@ -41,6 +42,7 @@ class PoolController:
         self._ledger = ledger
         self._clock = clock
         self._scaling = scaling
+        self._elevation = Elevation(api, clock)
         self._counted: dict[Key, float] = {}
         self._refusals: dict[Key, str] = {}  # the answer to the last create; a restart asks again
         self._probe_refusals: dict[Key, str] = {}  # the same of the pod that finds out what the image is
@@ -85,11 +87,14 @@ class PoolController:
             )
             for memory in remembered:
                 memory.pop(key, None)
+            self._elevation.forget(key)
             self._ledger.cordon(key.namespace, key.name, frozenset())
             return None
         situation = self._situation(key, pool)
         if pool.metadata.deletion_timestamp is not None:
             situation = await self._last(situation)
+        else:
+            situation = replace(situation, elevation=await self._elevation.refusal(pool))
         plan = plan_pool(situation, now=self._clock.now())
         refusals = await self._applier.apply(key, pool.metadata.uid, plan, current=pool.status)
         self._note_refusals(key, refusals, probe_key(pool))

@@ -27,6 +27,7 @@ class StartTaskConfig(msgspec.Struct, frozen=True, rename="camel"):
     inside: bool = False
     waits: bool = True
     references: list[EnvReference] = []
+    elevated: bool = False
 
 
 class NodeConfig(msgspec.Struct, frozen=True, rename="camel"):
@@ -42,4 +43,5 @@ class NodeConfig(msgspec.Struct, frozen=True, rename="camel"):
     dedicated: bool = True
     start_task: StartTaskConfig | None = None
     log: str = ""  # failed, all: whose output also goes into the container's log
+    elevates: bool = False  # its runner is root of its container, and makes runs root that ask for it
     certificates: list[str] = []  # Secrets that must be there before anything runs

@@ -108,6 +108,10 @@ class KubeClient:
         """The created object; AlreadyExists, Invalid, Forbidden."""
         return await self._call("create", resource, path_of(resource, namespace), body=manifest)
 
+    async def rehearse(self, resource: Resource, namespace: str, manifest: Mapping[str, Any]) -> None:
+        """What `create` would answer; nothing is made. AlreadyExists, Invalid, Forbidden."""
+        await self._call("create", resource, path_of(resource, namespace), query={"dryRun": "All"}, body=manifest)
+
     async def replace(self, resource: Resource, namespace: str, name: str, manifest: Mapping[str, Any]) -> bytes:
         """PUT with the manifest's resourceVersion; Conflict."""
         return await self._call("update", resource, path_of(resource, namespace, name), body=manifest)

@@ -67,6 +67,10 @@ class KubeApi(Protocol):
         """The created object; AlreadyExists, Invalid, Forbidden."""
         ...
 
+    async def rehearse(self, resource: Resource, namespace: str, manifest: Mapping[str, Any]) -> None:
+        """What `create` would answer (a dry run of the server's): AlreadyExists, Invalid, Forbidden; nothing is made."""
+        ...
+
     async def replace(self, resource: Resource, namespace: str, name: str, manifest: Mapping[str, Any]) -> bytes:
         """PUT with the manifest's resourceVersion; Conflict."""
         ...

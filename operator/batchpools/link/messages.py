@@ -70,6 +70,7 @@ class NodeReport(Message, frozen=True, tag=2):
     slots: Slots
     start_task: StartTaskReport | None
     message: Text
+    elevates: bool = False  # it was made for elevated tasks too
 
 
 class RunState(msgspec.Struct, frozen=True, array_like=True):
@@ -181,6 +182,7 @@ class Run(Message, frozen=True, tag=23):
     wall_clock: Duration
     fresh: bool
     references: list[EnvReference] = []
+    elevated: bool = False  # sent only to a node that elevates
 
 
 class Kill(Message, frozen=True, tag=24):

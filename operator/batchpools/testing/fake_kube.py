@@ -201,6 +201,15 @@ class FakeKube:
                 raise AlreadyExistsError(f'{resource.plural} "{name}" already exists', 409, "AlreadyExists")
             return self._encoded(resource, self._add(resource, namespace, name, manifest))
 
+    async def rehearse(self, resource: Resource, namespace: str, manifest: Mapping[str, Any]) -> None:
+        """What a create would answer; nothing is made."""
+        name = str(manifest["metadata"]["name"])
+        async with self._call(Call("rehearse", resource.kind, namespace, name, body=manifest)):
+            if namespace in self._closing:
+                raise object_rules.forbidden_in(namespace, resource, name)
+            if (resource.kind, namespace, name) in self._objects:
+                raise AlreadyExistsError(f'{resource.plural} "{name}" already exists', 409, "AlreadyExists")
+
     async def replace(self, resource: Resource, namespace: str, name: str, manifest: Mapping[str, Any]) -> bytes:
         """PUT with the manifest's resourceVersion; Conflict."""
         async with self._call(Call("replace", resource.kind, namespace, name, body=manifest)):

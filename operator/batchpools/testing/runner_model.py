@@ -136,6 +136,7 @@ class RunnerModel:
     stop_timeout: float = 30.0
     deadline: float = 0.0
     stopping: bool = False
+    elevates: bool = False  # it is root of its container
     _agent: Any = None
     _leaves_at: float = math.inf
     _has_left: bool = False
@@ -343,6 +344,9 @@ class RunnerModel:
             made.tries = 0
         if not argv or not argv[0]:
             return _Why("launchFailed", "CommandLaunchFailed", "the command is empty"), None
+        if message.get("elevated") and not self.elevates:
+            text = "this node cannot elevate tasks: its pod was made before its pool allowed it"
+            return _Why("launchFailed", "CommandLaunchFailed", text), None
         return _Why("launchFailed", "CommandProgramNotFound", f"program {argv[0]!r} is not there"), self.programs(argv)
 
     def _kill(self, agent: Any, message: Note, at: Moment) -> None:

@@ -181,7 +181,7 @@ class RunBook:
         born = job.metadata.creation_timestamp
         self._pools.setdefault(key, PoolBook()).add(
             job.metadata.name,
-            WaitingTask(created_at(entry.view), entry.uid, entry.view.spec.required_slots),
+            WaitingTask(created_at(entry.view), entry.uid, entry.view.spec.required_slots, entry.view.spec.elevated),
             priority=job.spec.priority,
             created=born.timestamp() if born else 0.0,
             job_uid=job.metadata.uid,

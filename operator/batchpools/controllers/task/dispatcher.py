@@ -25,6 +25,10 @@ from batchpools.link.messages import Run
 REFUSED_PAUSE = 1.0  # seconds that a node which refused a run is left alone
 
 
+class NotElevatedError(ValueError):
+    """The pool of a task does not let it be root; the message is a sentence."""
+
+
 class Dispatcher:
     """`on_latency(seconds)` is told how long each task waited in the queue before it was sent."""
 
@@ -96,7 +100,8 @@ class Dispatcher:
             pool = self._book.cache.pools.get(*pool_key)
             if queue is None or pool is None or pool.metadata.deletion_timestamp is not None:
                 continue
-            rooms = self._book.nodes.rooms(pool_key)
+            # where none may be elevated it fails wherever it goes
+            rooms = self._book.nodes.rooms(pool_key, any_elevates=not pool.spec.allow_elevated)
             for binding in schedule(queue, rooms, pool.spec.task_scheduling_policy.node_fill_type):
                 self._bind(binding)
 
@@ -107,17 +112,25 @@ class Dispatcher:
         waited = self._monotonic() - entry.since
         try:
             sent = self._send(entry, binding.node, binding.pod_uid, fresh=True)
+        except NotElevatedError as error:
+            self._settler.fail(entry, FailureCode.ELEVATION_NOT_ALLOWED, str(error), tell=True)
+            self._freed(binding.pod_uid)
+            return
         except ValueError as error:
             self._settler.fail(entry, FailureCode.COMMAND_LAUNCH_FAILED, f"The command cannot be run: {error}.")
-            page = self._book.nodes.get(binding.pod_uid)
-            if page is not None:
-                self.wake(page.pool)  # the room that it was given is free for the next one
+            self._freed(binding.pod_uid)
             return
         if sent:
             self.on_latency(waited)
         else:
             self.pause(binding.pod_uid)
             self._book.enqueue(entry)  # the cycle took it out of the queue, yet it did not leave
+
+    def _freed(self, pod_uid: str) -> None:
+        """The room that a task was given, and does not need, is free for the next one."""
+        page = self._book.nodes.get(pod_uid)
+        if page is not None:
+            self.wake(page.pool)
 
     def _send(self, entry: Entry, node: str, pod_uid: str, *, fresh: bool) -> bool:
         attempt = max(entry.attempt, entry.status.attempt) + 1
@@ -132,6 +145,8 @@ class Dispatcher:
         """The run as the agent gets it; ValueError with a sentence when it cannot be run."""
         limit = view.spec.constraints.max_wall_clock_time
         job = self._book.cache.jobs.get(view.metadata.namespace, view.spec.job_name)
+        if view.spec.elevated:
+            self._elevates(view.metadata.namespace, job)
         env = _over(job.spec.env if job is not None else (), view.spec.env)
         return Run(
             execution_id=str(execution),
@@ -146,7 +161,15 @@ class Dispatcher:
             wall_clock=clip_duration(parse_duration(limit)) if limit else 0.0,
             fresh=fresh,
             references=self._references(env, view.metadata.namespace, job),
+            elevated=view.spec.elevated,
         )
+
+    def _elevates(self, namespace: str, job: JobView | None) -> None:
+        """NotElevatedError unless the pool allows elevated tasks."""
+        pool = self._book.cache.pools.get(namespace, job.pool) if job is not None else None
+        if pool is None or not pool.spec.allow_elevated:
+            name = pool.metadata.name if pool is not None else ""
+            raise NotElevatedError(f"The task asks for elevated, and pool {name} does not say allowElevated: true.")
 
     def _references(self, env: Sequence[EnvVar], namespace: str, job: JobView | None) -> list[EnvReference]:
         """What the node reads for the environment; ValueError when the pool does not list it."""

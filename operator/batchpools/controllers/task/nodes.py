@@ -18,6 +18,7 @@ class NodePage:
     identity: NodeIdentity
     total: int = 0
     ready: bool = False  # its agent says so
+    elevates: bool = False  # and that elevated tasks may run there
     heard: bool = False  # its inventory of the present epoch and session has come
     wanted: bool = False  # its PoolNode names this pod, and stays
     draining: bool = False
@@ -81,6 +82,7 @@ class Nodes:
         """The agent says how it stands."""
         page = self.know(identity)
         page.total = report.slots
+        page.elevates = report.elevates
         page.ready = report.phase == NodePhase.READY
         return page
 
@@ -152,10 +154,16 @@ class Nodes:
         """The nodes of a pool."""
         return list(self._by_pool.get(pool, {}).values())
 
-    def rooms(self, pool: PoolKey) -> list[Room]:
-        """The nodes of a pool that take tasks."""
+    def rooms(self, pool: PoolKey, *, any_elevates: bool = False) -> list[Room]:
+        """The nodes of a pool that take tasks. any_elevates: an elevated one is not to wait for a node that takes it."""
         return [
-            Room(page.identity.node, page.identity.pod_uid, page.total, page.total - page.used)
+            Room(
+                page.identity.node,
+                page.identity.pod_uid,
+                page.total,
+                page.total - page.used,
+                any_elevates or page.elevates,
+            )
             for page in self.of_pool(pool)
             if page.takes_tasks
         ]

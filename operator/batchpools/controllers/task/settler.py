@@ -9,6 +9,7 @@ from batchpools.controllers.task.book import RunBook, is_terminal
 from batchpools.controllers.task.entry import Entry, task_id
 from batchpools.controllers.task.writer import Lane, StatusWriter, Write
 from batchpools.core.ended import Ended
+from batchpools.core.plan import Event
 from batchpools.core.pools.emptying import emptied_by
 from batchpools.core.tasks import status as statuses
 from batchpools.core.tasks.lifecycle import Bound, Done, Ending, OnNode, Running, Settling, Waiting, Why, ending
@@ -84,11 +85,12 @@ class Settler:
         else:
             self._book.move(entry, Waiting())
 
-    def fail(self, entry: Entry, code: FailureCode, sentence: str) -> None:
-        """It ends without having run."""
+    def fail(self, entry: Entry, code: FailureCode, sentence: str, *, tell: bool = False) -> None:
+        """It ends without having run. tell: also in an Event."""
         verdict = Failed(FailureInfo(category=FailureCategory.USER_ERROR, code=code, message=sentence), None)
         self._book.move(entry, Settling())
-        self._write(entry, verdict, self._status_after(entry, verdict, Ended("launchFailed")), Lane.BACKGROUND)
+        event = Event(entry.key, entry.uid, code, sentence, warning=True) if tell else None
+        self._write(entry, verdict, self._status_after(entry, verdict, Ended("launchFailed")), Lane.BACKGROUND, event)
 
     def end_run(self, entry: Entry, why: Why, reason: RequeueReason = RequeueReason.POOL_RESIZED) -> None:
         """Ask for the end of its run, once more if need be. What happens then waits for the confirmation."""
@@ -134,13 +136,16 @@ class Settler:
         write = Write(entry.key, entry.uid, entry.status, Lane.RUNNING, wanted=lambda: entry.state is state)
         self._writer.put(write)
 
-    def _write(self, entry: Entry, verdict: Verdict, status: TaskStatus, lane: Lane) -> None:
+    def _write(
+        self, entry: Entry, verdict: Verdict, status: TaskStatus, lane: Lane, event: Event | None = None
+    ) -> None:
         entry.status = status
 
         def done(persisted: TaskStatus | None) -> None:
             self._persisted(entry, verdict, persisted)
 
-        self._writer.put(Write(entry.key, entry.uid, status, lane, entry.view.metadata.generation, done))
+        generation = entry.view.metadata.generation
+        self._writer.put(Write(entry.key, entry.uid, status, lane, generation, done, event=event))
 
     def _persisted(self, entry: Entry, verdict: Verdict, persisted: TaskStatus | None) -> None:
         """Acknowledge, then go on."""

@@ -14,7 +14,7 @@ import msgspec
 
 from batchpools.api.states import TaskState
 from batchpools.core.identity import Key
-from batchpools.core.plan import WriteStatus
+from batchpools.core.plan import Event, Plan, WriteStatus
 from batchpools.core.tasks import status as statuses
 from batchpools.core.views import TaskStatus, TaskView
 from batchpools.kube.applier import Applier, NotLeadingError
@@ -54,6 +54,7 @@ class Write:
     done: Callable[[TaskStatus | None], None] | None = None
     wanted: Callable[[], bool] | None = None
     failures: int = 0
+    event: Event | None = None  # to be told once it is persisted
 
 
 class StatusWriter:
@@ -159,6 +160,9 @@ class StatusWriter:
 
     async def _send(self, write: Write, status: TaskStatus) -> TaskStatus | None:
         alive = await self._applier.write_status(WriteStatus(write.key, write.uid, status))
+        if alive and write.event is not None:
+            told: Plan[None] = Plan(events=(write.event,))
+            await self._applier.apply(write.key, write.uid, told)
         return status if alive else None
 
     def _try_later(self, write: Write, error: Exception) -> None:

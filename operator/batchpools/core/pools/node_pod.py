@@ -31,7 +31,8 @@ GRACE_RESERVE = 15  # seconds beside the drain timeout for reports to be acknowl
 class NodePodSettings:
     """What the operator adds: its image, where its hub is, and the CA that vouches for it.
 
-    restarts: whether the cluster takes the rule by which a pod is rebooted in place.
+    restarts: whether the cluster takes the rule by which a pod is rebooted in place. user_namespaces: whether its machines have
+    them, so that root of a container is nobody outside of it.
     """
 
     image: str
@@ -40,6 +41,7 @@ class NodePodSettings:
     ca: str
     topology_key: str = names.ZONE_KEY  # nodes that talk to each other are placed alike in this
     restarts: bool = True
+    user_namespaces: bool = True
 
 
 def pod_name(node: str, generation: int) -> str:
@@ -95,6 +97,7 @@ def _spec(pool: PoolView, node: str, template: Template, settings: NodePodSettin
         inits.append(start_task(spec, spec.start_task, template))
     affinity = near_each_other(pool, settings.topology_key, template.placement.get("affinity", {}))
     return {
+        **({"hostUsers": False} if spec.allow_elevated and settings.user_namespaces else {}),
         **template.placement,
         **({"affinity": affinity} if affinity else {}),
         "restartPolicy": "Always",
@@ -120,6 +123,7 @@ def _config(pool: PoolView, node: str, settings: NodePodSettings) -> NodeConfig:
         drain_timeout=parse_duration(pool.spec.drain_timeout),
         start_task=_start_task_config(pool.spec),
         log={"Failed": "failed", "All": "all"}.get(pool.spec.task_logs.to_container_log, ""),
+        elevates=pool.spec.allow_elevated,
         certificates=[one.secret_name for one in pool.spec.certificate_references],
     )
 
@@ -134,6 +138,7 @@ def _start_task_config(spec: PoolSpec) -> StartTaskConfig | None:
         max_task_retry_count=start.max_task_retry_count,
         inside=start.is_inside,
         waits=start.wait_for_success,
+        elevated=start.elevated,
         references=references_of(start.env),
     )
 

@@ -11,7 +11,7 @@ from batchpools.api.references import Visibility
 from batchpools.core.node_config import NODE_CONFIG_ENV, NodeConfig
 from batchpools.core.pools.image_digest import is_checked
 from batchpools.core.pools.pod_references import agent_reference_mounts, certificate_mounts
-from batchpools.core.pools.pod_security import agent_security, installer_security, task_security
+from batchpools.core.pools.pod_security import agent_security, installer_security, task_security, task_user
 from batchpools.core.pools.pod_volumes import agent_mounts, installer_mounts, runner_mounts
 from batchpools.core.pools.template import Json, Template
 from batchpools.core.views import PoolSpec, StartTask
@@ -61,7 +61,7 @@ def start_task(spec: PoolSpec, start: StartTask, template: Template) -> Json:
         **_user_container(spec, template, Visibility.START_TASK),
         "name": names.START_TASK_CONTAINER,
         "image": start.image or template.image,
-        "command": _serve(spec, names.START_TASK_SOCKET, "start-task", _STOP_OF_START_TASK),
+        "command": _serve(spec, template, names.START_TASK_SOCKET, "start-task", _STOP_OF_START_TASK),
     }
 
 
@@ -72,7 +72,7 @@ def task(spec: PoolSpec, template: Template, *, restarts: bool) -> Json:
         **_user_container(spec, template, Visibility.TASK),
         **_resources(spec, template),
         "name": names.TASK_CONTAINER,
-        "command": _serve(spec, names.RUNNER_SOCKET, "serve", stop),
+        "command": _serve(spec, template, names.RUNNER_SOCKET, "serve", stop),
         **(_RESTART_RULE if restarts else {}),
     }
 
@@ -82,7 +82,7 @@ def _user_container(spec: PoolSpec, template: Template, visibility: Visibility) 
     return {
         "imagePullPolicy": "Always" if is_checked(spec) else "IfNotPresent",
         **template.container,
-        "securityContext": task_security(template),
+        "securityContext": task_security(template, elevated=spec.allow_elevated),
         "volumeMounts": [
             *template.container.get("volumeMounts", []),
             *runner_mounts(),
@@ -100,7 +100,7 @@ def _resources(spec: PoolSpec, template: Template) -> Json:
     return {"resources": {**given, "requests": requests}}
 
 
-def _serve(spec: PoolSpec, socket: str, mode: str, stop_timeout: float) -> list[str]:
+def _serve(spec: PoolSpec, template: Template, socket: str, mode: str, stop_timeout: float) -> list[str]:
     options = {
         "--mode": mode,
         "--socket": socket,
@@ -110,4 +110,6 @@ def _serve(spec: PoolSpec, socket: str, mode: str, stop_timeout: float) -> list[
     }
     if spec.node_disk_size:
         options["--disk-limit"] = str(parse_bytes(spec.node_disk_size))
+    if spec.allow_elevated:
+        options["--task-user"] = task_user(template)
     return [names.RUNNER_PATH, "serve", *(word for pair in options.items() for word in pair)]

@@ -54,4 +54,6 @@ def _hash_of(read: _Read, is_dedicated: bool) -> str:
         spec.config_map_references,
         spec.task_logs.to_container_log,
     ]
+    if spec.allow_elevated:  # else a pod is the same as before there was such a field
+        parts.append("allowElevated")
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:_LENGTH]

@@ -74,7 +74,8 @@ def _again(situation: PoolSituation, effects: tuple[Effect, ...], *others: float
     """What was asked for wakes the pool once it is there; what is refused, or has its time, comes with no edge."""
     due = situation.scaled.again if situation.scaled is not None else None
     again = (REFUSED_AGAIN if situation.refusal else LOOK_AGAIN) if effects else None
-    return min((one for one in (due, again, *others) if one is not None), default=None)
+    forbidden = REFUSED_AGAIN if situation.elevation else None
+    return min((one for one in (due, again, forbidden, *others) if one is not None), default=None)
 
 
 def _deletion(situation: PoolSituation, key: Key, now: datetime) -> Plan[PoolStatus]:
@@ -95,7 +96,8 @@ def _deletion(situation: PoolSituation, key: Key, now: datetime) -> Plan[PoolSta
 
 def _resize(situation: PoolSituation, target: Target) -> tuple[Effect, ...]:
     """Grow or shrink to the target. What was chosen to leave gets no more tasks before anything else is done."""
-    step = next_step(situation, target, may_make=not refused(read_template(situation.pool.spec)))
+    may_make = not (situation.elevation or refused(read_template(situation.pool.spec)))
+    step = next_step(situation, target, may_make=may_make)
     return (
         *_cordon(situation, step),
         *(_mark(node, "false") for node in step.keep),
@@ -123,7 +125,7 @@ def _mark(node: PoolNodeView, value: str) -> Annotate:
 def _renew(situation: PoolSituation) -> tuple[Effect, ...]:
     """Mark the nodes that get a new pod now."""
     pool = situation.pool
-    if refused(read_template(pool.spec)):
+    if situation.elevation or refused(read_template(pool.spec)):
         return ()
     chosen = nodes_to_renew(pool, situation.staying, situation.used_slots, situation.renewing)
     return tuple(

@@ -11,6 +11,7 @@ from batchpools.api.states import AllocationState, NodeState, PoolState, Upgrade
 from batchpools.core.autoscale.run import stalled_by
 from batchpools.core.conditions import set_condition, without_condition
 from batchpools.core.pools.allocation import Allocation
+from batchpools.core.pools.elevation import is_forbidden
 from batchpools.core.pools.node_state import live_state
 from batchpools.core.pools.situation import PoolSituation
 from batchpools.core.pools.target import Target
@@ -21,7 +22,6 @@ from batchpools.core.views import ConditionView, PoolNodeView, PoolStatus, PoolV
 
 _FAULTY = (NodeState.UNUSABLE, NodeState.START_TASK_FAILED, NodeState.DISCONNECTED, NodeState.UNKNOWN)
 _USABLE = (NodeState.IDLE, NodeState.RUNNING)
-_ADMISSION_WORDS = ("PodSecurity", "is invalid", "denied the request", "violates")
 
 
 def status_of(situation: PoolSituation, allocation: Allocation, now: datetime) -> PoolStatus:
@@ -113,6 +113,8 @@ def _conditions(
 
 def _stalled(situation: PoolSituation) -> tuple[str, Reason]:
     """What keeps the pool from going on until somebody changes it; an empty sentence when nothing does."""
+    if situation.elevation:
+        return situation.elevation, Reason.ELEVATION_FORBIDDEN
     sentence = refused(read_template(situation.pool.spec)) or _admission_sentence(situation.staying)
     if sentence:
         return sentence, Reason.TEMPLATE_INVALID
@@ -158,7 +160,7 @@ def _admission_sentence(nodes: tuple[PoolNodeView, ...]) -> str:
     """The API server's sentence, when it will never take such a pod (as against: not now)."""
     for node in nodes:
         for error in node.status.errors:
-            if error.code == Reason.ALLOCATION_FAILED and any(word in error.message for word in _ADMISSION_WORDS):
+            if error.code == Reason.ALLOCATION_FAILED and is_forbidden(error.message):
                 return error.message
     return ""
 

@@ -24,7 +24,8 @@ class PoolSituation:
     nodes were chosen to leave. refusal: the API server's sentence for the last node that it did not make. closing: the
     namespace is being deleted. When the pool is to go, `nodes` without any are what the API server says. scaled: what
     autoscaling says of it now, if it was asked. probe: the pod that finds out what its image is, if the cache shows one (before the
-    pool goes, if the API server has one), probe_refusal: the API server's sentence for the last that it did not make.
+    pool goes, if the API server has one), probe_refusal: the API server's sentence for the last that it did not make. elevation:
+    the API server's sentence when it takes no pods of a pool that allows elevated tasks.
     """
 
     pool: PoolView
@@ -41,6 +42,7 @@ class PoolSituation:
     scaled: Step | None = None
     probe: PodView | None = None
     probe_refusal: str = ""
+    elevation: str = ""
 
     def is_leaving(self, node: PoolNodeView) -> bool:
         """Whether a node is on its way out: it counts no more, but keeps its name until it is gone."""

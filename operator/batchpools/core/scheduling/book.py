@@ -6,10 +6,22 @@ only as long as it says what is true now.
 
 import heapq
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from batchpools.core.scheduling.ordering import Turn, turn_of
 
 _KEPT_AT_LEAST = 32
+
+
+class Need(NamedTuple):
+    """What a task takes of a node; `elevated`: not every node has it."""
+
+    slots: int
+    elevated: bool = False
+
+    def fits(self, free: int, elevating: int) -> bool:
+        """Whether a room has it. free: the largest room that there is, elevating: that of a node for elevated tasks."""
+        return self.slots <= (elevating if self.elevated else free)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -19,6 +31,12 @@ class WaitingTask:
     created: float
     uid: str
     slots: int = field(compare=False)
+    elevated: bool = field(default=False, compare=False)
+
+    @property
+    def need(self) -> Need:
+        """What it takes."""
+        return Need(self.slots, self.elevated)
 
 
 class JobQueue:
@@ -30,8 +48,8 @@ class JobQueue:
         self.created = created
         self.uid = uid
         self.given = given
-        self._heaps: dict[int, list[WaitingTask]] = {}
-        self._counts: dict[int, int] = {}
+        self._heaps: dict[Need, list[WaitingTask]] = {}
+        self._counts: dict[Need, int] = {}
         self._alive: dict[str, WaitingTask] = {}
 
     def __len__(self) -> int:
@@ -47,50 +65,53 @@ class JobQueue:
         """When it is this job's turn; smaller comes first."""
         return turn_of(self.priority, self.given, self.created, self.uid)
 
-    def sizes(self) -> list[int]:
-        """The numbers of slots that its tasks need."""
+    def sizes(self) -> list[Need]:
+        """What its tasks need."""
         return list(self._counts)
 
     @property
     def slots(self) -> int:
         """The slots that its tasks need together."""
-        return sum(slots * count for slots, count in self._counts.items())
+        return sum(need.slots * count for need, count in self._counts.items())
 
-    def wants(self, slots: int) -> bool:
-        """Whether a task of exactly that many slots waits."""
-        return slots in self._counts
+    def wants(self, need: Need) -> bool:
+        """Whether a task waits that needs exactly that."""
+        return need in self._counts
 
     def add(self, task: WaitingTask) -> None:
         """Put a task in; twice is once."""
         if task.uid in self._alive:
             return
+        need = task.need
         self._alive[task.uid] = task
-        self._counts[task.slots] = self._counts.get(task.slots, 0) + 1
-        heap = self._heaps.setdefault(task.slots, [])
+        self._counts[need] = self._counts.get(need, 0) + 1
+        heap = self._heaps.setdefault(need, [])
         heapq.heappush(heap, task)
-        if len(heap) > 2 * self._counts[task.slots] + _KEPT_AT_LEAST:
-            self._heaps[task.slots] = sorted(one for one in self._alive.values() if one.slots == task.slots)
+        if len(heap) > 2 * self._counts[need] + _KEPT_AT_LEAST:
+            self._heaps[need] = sorted(one for one in self._alive.values() if one.need == need)
 
     def remove(self, uid: str) -> WaitingTask | None:
         """Take a task out; its entry in the heap is passed over later."""
         task = self._alive.pop(uid, None)
         if task is not None:
-            self._counts[task.slots] -= 1
-            if not self._counts[task.slots]:
-                del self._counts[task.slots], self._heaps[task.slots]
+            need = task.need
+            self._counts[need] -= 1
+            if not self._counts[need]:
+                del self._counts[need], self._heaps[need]
         return task
 
-    def oldest_fitting(self, free: int) -> WaitingTask | None:
-        """The oldest task that needs at most `free` slots; it stays in."""
-        return min((self._head(slots) for slots in self._counts if slots <= free), default=None)
+    def oldest_fitting(self, free: int, elevating: int | None = None) -> WaitingTask | None:
+        """The oldest task that needs at most `free` slots, `elevating` if it is elevated (None: as many); it stays in."""
+        high = free if elevating is None else elevating
+        return min((self._head(need) for need in self._counts if need.fits(free, high)), default=None)
 
     def ahead_of(self, uid: str) -> int:
         """How many tasks of this job are older; linear, for explanations only."""
         task = self._alive[uid]
         return sum(other < task for other in self._alive.values())
 
-    def _head(self, slots: int) -> WaitingTask:
-        heap = self._heaps[slots]
+    def _head(self, need: Need) -> WaitingTask:
+        heap = self._heaps[need]
         while self._alive.get(heap[0].uid) is not heap[0]:
             heapq.heappop(heap)
         return heap[0]
@@ -102,7 +123,7 @@ class PoolBook:
     def __init__(self) -> None:
         self._jobs: dict[str, JobQueue] = {}
         self._waiting = 0
-        self._by_size: dict[int, list[tuple[Turn, str]]] = {}  # slots -> heap of the jobs with such tasks
+        self._by_size: dict[Need, list[tuple[Turn, str]]] = {}  # heap of the jobs with such tasks
         self._by_given: dict[int, list[tuple[int, str]]] = {}  # priority -> heap of (given, job)
 
     def __len__(self) -> int:
@@ -129,11 +150,11 @@ class PoolBook:
             queue = self._jobs[job] = JobQueue(job, priority, created, job_uid, self._least_given(priority))
             heapq.heappush(self._by_given.setdefault(priority, []), (queue.given, job))
         before = len(queue)
-        is_first_of_size = not queue.wants(task.slots)
+        is_first_of_size = not queue.wants(task.need)
         queue.add(task)
         self._waiting += len(queue) - before
         if is_first_of_size:
-            heapq.heappush(self._by_size.setdefault(task.slots, []), (queue.turn, job))
+            heapq.heappush(self._by_size.setdefault(task.need, []), (queue.turn, job))
 
     def remove(self, job: str, uid: str) -> None:
         """A task is runnable no more; a job without tasks goes with it."""
@@ -158,21 +179,23 @@ class PoolBook:
             queue.priority = priority
             self._reorder(queue)
 
-    def next_job(self, free: int) -> JobQueue | None:
-        """The job whose turn it is, of those with a task that needs at most `free` slots."""
-        heads = [head for slots in list(self._by_size) if slots <= free and (head := self._first(slots)) is not None]
+    def next_job(self, free: int, elevating: int | None = None) -> JobQueue | None:
+        """The job whose turn it is, of those with a task that needs at most `free` slots, `elevating` if it is elevated."""
+        high = free if elevating is None else elevating
+        fitting = [need for need in self._by_size if need.fits(free, high)]
+        heads = [head for need in fitting if (head := self._first(need)) is not None]
         return self._jobs[min(heads)[1]] if heads else None
 
-    def _first(self, slots: int) -> tuple[Turn, str] | None:
+    def _first(self, need: Need) -> tuple[Turn, str] | None:
         """The first job with tasks of this size. What its heap says of former times is dropped."""
-        heap = self._by_size[slots]
+        heap = self._by_size[need]
         while heap:
             turn, name = heap[0]
             queue = self._jobs.get(name)
-            if queue is not None and queue.wants(slots) and queue.turn == turn:
+            if queue is not None and queue.wants(need) and queue.turn == turn:
                 return heap[0]
             heapq.heappop(heap)
-        del self._by_size[slots]
+        del self._by_size[need]
         return None
 
     def _least_given(self, priority: int) -> int:

@@ -28,11 +28,14 @@ def schedule(book: PoolBook, rooms: Sequence[Room], fill: str) -> list[Binding]:
     while free:
         # 3 and 4: whose turn it is, among jobs with something that fits into the largest room; its oldest such task
         most = max(room.free for room in free)
-        queue = book.next_job(most)
-        task = queue.oldest_fitting(most) if queue is not None else None
+        elevating = max((room.free for room in free if room.elevates), default=0)
+        queue = book.next_job(most, elevating)
+        task = queue.oldest_fitting(most, elevating) if queue is not None else None
         # 5: where it goes, on the working copy
-        room = place(free, task.slots, fill) if task is not None else None
-        if queue is None or task is None or room is None:
+        if queue is None or task is None:
+            break
+        room = place(free, task.slots, fill, elevated=task.elevated)
+        if room is None:
             break
         # 6: bind
         bindings.append(Binding(queue.name, task, room.node, room.pod_uid))

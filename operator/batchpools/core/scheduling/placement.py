@@ -14,11 +14,12 @@ class Room:
     pod_uid: str
     total: int
     free: int
+    elevates: bool = True  # elevated tasks may go there
 
 
-def place(rooms: Iterable[Room], slots: int, fill: str) -> Room | None:
+def place(rooms: Iterable[Room], slots: int, fill: str, *, elevated: bool = False) -> Room | None:
     """The node for a task of that many slots."""
-    fitting = [room for room in rooms if room.free >= slots]
+    fitting = [room for room in rooms if room.free >= slots and (room.elevates or not elevated)]
     if not fitting:
         return None
     if fill == NodeFillType.PACK:

@@ -17,6 +17,7 @@ class InlineTask(View, frozen=True):
     env: tuple[EnvVar, ...] = ()
     constraints: TaskConstraints = TaskConstraints()
     required_slots: int = 1
+    elevated: bool = False
 
 
 class JobConstraints(View, frozen=True):

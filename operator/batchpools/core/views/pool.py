@@ -22,6 +22,7 @@ class StartTask(View, frozen=True):
     container: str = ""
     image: str = ""
     wait_for_success: bool = True
+    elevated: bool = False
     env: tuple[EnvVar, ...] = ()
     max_task_retry_count: int = 0
 
@@ -94,6 +95,7 @@ class PoolSpec(View, frozen=True):
     task_slots_per_node: int = 1
     enable_inter_node_communication: bool = False
     task_scheduling_policy: TaskSchedulingPolicy = TaskSchedulingPolicy()
+    allow_elevated: bool = False
     drain_timeout: str = "30s"
     node_unreachable_timeout: str = "5m"
     start_task: StartTask | None = None

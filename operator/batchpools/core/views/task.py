@@ -25,6 +25,7 @@ class TaskSpec(View, frozen=True):
     env: tuple[EnvVar, ...] = ()
     constraints: TaskConstraints = TaskConstraints()
     required_slots: int = 1
+    elevated: bool = False
 
 
 class TaskStats(View, frozen=True):

@@ -129,6 +129,10 @@ class Door:
         selectors = {"label_selector": label_selector, "field_selector": field_selector, "page": page}
         return await self._ask(lambda: self._kube.list(resource, namespace, **selectors))
 
+    async def rehearse(self, resource: Resource, namespace: str, manifest: Mapping[str, Any]) -> None:
+        """What a create would answer."""
+        await self._ask(lambda: self._kube.rehearse(resource, namespace, manifest))
+
     async def create(self, resource: Resource, namespace: str, manifest: Mapping[str, Any]) -> bytes:
         """Create."""
         return await self._ask(lambda: self._kube.create(resource, namespace, manifest))

@@ -17,7 +17,7 @@ from batchpools.testing.simulation.schedule_checks import ScheduleChecker
 from batchpools.testing.simulation.workload import NAMESPACE, POOL, is_ours
 from batchpools.testing.simulation.world import World
 
-_NOT_RUN = {"JobCompleted", "TaskExists"}  # codes of tasks that end without a run
+_NOT_RUN = {"JobCompleted", "TaskExists", "ElevationNotAllowed"}  # codes of tasks that end without a run
 _ENDED = {"Completed", "Terminating"}  # states of a job
 _ASKED = {"NodeDisabled", "NodeRebooted", "NodeReimaged", "NodeRemoved"}
 _FROZEN = (
@@ -159,6 +159,8 @@ class Checker:
         job = self._world.kube.object(JOBS, NAMESPACE, life.job)
         if code == "JobCompleted" and job is not None and job["status"]["state"] not in _ENDED:
             self.says(f"{life.name} ended since its job had, but job {life.job} is {job['status']['state']}")
+        if code == "ElevationNotAllowed" and not self._present[uid]["spec"].get("elevated"):
+            self.says(f"{life.name} ended as {code}, and it asked for nothing")
         if any(one.startswith(uid) for one in self._world.processes.live):
             self.says(f"{life.name} ended as {code} while it runs")
 

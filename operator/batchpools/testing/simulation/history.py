@@ -31,7 +31,7 @@ _OFTEN = {
     "bookmarks": 0.3, "end-watches": 0.7, "cut-machine": 1.5, "cut-link": 2.0, "kill-container": 1.5, "recreate-job": 0.4,
     "scale": 0.5, "delete-node": 0.7, "change-template": 0.6, "change-option": 0.6, "stop-resize": 0.3,
     "scale-low-priority": 0.6, "preempt": 1.5, "slow-watch": 1.5, "add-task": 2.0, "recreate-task": 1.5,
-    "switch-autoscale": 0.3, "move-tag": 0.6, "lose-probe": 0.2, "terminate-schedule": 0.3,
+    "switch-autoscale": 0.3, "move-tag": 0.6, "allow-elevated": 0.5, "lose-probe": 0.2, "terminate-schedule": 0.3,
 }  # fmt: skip
 
 

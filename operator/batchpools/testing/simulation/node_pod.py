@@ -93,6 +93,7 @@ class NodePod:
         boot = f"{self.uid[-4:]}-{self.runner_restarts}"
         process = self._scheduler.process(f"{self.name}/runner-{self.runner_restarts}")
         self.runner = SimulatedRunner(process, self._clock, self.name, boot, self._processes)
+        self.runner.elevates = self._config.elevates
         self.runner.on_ack = self.on_acknowledged
         self.runner.on_left = self._runner_left
 

@@ -61,6 +61,12 @@ def _move_tag(stage: Stage, act: Act) -> bool:
     return stage.change_pool(upgradePolicy=policy)
 
 
+def _allow_elevated(stage: Stage, _: Act) -> bool:
+    """Tasks may be elevated, or may not any more: nodes get other pods, and tasks that ask for it wait for those, or fail."""
+    pool = stage.world.kube.object(POOLS, NAMESPACE, workload.POOL)
+    return pool is not None and stage.change_pool(allowElevated=not pool["spec"].get("allowElevated"))
+
+
 def _lose_probe(stage: Stage, _: Act) -> bool:
     """Somebody deletes the pod that is to find out what the image is."""
     held = stage.world.kube.object(PODS, NAMESPACE, f"{workload.POOL}-image-check")
@@ -117,6 +123,7 @@ POOL_ACTS: dict[str, Callable[[Stage, Act], bool]] = {
     "stop-resize": _stop_resize,
     "change-template": _change_template,
     "move-tag": _move_tag,
+    "allow-elevated": _allow_elevated,
     "lose-probe": _lose_probe,
     "delete-node": _delete_node,
     "preempt": _preempt,

@@ -80,6 +80,16 @@ class SimulatedRunner:
         self._timer_at = math.inf
         self._taken_along: list[str] = []
         self._left_by: dict[str, str] = {}  # directory -> execution id of the last run there
+        self._elevates = False
+
+    @property
+    def elevates(self) -> bool:
+        """Whether it is root of its container."""
+        return self._elevates
+
+    @elevates.setter
+    def elevates(self, value: bool) -> None:
+        self._elevates = self._model.elevates = value
 
     # ---------------------------------------------------------------- what happens to it
 
@@ -102,6 +112,7 @@ class SimulatedRunner:
         for one in self._model.live:
             self._processes.end(one, "crash")
         self._model = RunnerModel(self.boot_id, self, _behaviour)
+        self._model.elevates = self.elevates
         self._cut()
 
     def stop(self) -> None:

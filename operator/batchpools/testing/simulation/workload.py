@@ -50,6 +50,7 @@ def pool(size: Size, *, fill: str, option: str, is_scaled: bool = False) -> Mani
             "image": "image",
             **wanted,
             "taskSlotsPerNode": size.slots,
+            "allowElevated": True,
             "taskSchedulingPolicy": {"nodeFillType": fill},
             "nodeDeallocationOption": option,
             "drainTimeout": "3s",
@@ -60,7 +61,7 @@ def pool(size: Size, *, fill: str, option: str, is_scaled: bool = False) -> Mani
 
 def inline_job(size: Size, random: Random) -> Manifest:
     """A job that ends when its inline tasks have ended."""
-    tasks = [{"id": f"t{number}", **_body(size, random)} for number in range(size.tasks // 2)]
+    tasks = [{"id": f"t{number}", **_body(size, random), **_rights(number)} for number in range(size.tasks // 2)]
     spec = {"poolName": POOL, "priority": random.randint(-1, 1), "onAllTasksComplete": "TerminateJob", "tasks": tasks}
     return _object("Job", INLINE, spec)
 
@@ -101,7 +102,9 @@ def loose_job(random: Random) -> Manifest:
 
 def loose_task(number: int, size: Size, random: Random) -> Manifest:
     """One of them."""
-    return _object("Task", f"{LOOSE}.t{number}", {"jobName": LOOSE, "id": f"t{number}", **_body(size, random)})
+    return _object(
+        "Task", f"{LOOSE}.t{number}", {"jobName": LOOSE, "id": f"t{number}", **_body(size, random), **_rights(number)}
+    )
 
 
 def _body(size: Size, random: Random) -> dict[str, Any]:
@@ -115,6 +118,11 @@ def _body(size: Size, random: Random) -> dict[str, Any]:
         "constraints": {"maxTaskRetryCount": retries, **kept},
         "requiredSlots": random.choice([1, 1, 1, 2]),
     }
+
+
+def _rights(number: int) -> dict[str, Any]:
+    """Some tasks ask to be root."""
+    return {"elevated": True} if number % 4 == 1 else {}
 
 
 def _object(kind: str, name: str, spec: dict[str, Any]) -> Manifest:
