@@ -16,7 +16,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every story needs a cluster."""
     for item in items:
         item.add_marker(pytest.mark.cluster)
-        item.add_marker(pytest.mark.timeout(300))
+        item.add_marker(pytest.mark.timeout(300, func_only=True))  # the first one also waits for the images
 
 
 @pytest.fixture(scope="session")
