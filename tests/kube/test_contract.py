@@ -19,7 +19,17 @@ from batchpools.kube.errors import (
     TestFailedError,
 )
 from batchpools.kube.port import Resource, WatchEvent
-from batchpools.kube.resources import CONFIG_MAPS, JOBS, LEASES, NAMESPACES, PODS, POOL_NODES, POOLS, TASKS
+from batchpools.kube.resources import (
+    CONFIG_MAPS,
+    JOB_SCHEDULES,
+    JOBS,
+    LEASES,
+    NAMESPACES,
+    PODS,
+    POOL_NODES,
+    POOLS,
+    TASKS,
+)
 
 Operations = list[dict[str, Any]]
 
@@ -29,6 +39,7 @@ MANIFESTS: dict[str, dict[str, Any]] = {
     "PoolNode": {"spec": {"poolName": "demo"}},
     "Job": {"spec": {"poolName": "demo"}},
     "Task": {"spec": {"jobName": "primes", "command": ["true"]}},
+    "JobSchedule": {"spec": {"suspend": True, "schedule": {}, "jobTemplate": {"spec": {"poolName": "demo"}}}},
     "Pod": {"spec": {"schedulerName": "nobody", "containers": [{"name": "task", "image": "python:3.12-slim"}]}},
     "ConfigMap": {"data": {"a": "1"}},
     "Lease": {"spec": {"holderIdentity": "me", "leaseTransitions": 1}},
@@ -77,7 +88,9 @@ async def test_a_created_object_is_there_with_uid_version_and_creation_time(serv
 
 
 @pytest.mark.parametrize(
-    ("resource", "state"), [(POOLS, "Active"), (POOL_NODES, "Creating"), (JOBS, "Active"), (TASKS, "Active")], ids=str
+    ("resource", "state"),
+    [(POOLS, "Active"), (POOL_NODES, "Creating"), (JOBS, "Active"), (TASKS, "Active"), (JOB_SCHEDULES, "Active")],
+    ids=str,
 )
 async def test_a_fresh_object_has_its_state_without_a_write(server: Server, resource: Resource, state: str) -> None:
     made = await create(server, resource)
@@ -86,8 +99,8 @@ async def test_a_fresh_object_has_its_state_without_a_write(server: Server, reso
     assert made["metadata"]["generation"] == 1
 
 
-@pytest.mark.parametrize("resource", [JOBS, TASKS], ids=lambda r: r.kind)
-async def test_a_fresh_job_or_task_says_that_it_is_not_finished(server: Server, resource: Resource) -> None:
+@pytest.mark.parametrize("resource", [JOBS, TASKS, JOB_SCHEDULES], ids=lambda r: r.kind)
+async def test_a_fresh_job_task_or_schedule_says_that_it_is_not_finished(server: Server, resource: Resource) -> None:
     (condition,) = (await create(server, resource))["status"]["conditions"]
     assert (condition["type"], condition["status"], condition["reason"]) == ("Finished", "False", "Waiting")
 
@@ -252,7 +265,7 @@ async def test_a_patch_with_an_older_version_is_a_conflict(server: Server) -> No
         await server.api.patch(CONFIG_MAPS, server.namespace, "one", operations)
 
 
-@pytest.mark.parametrize("resource", [POOLS, POOL_NODES, JOBS, TASKS], ids=lambda r: r.kind)
+@pytest.mark.parametrize("resource", [POOLS, POOL_NODES, JOBS, TASKS, JOB_SCHEDULES], ids=lambda r: r.kind)
 async def test_a_status_with_an_older_epoch_is_refused_by_the_api_server(server: Server, resource: Resource) -> None:
     """Safety rule S5.1: a deposed leader cannot write."""
     made = await create(server, resource)

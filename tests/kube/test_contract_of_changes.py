@@ -8,9 +8,10 @@ from tests.kube.test_contract import create, manifest, status_patch
 
 from batchpools.kube.errors import InvalidError
 from batchpools.kube.port import Resource
-from batchpools.kube.resources import JOBS, POOL_NODES, TASKS
+from batchpools.kube.resources import JOB_SCHEDULES, JOBS, POOL_NODES, TASKS
 
 _INLINE = [{"id": "a", "command": ["true"]}, {"id": "b", "command": ["true"]}]
+_SCHEDULE: dict[str, Any] = {"suspend": True, "schedule": {}, "jobTemplate": {"spec": {"poolName": "demo"}}}
 _TRANSITIONS = [
     (POOL_NODES, {"poolName": "demo"}, {"poolName": "other"}, "a node stays in its pool"),
     (
@@ -32,6 +33,13 @@ _TRANSITIONS = [
         {"autoPool": {"autoPoolNamePrefix": "b", "template": {"image": "i"}}},
         "autoPoolNamePrefix cannot change",
     ),
+    (
+        JOBS,
+        {"autoPool": {"poolLifetime": "Job", "template": {"image": "i"}}},
+        {"autoPool": {"poolLifetime": "JobSchedule", "template": {"image": "i"}}},
+        "poolLifetime cannot change",
+    ),
+    (JOB_SCHEDULES, {**_SCHEDULE, "terminate": {}}, _SCHEDULE, "no way back from terminate"),
     (JOBS, {"poolName": "demo", "tasks": _INLINE}, {"poolName": "demo", "tasks": _INLINE[1:]}, "added at the end"),
     (JOBS, {"poolName": "demo", "tasks": _INLINE}, {"poolName": "demo"}, "added at the end"),
     (
@@ -81,10 +89,25 @@ async def test_a_job_takes_more_tasks_until_it_has_ended(server: Server) -> None
         await server.api.patch(JOBS, server.namespace, "one", third)
 
 
-@pytest.mark.parametrize("resource", [JOBS, TASKS], ids=lambda r: r.kind)
+@pytest.mark.parametrize("resource", [JOBS, TASKS, JOB_SCHEDULES], ids=lambda r: r.kind)
 async def test_what_has_ended_stays_ended(server: Server, resource: Resource) -> None:
     uid = (await create(server, resource))["metadata"]["uid"]
-    await status_patch(server, resource, uid, {"state": "Completed", "result": "Success"})
+    await status_patch(server, resource, uid, {"state": "Completed"})
     with pytest.raises(InvalidError, match="stays ended"):
         await status_patch(server, resource, uid, {"state": "Active"})
-    await status_patch(server, resource, uid, {"state": "Completed", "result": "Failure"})
+    await status_patch(server, resource, uid, {"state": "Completed", "observedGeneration": 1})
+
+
+async def test_a_schedule_never_counts_back_and_takes_no_other_times_once_it_has_ended(server: Server) -> None:
+    uid = (await create(server, JOB_SCHEDULES))["metadata"]["uid"]
+    times = [{"op": "add", "path": "/spec/schedule/recurrenceInterval", "value": "1h"}]
+    await server.api.patch(JOB_SCHEDULES, server.namespace, "one", times)
+    await status_patch(server, JOB_SCHEDULES, uid, {"state": "Active", "jobsCreated": 2})
+    with pytest.raises(InvalidError, match="never goes back"):
+        await status_patch(server, JOB_SCHEDULES, uid, {"state": "Active", "jobsCreated": 1})
+    await status_patch(server, JOB_SCHEDULES, uid, {"state": "Completed", "jobsCreated": 2})
+    other = [{"op": "add", "path": "/spec/schedule/recurrenceInterval", "value": "2h"}]
+    with pytest.raises(InvalidError, match="takes no other times"):
+        await server.api.patch(JOB_SCHEDULES, server.namespace, "one", other)
+    template = [{"op": "add", "path": "/spec/jobTemplate/spec/poolName", "value": "other"}]
+    await server.api.patch(JOB_SCHEDULES, server.namespace, "one", template)
