@@ -103,14 +103,13 @@ class JobView(View, frozen=True):
 
         A job that was cut loose from its schedule stays in the pool that it was in.
         """
-        auto, owner = self.spec.auto_pool, self.pool_owner
+        auto = self.spec.auto_pool
         if auto is None:
             return self.spec.pool_name
-        return (
-            self.status.pool_name
-            if owner is None
-            else auto_pool_name(auto.auto_pool_name_prefix, owner.name, owner.uid)
-        )
+        owner = self.pool_owner
+        if owner is None:
+            return self.status.pool_name
+        return auto_pool_name(auto.auto_pool_name_prefix, owner.name, owner.uid)
 
     @property
     def pool_owner(self) -> OwnerReference | None:
