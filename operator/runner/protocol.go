@@ -50,13 +50,14 @@ type request struct {
 	Grace float64  `json:"grace"` // kill
 	IDs   []string `json:"ids"`   // ack
 
-	Req    int64  `json:"req"`    // read, list, usage, remove: given back in the answer
+	Req    int64  `json:"req"`    // read, list, usage, remove, restart: given back in the answer
 	Path   string `json:"path"`   // read, list, remove: relative to the root
 	Offset int64  `json:"offset"` // read: negative counts from the end
 	Limit  int    `json:"limit"`  // read: at most maxRead
 
 	Code int `json:"code"` // exit (only in mode start-task)
 
+	Dry  bool   `json:"dry"`  // restart: only say whether it would
 	Boot string `json:"boot"` // restart (only in mode serve, when nothing runs): the boot id that is to end
 }
 

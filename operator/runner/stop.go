@@ -58,18 +58,22 @@ func (s *server) leave(agent *connection, message request) {
 
 // restart ends this process so that all containers of the pod begin anew: once for a boot id, and only when no task runs
 // and no result is left that the agent has not been told to forget (safety rule S6.4). A start task goes with it.
+// Dry: it says whether it would, for another container's runner is to leave.
 func (s *server) restart(agent *connection, message request) {
 	s.mu.Lock()
 	refused := s.mode != modeServe || s.stopping || message.Boot != s.bootID || len(s.liveTasks()) > 0 || s.isUntold()
-	s.stopping = s.stopping || !refused // nothing starts between here and the end
+	s.stopping = s.stopping || (!refused && !message.Dry) // nothing starts between here and the end
 	s.mu.Unlock()
-	if refused {
-		agent.send(note{Op: "error", Code: "Refused", Message: "this runner does not restart now"})
-		return
+	switch {
+	case refused:
+		agent.send(note{Op: "error", Req: message.Req, Code: "Refused", Message: "this runner does not restart now"})
+	case message.Dry:
+		agent.send(note{Op: "done", Req: message.Req})
+	default:
+		agent.send(note{Op: "bye", Req: message.Req})
+		agent.close()
+		s.quit(restartExitCode)
 	}
-	agent.send(note{Op: "bye"})
-	agent.close()
-	s.quit(restartExitCode)
 }
 
 // isUntold says whether there is a task's result that was not acknowledged. A start task's is kept for whoever asks. With s.mu held.

@@ -438,9 +438,15 @@ async def test_a_runner_restarts_once_for_a_boot_id_when_nothing_runs_and_everyt
     agent.client.tell("kill", id="a", grace=0)
     await agent.next("finished")
     assert await refused(boot)
+    with pytest.raises(RunnerError) as held_up:
+        await agent.client.ask("restart", boot=boot, dry=True)
+    assert held_up.value.code == "Refused"
     agent.client.tell("ack", ids=["a"])
-    agent.client.tell("restart", boot=boot)
-    await agent.next("bye")
+    assert (await agent.client.ask("restart", boot=boot, dry=True))["op"] == "done", "it would, and stays"
+    agent.run("b", leave_with(0))
+    await agent.next("finished")
+    agent.client.tell("ack", ids=["b"])
+    assert (await agent.client.ask("restart", boot=boot))["op"] == "bye"
 
 
 async def test_files_are_read_and_missing_ones_refused_with_a_code(any_runner: Runner, talk: Open) -> None:

@@ -99,6 +99,10 @@ def test_a_shell_is_kubectls_in_the_task_container_with_the_nodes_variables() ->
         words
     )
     assert "-it" in command_for(node, "ns", [], terminal=True)
+    other = command_for(node, "ns", ["ls"], terminal=False, container="tool")
+    assert other[6:8] == ["-c", "tool"]
+    assert parse(["exec", NODE, "--container", "tool"]).container == "tool"
+    assert parse(["exec", NODE]).container == "task"
 
 
 async def test_a_node_without_a_pod_has_no_shell() -> None:

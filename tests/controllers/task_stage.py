@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from batchpools.api import names
 from batchpools.controllers.task.ledger import RunLedgerOfLeader
 from batchpools.core.identity import ExecutionId
 from batchpools.core.views import JobView, PoolNodeStatus, PoolNodeView, PoolView, TaskStatus, TaskView
@@ -65,7 +66,7 @@ class MemoryHub:
             self.acks += [(pod_uid, one) for one in execution_ids]
         return pod_uid in self.connected
 
-    def remove_directory(self, pod_uid: str, path: str) -> bool:
+    def remove_directory(self, pod_uid: str, path: str, container: str = names.TASK_CONTAINER) -> bool:
         """Have a task's directory removed."""
         self.removed.append((pod_uid, path))
         return True
@@ -167,6 +168,7 @@ class Stage:
         self.hub = MemoryHub()
         self.epoch = 1
         self.stale = False
+        self.hides: set[str] = set()  # stores of the cache that are shown nothing new
         self.mute: set[str] = set()  # pod uids of nodes that have a session and are not heard
         self.woken: set[tuple[str, str]] = set()
         self.ledger = self._new_ledger()
@@ -225,7 +227,7 @@ class Stage:
     def sync(self) -> None:
         """Show the cache what the API server has."""
         for resource, kind, view in _KINDS:
-            if kind == "tasks" and self.stale:
+            if (kind == "tasks" and self.stale) or kind in self.hides:
                 continue
             store: Store[Any] = getattr(self.cache, kind)
             there = {}

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+import msgspec
 from tests.controllers.task_stage import NS, Agent, Stage, played, run_of
 
 from batchpools.api import names
@@ -10,7 +11,9 @@ from batchpools.core.views import (
     ContainerState,
     ContainerStateDetail,
     ContainerStatus,
+    PodContainer,
     PodStatus,
+    PodView,
     TaskConstraints,
     TaskStatus,
 )
@@ -309,6 +312,48 @@ async def test_a_node_whose_container_never_started_holds_nothing_up(stage: Stag
 
 
 @played
+async def test_a_node_of_which_one_container_never_started_holds_nothing_up(stage: Stage) -> None:
+    """An agent takes no run before it has met every runner: its pool's second image cannot be pulled."""
+    first, second = _two_nodes(stage)
+    stage.task()
+    pod = _pod("n1")
+    ours = tuple(PodContainer(name, (names.RUNNER_PATH, "serve")) for name in (names.TASK_CONTAINER, "tool"))
+    (tool,) = (msgspec.structs.replace(one, name="tool") for one in pod.status.container_statuses)
+    running = ContainerStatus(names.TASK_CONTAINER, ContainerState(running={}))
+    status = msgspec.structs.replace(pod.status, container_statuses=(running, tool))
+    spec = msgspec.structs.replace(pod.spec, containers=ours)
+    stage.put(msgspec.structs.replace(pod, status=status, spec=spec))
+    await stage.lead(2)
+    second.connect()
+    second.tell()
+    await stage.settle()
+    assert stage.hub.runs == []
+    first.connect(NodePhase.STARTING)
+    first.tell(boot_id="")
+    await stage.settle()
+    assert len(second.runs) == 1
+
+
+@played
+async def test_a_node_whose_containers_have_all_started_is_waited_for_while_its_agent_meets_them(stage: Stage) -> None:
+    first, second = _two_nodes(stage)
+    stage.task()
+    pod = _pod("n1")
+    ours = tuple(PodContainer(name, (names.RUNNER_PATH, "serve")) for name in (names.TASK_CONTAINER, "tool"))
+    lost = ContainerStatus("tool", ContainerState(terminated=ContainerStateDetail(exit_code=137)))
+    running = ContainerStatus(names.TASK_CONTAINER, ContainerState(running={}))
+    status = msgspec.structs.replace(pod.status, container_statuses=(running, lost))
+    stage.put(msgspec.structs.replace(pod, status=status, spec=msgspec.structs.replace(pod.spec, containers=ours)))
+    await stage.lead(2)
+    second.connect()
+    second.tell()
+    first.connect(NodePhase.STARTING)
+    first.tell(boot_id="")
+    await stage.settle()
+    assert stage.hub.runs == [], "it may run in either container"
+
+
+@played
 async def test_a_node_whose_agent_never_started_holds_nothing_up_though_it_has_no_session(stage: Stage) -> None:
     _, second = _two_nodes(stage)
     stage.task()
@@ -368,7 +413,7 @@ async def test_a_job_is_not_quiet_while_a_silent_node_may_run_its_tasks(stage: S
     assert stage.ledger.is_job_quiet(NS, "primes")
 
 
-def _pod(node: str, *, agent_restarts: int = 0) -> object:
+def _pod(node: str, *, agent_restarts: int = 0) -> PodView:
     """A pod whose agent runs and whose task container waits."""
     pulling = ContainerState(waiting=ContainerStateDetail(reason="ImagePullBackOff"))
     agent = ContainerStatus(names.AGENT_CONTAINER, ContainerState(running={}), restart_count=agent_restarts)

@@ -26,6 +26,7 @@ def schedule(name: str, **times: Any) -> Manifest:
 
 
 TEMPLATE = {"spec": {"containers": [{"name": "task", "image": "x"}]}}
+TOOL = {"name": "tool", "image": "y"}
 WHOLE: Manifest = {
     "metadata": {"labels": {"team": "a"}, "annotations": {"note": "b"}},
     "spec": {
@@ -65,6 +66,9 @@ GOOD: list[Manifest] = [
     manifest("Pool", "good", {"image": "x", "resources": {"requests": {"cpu": "1"}}, "drainTimeout": "1m30s"}),
     manifest("Pool", "good", {"template": TEMPLATE, "startTask": {"commandLine": "true", "image": "y"}}),
     manifest("Pool", "good", {"image": "x", "startTask": {"command": ["true"], "container": "task"}}),
+    manifest("Pool", "good", {"template": {"spec": {"containers": [TOOL, *TEMPLATE["spec"]["containers"]]}}}),
+    manifest("Task", "good", task_spec(container="tool")),
+    manifest("Job", "good", {"poolName": "p", "tasks": [{"id": "a", "command": ["true"], "container": "tool"}]}),
     manifest("Pool", "good", {"image": "x", "startTask": {"command": ["true"], "waitForSuccess": False}}),
     manifest(
         "Pool",
@@ -129,6 +133,10 @@ def pod(**more: Any) -> Manifest:
 
 def container(**more: Any) -> Manifest:
     return pod(containers=[{"name": "task", "image": "x", **more}])
+
+
+def with_task(*others: Manifest) -> Manifest:
+    return pod(containers=[*TEMPLATE["spec"]["containers"], *others])
 
 
 def scaled(**more: Any) -> Manifest:
@@ -243,6 +251,17 @@ BAD: list[tuple[Manifest, str]] = [
     (manifest("Pool", "bad", pod(shareProcessNamespace=True)), "shareProcessNamespace may not be set"),
     (manifest("Pool", "bad", pod(restartPolicy="Never")), "restartPolicy may not be set"),
     (manifest("Pool", "bad", pod(initContainers=[{"name": "a", "image": "x"}])), "initContainers may not be set"),
+    (manifest("Pool", "bad", pod(containers=[TOOL])), "a container named 'task' is required"),
+    (manifest("Pool", "bad", with_task({**TOOL, "name": "task"})), "Duplicate"),
+    (manifest("Pool", "bad", with_task({**TOOL, "name": "agent"})), "are those of the system's containers"),
+    (manifest("Pool", "bad", with_task({**TOOL, "name": "install-runner"})), "are those of the system's containers"),
+    (manifest("Pool", "bad", with_task({**TOOL, "name": "start-task"})), "are those of the system's containers"),
+    (manifest("Pool", "bad", with_task({**TOOL, "name": "Tool"})), "name"),
+    (manifest("Pool", "bad", with_task({"name": "tool"})), "image"),
+    (manifest("Pool", "bad", with_task({**TOOL, "command": ["sh"]})), "command may not be set"),
+    (manifest("Pool", "bad", with_task(*({**TOOL, "name": f"t{n}"} for n in range(8)))), "at most 8"),
+    (manifest("Task", "bad", task_spec(container="")), "container"),
+    (manifest("Task", "bad", task_spec(container="A_b")), "container"),
     (manifest("Pool", "bad", container(command=["sh"])), "command may not be set"),
     (manifest("Pool", "bad", container(args=["-c"])), "args may not be set"),
     (manifest("Pool", "bad", container(livenessProbe={"exec": {}})), "livenessProbe may not be set"),

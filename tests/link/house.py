@@ -155,6 +155,8 @@ class House:
         self.runner = RealRunner(binary)
         self.start_runner = RealRunner(binary)
         self.start_task: StartTaskConfig | None = None
+        self.containers: list[str] = []  # beside the task container
+        self.nodes: list[Node] = []
         self.places = Places(
             self.folder / "token",
             self.folder / "ca.crt",
@@ -174,7 +176,10 @@ class House:
 
     def config(self) -> NodeConfig:
         """What the node's pod says."""
-        return NodeConfig("ns", "demo", "demo-0", 2, "127.0.0.1", self.replica.port, 1.0, start_task=self.start_task)
+        return NodeConfig(
+            "ns", "demo", "demo-0", 2, "127.0.0.1", self.replica.port, 1.0,
+            start_task=self.start_task, containers=self.containers,
+        )  # fmt: skip
 
     async def open(self, epoch: int = 1) -> None:
         """Hub, runner and agent, until runs can be sent."""
@@ -196,7 +201,8 @@ class House:
 
     def start_agent(self) -> asyncio.Task[None]:
         """An agent in this process."""
-        agent = asyncio.create_task(Node(self.config(), SystemClock(), self.places).run(), name="agent")
+        self.nodes.append(Node(self.config(), SystemClock(), self.places))
+        agent = asyncio.create_task(self.nodes[-1].run(), name="agent")
         self._agents.append(agent)
         return agent
 

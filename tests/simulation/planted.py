@@ -53,6 +53,16 @@ def _of(*kinds: str) -> Callable[[int], Script]:
     return lambda seed: _cold(script_of(10 * seed + 1, kinds))
 
 
+def _with_two_containers(script: Callable[[int], Script]) -> Callable[[int], Script]:
+    """The same, on nodes with two containers."""
+
+    def further(seed: int) -> Script:
+        drawn = script(seed)
+        return replace(drawn, size=replace(drawn.size, further=True))
+
+    return further
+
+
 def _around(*acts: Act) -> Callable[[int], Script]:
     """Scripts of these acts, all put off by the same while, on a busy cluster with some more of the user's."""
 
@@ -85,10 +95,10 @@ async def _no_barrier(self: Any, epoch: int) -> None:
 def _acknowledged_before_persisted() -> Any:
     original = settler.Settler._write
 
-    def write(self: settler.Settler, entry: Entry, verdict: Any, status: Any, lane: Any) -> None:
+    def write(self: settler.Settler, entry: Entry, verdict: Any, status: Any, *how: Any) -> None:
         if isinstance(entry.state, Settling):
             self._acknowledge(entry.state)
-        original(self, entry, verdict, status, lane)
+        original(self, entry, verdict, status, *how)
 
     return patch.object(settler.Settler, "_write", write)
 
@@ -200,12 +210,12 @@ def _timer_in_the_agent() -> Any:
     """The agent ends runs when its time is over; a runner without one goes on."""
 
     def tell(self: Node) -> None:
-        self._tell_runner("deadline", at=1e12)
+        self._runners.tell_all("deadline", at=1e12)
 
         def over() -> None:
             if self._clock.boottime() >= self._deadline:
                 for one in list(self._machine._runs):
-                    self._tell_runner("kill", id=one, grace=0.0)
+                    self._runners.tell_all("kill", id=one, grace=0.0)
 
         if self._deadline:
             asyncio.get_running_loop().call_later(max(self._deadline - self._clock.boottime(), 0.0), over)
@@ -223,6 +233,25 @@ def _results_are_told_once() -> Any:
 
     original = execution.Executions._finished
     return patch.object(execution.Executions, "_finished", finished)
+
+
+def _one_containers_crash_is_taken_for_anothers() -> Any:
+    """What a runner does not know of is lost, whichever container it runs in."""
+
+    def lose(self: Any, present: Any, last_word: Any, container: str) -> Any:
+        return [told for one in self.containers for told in original(self, present, last_word, one)]
+
+    original = execution.Executions._lose_all_but
+    return patch.object(execution.Executions, "_lose_all_but", lose)
+
+
+def _an_account_of_one_container_counts_for_all() -> Any:
+    """What an agent does not know yet of a container's runs is taken for nothing."""
+
+    def met(self: Any) -> bool:
+        return any(one.boot_id for one in self._there.values())
+
+    return patch.object(execution.Executions, "is_complete", property(met))
 
 
 def _nobody_looks_whether_a_node_is_empty_before_it_is_rebooted() -> Any:
@@ -379,6 +408,20 @@ BUGS: dict[str, Bug] = {
     "a pool keeps one node more than it is to have": Bug("target", 10, _one_node_less_leaves, _of("scale")),
     "what tasks left is removed before they have ended": Bug(
         "S8.2", 10, _what_tasks_left_is_removed_before_they_have_ended, _of("kill-container", "evict-pod", "add-task")
+    ),
+    "the crash of one container is taken for that of another": Bug(
+        "S1.3", 10, _one_containers_crash_is_taken_for_anothers, _with_two_containers(_of("kill-container", "add-task"))
+    ),
+    "an account of one container counts for all": Bug(
+        "S1.3",
+        20,
+        _an_account_of_one_container_counts_for_all,
+        _with_two_containers(
+            _around(
+                *(Act(2.5, "pause-runner", pod, 8.0, flavour=1) for pod in range(3)),
+                *(Act(3.0, "kill-agent", pod) for pod in range(3)),
+            )
+        ),
     ),
     "a result is told once": Bug("S5.2", 10, _results_are_told_once, _of("reset-link", "crash-operator", "kill-agent")),
 }

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,10 +15,12 @@ from batchpools.agent.measure import Meter
 from batchpools.agent.places import Places
 from batchpools.agent.references import missing_certificates, read_references
 from batchpools.agent.reports import Reports
-from batchpools.agent.runner_client import BadNoteError, Note, RunnerClient, RunnerError
+from batchpools.agent.runner_client import BadNoteError, Note, RunnerClient, RunnerError, RunnerGoneError
 from batchpools.agent.runner_notes import event_of_hello, event_of_note, is_of_start_task
+from batchpools.agent.runners import Runners
 from batchpools.agent.sessions import Session, Sessions
 from batchpools.agent.start_task import StartTaskDriver
+from batchpools.api import names
 from batchpools.api.reasons import FailureCode
 from batchpools.core import execution_events as events
 from batchpools.core.ended import Ended
@@ -39,7 +42,7 @@ _LOOK_AGAIN = 0.05
 _PING_EVERY = 1.0
 _JOBS_AT_ONCE = 256  # files that are read or removed
 
-Serve = Callable[[RunnerClient], Awaitable[None]]
+Serve = Callable[[str, RunnerClient], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +62,30 @@ class Node:
         self._config = config
         self._clock = clock
         self._places = places
-        self._machine = Executions()
+        self._machine = Executions((names.TASK_CONTAINER, *config.containers))
         self._journal = self._doors.open_journal(places.journal_file)
-        self._runner: RunnerClient | None = None
+        self._runners = Runners()
         self._deadline = 0.0  # CLOCK_BOOTTIME until which the leader vouches for this node
-        self._report = link.NodeReport(NodePhase.STARTING, "", config.slots, None, "", config.elevates)
+        self._start_task_failed = False
+        self._report = link.NodeReport(
+            NodePhase.STARTING, "", config.slots, None, "", config.elevates, list(self._machine.containers)
+        )
         self._jobs: set[asyncio.Task[None]] = set()
         self._sessions = self._doors.make_sessions(
             config.hub_host, config.hub_port, places, lambda: self._machine.max_epoch, self._on_message
         )
         self._reports = Reports(self._sessions.to_leader)
-        self._meter = Meter(clock, self._look, lambda told: self._sessions.to_leader(told, self._machine.max_epoch))
+        self._meter = Meter(
+            clock, self._runners.usage, lambda told: self._sessions.to_leader(told, self._machine.max_epoch)
+        )
 
     async def run(self) -> None:
-        """Remember, then keep sessions and runner connected."""
+        """Remember, then keep sessions and runners connected."""
         self._handle(self._journal.restore())
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._sessions.run())
-                group.create_task(self._follow_runner())
+                group.create_task(self._follow_runners())
                 group.create_task(self._ping())
                 group.create_task(self._meter.run())
         finally:
@@ -97,24 +105,33 @@ class Node:
             await asyncio.sleep(_LOOK_AGAIN)
 
     def _is_needed(self) -> bool:
-        return self._machine.unacknowledged > 0 or (self._runner is not None and self._machine.live_count > 0)
+        running = any(one in self._runners and self._machine.live_in(one) for one in self._machine.containers)
+        return self._machine.unacknowledged > 0 or running
 
-    # ---------------------------------------------------------------- the runner
+    # ---------------------------------------------------------------- the runners
 
-    async def _follow_runner(self) -> None:
-        """The task container's runner if it is there, else the start task's; whichever ends, look again."""
+    async def _follow_runners(self) -> None:
+        """That of each container, once what the pool promises is there."""
         while missing := missing_certificates(self._places, self._config.certificates):
             self._set_phase(self._phase(NodePhase.STARTING), message=missing)
             await asyncio.sleep(_CERTIFICATES_PAUSE)
         self._set_phase(self._phase(NodePhase.STARTING))
+        async with asyncio.TaskGroup() as group:
+            for container in self._machine.containers:
+                group.create_task(self._follow_runner(container))
+
+    async def _follow_runner(self, container: str) -> None:
+        """The container's runner if it is there; the start task's until the task container's is. When one ends, look again."""
+        start = self._config.start_task if container == names.TASK_CONTAINER else None
         while True:
-            start = self._config.start_task
-            served = await self._serve_with(self._places.runner_socket, self._serve_tasks)
+            served = await self._serve_with(container, self._places.socket_of(container), self._serve_tasks)
             if not served and start is not None and not start.inside:
-                await self._serve_with(self._places.start_task_socket, self._serve_start_task)
+                await self._serve_with(
+                    names.START_TASK_CONTAINER, self._places.start_task_socket, self._serve_start_task
+                )
             await asyncio.sleep(_RUNNER_PAUSE)
 
-    async def _serve_with(self, address: str, serve: Serve) -> bool:
+    async def _serve_with(self, container: str, address: str, serve: Serve) -> bool:
         """Connect and serve until the connection ends; False when nobody listens."""
         try:
             runner = await self._doors.connect_runner(address)
@@ -123,28 +140,29 @@ class Node:
         except (RunnerError, BadNoteError) as error:
             _log.error("the runner at %s cannot be talked to: %s", address, error)
             return False
-        self._runner = runner
+        self._runners.joined(container, runner)
         try:
-            await serve(runner)
+            await serve(container, runner)
         finally:
-            self._runner = None
+            self._runners.left(container)
             await runner.close()
         return True
 
-    async def _serve_tasks(self, runner: RunnerClient) -> None:
-        start = self._config.start_task
+    async def _serve_tasks(self, container: str, runner: RunnerClient) -> None:
+        start = self._config.start_task if container == names.TASK_CONTAINER else None
         driver = self._driver(start, runner) if start is not None and start.inside else None
         waits = driver is not None and not driver.has_succeeded and start is not None and start.waits
-        event = event_of_hello(runner.hello, serves=not waits)
+        self._start_task_failed = self._start_task_failed and driver is None
+        event = event_of_hello(runner.hello, serves=not waits, container=container)
         self._tell_deadline()  # first: what it is asked to run comes after
         self._handle(event)
-        self._set_phase(self._phase(NodePhase.START_TASK if waits else NodePhase.READY), boot_id=event.boot_id)
+        self._set_phase(self._standing(), boot_id=self._machine.boot_id)
 
         def on_note(note: Note) -> None:
             if driver is not None and is_of_start_task(note):
                 driver.note(note)
             else:
-                self._on_note(note)
+                self._on_note(container, note)
 
         reading = runner.listen(on_note)
         preparing = asyncio.create_task(self._prepare(driver), name="start-task")
@@ -153,21 +171,22 @@ class Node:
         finally:
             preparing.cancel()
             await asyncio.gather(preparing, return_exceptions=True)
-        self._handle(events.RunnerDown())
-        self._set_phase(self._phase(NodePhase.STARTING))
+        self._handle(events.RunnerDown(container))
+        self._set_phase(self._standing())
 
     async def _prepare(self, driver: StartTaskDriver | None) -> None:
         """Have the start task run in the task container, if it is to; tasks that wait for it may come then."""
         if driver is not None:
             await driver.drive()
             self._handle(events.Prepared())
-            self._set_phase(self._phase(NodePhase.READY))
+            self._start_task_failed = False
+            self._set_phase(self._standing())
 
     def _driver(self, start: StartTaskConfig, runner: RunnerClient) -> StartTaskDriver:
         driver = StartTaskDriver(self._config, start, runner, self._clock, self._start_task_changed)
         return driver.reading(partial(read_references, self._places))
 
-    async def _serve_start_task(self, runner: RunnerClient) -> None:
+    async def _serve_start_task(self, _: str, runner: RunnerClient) -> None:
         assert self._config.start_task is not None  # noqa: S101 (asked before)
         driver = self._driver(self._config.start_task, runner)
         reading = runner.listen(driver.note)
@@ -182,17 +201,26 @@ class Node:
         if self._config.start_task is not None and not self._config.start_task.waits:
             self._set_phase(NodePhase(self._report.phase), start_task=told)  # tasks go on, whatever becomes of it
             return
+        self._start_task_failed = failed
         phase = NodePhase.START_TASK_FAILED if failed else NodePhase.START_TASK
         self._set_phase(self._phase(phase), start_task=told)
 
-    def _on_note(self, note: Note) -> None:
-        event = event_of_note(note)
+    def _on_note(self, container: str, note: Note) -> None:
+        event = event_of_note(note, container)
         if event is None:
             bound(_log, execution=str(note.get("id", ""))).warning("the runner says %s", note)
             return
         self._handle(event)
         if isinstance(event, events.Stopping):
             self._set_phase(NodePhase.STOPPING)
+
+    def _standing(self) -> NodePhase:
+        """Where the node is: it is ready when every container's runner is there, and the start task has succeeded."""
+        if not self._machine.runner_up:
+            return self._phase(NodePhase.STARTING)
+        if self._machine.prepared:
+            return self._phase(NodePhase.READY)
+        return self._phase(NodePhase.START_TASK_FAILED if self._start_task_failed else NodePhase.START_TASK)
 
     def _phase(self, phase: NodePhase) -> NodePhase:
         return NodePhase.STOPPING if self._machine.stopping else phase
@@ -210,19 +238,26 @@ class Node:
             case link.Lead(epoch=epoch):
                 session.epoch = epoch
                 self._led(session, epoch)
-            case link.Run() | link.Kill() | link.Ack() | link.Restart():
+            case link.Run():
+                self._run_asked(message)
+            case link.Kill() | link.Ack() | link.Restart():
                 self._handle(_asked(message))
             case link.ReadFile():
                 self._later(self._read(session, message))
-            case link.RemoveDirectory(epoch=epoch, path=path):
-                if epoch >= self._machine.max_epoch:
-                    self._remove(path)
+            case link.RemoveDirectory():
+                if message.epoch >= self._machine.max_epoch:
+                    self._remove(message)
             case link.Pong():
                 self._vouched(message)
             case link.Refused():
                 return  # the session ends, and its keeper knows why
             case _:
                 assert_never(message)
+
+    def _run_asked(self, run: link.Run) -> None:
+        """What another container's runner is about to remove is not used before it has: no order holds between two runners."""
+        refused = "its directory is being removed" if self._runners.is_removed(run.directory, run.container) else ""
+        self._handle(events.RunAsked(run.execution_id, run.epoch, run.task_name, run, run.container, refused))
 
     def _led(self, session: Session, epoch: int) -> None:
         """It is told of all runs, and of what was measured before it led."""
@@ -231,10 +266,6 @@ class Node:
         if told.samples:
             session.send(told)
 
-    async def _look(self) -> tuple[str, Note] | None:
-        runner = self._runner
-        return None if runner is None else (str(runner.hello["bootId"]), await runner.ask("usage"))
-
     async def _ping(self) -> None:
         """Tell every replica each second that we are here; the leader's pong extends the runner's dead-man timer."""
         while True:
@@ -242,36 +273,38 @@ class Node:
             self._sessions.to_all(link.Ping(self._clock.boottime()))
 
     def _vouched(self, pong: link.Pong) -> None:
-        """The timer is the runner's (safety rule S3.1): the newest epoch's word is handed on, as a time on its clock."""
+        """The timer is the runners' (safety rule S3.1): the newest epoch's word is handed on, as a time on its clock."""
         if pong.epoch >= self._machine.max_epoch:
             self._deadline = pong.sent_at + pong.timeout
             self._tell_deadline()
 
     def _tell_deadline(self) -> None:
         if self._deadline:
-            self._tell_runner("deadline", at=self._deadline)
+            self._runners.tell_all("deadline", at=self._deadline)
 
     async def _read(self, session: Session, asked: link.ReadFile) -> None:
         content, offset, size, error, text = b"", max(asked.offset, 0), 0, "", ""
-        if self._runner is None or len(self._jobs) > _JOBS_AT_ONCE:
-            why = "the node's container is not up" if self._runner is None else "the node reads too many files already"
+        if not self._runners or len(self._jobs) > _JOBS_AT_ONCE:
+            why = "the node's container is not up" if not self._runners else "the node reads too many files already"
             session.send(link.FileChunk(asked.request, offset, size, content, "NotReady", why))
             return
         try:
-            content, offset, size = await self._runner.read(asked.path, asked.offset, asked.limit)
+            content, offset, size = await self._runners.read(asked.path, asked.offset, asked.limit)
         except RunnerError as refused:
             error, text = refused.code, str(refused)
         except (ConnectionError, TimeoutError) as gone:
             error, text = "NotReady", str(gone)
         session.send(link.FileChunk(asked.request, offset, size, content, error, clip(text)))
 
-    def _remove(self, path: str) -> None:
+    def _remove(self, asked: link.RemoveDirectory) -> None:
         """The runner is asked at once: a run that the leader sends next may use the same directory."""
         try:
-            if self._runner is not None:
-                self._later(_removed(path, self._runner.ask("remove", path=path)))
+            answer = self._runners.remove(asked.path, asked.container)
         except ConnectionError as gone:
-            _log.info("directory %s was not removed: %s", path, gone)
+            _log.info("directory %s was not removed: %s", asked.path, gone)
+        else:
+            if answer is not None:
+                self._later(_removed(asked.path, answer))
 
     # ---------------------------------------------------------------- instructions
 
@@ -285,13 +318,13 @@ class Node:
         match instruction:
             case events.Launch():
                 self._launch(instruction)
-            case events.End(one, grace):
-                self._tell_runner("kill", id=one, grace=grace)
-            case events.Restart(boot_id):
-                self._tell_runner("restart", boot=boot_id)
+            case events.End(one, grace, container):
+                self._runners.tell(container, "kill", id=one, grace=grace)
+            case events.Restart():
+                self._later(self._restart(instruction))
             case events.Forget(ids):
                 self._journal.acknowledged(ids)
-                self._tell_runner("ack", ids=list(ids))
+                self._runners.tell_all("ack", ids=list(ids))
             case _:
                 if isinstance(instruction, events.TellFinished):
                     self._journal.finished(instruction)
@@ -300,11 +333,12 @@ class Node:
     def _launch(self, instruction: events.Launch) -> None:
         run = instruction.request
         assert isinstance(run, link.Run)  # noqa: S101 (what RunAsked carried)
-        container = self._runner.hello["env"] if self._runner is not None else []
+        container = self._runners.env_of(instruction.container)
         try:
             given = read_references(self._places, run.references)
             argv, env = resolve(run.argv, run.env, task_variables(self._config, run), container, given)
-            self._tell_runner(
+            self._runners.tell(
+                instruction.container,
                 "run",
                 id=run.execution_id,
                 label=run.task_name,
@@ -323,15 +357,27 @@ class Node:
             now = self._clock.now().timestamp()
             code = FailureCode.COMMAND_LAUNCH_FAILED
             outcome = Ended(Cause.LAUNCH_FAILED, None, now, now, code=code, message=str(error))
-            self._handle(events.RunFinished(run.execution_id, run.task_name, outcome))
+            self._handle(events.RunFinished(run.execution_id, run.task_name, outcome, instruction.container))
 
-    def _tell_runner(self, op: str, **fields: Any) -> None:
-        """A runner that is gone hears nothing; what it misses is settled by its next hello. RunnerError TooLarge."""
-        if self._runner is not None:
-            try:
-                self._runner.tell(op, **fields)
-            except ConnectionError:
-                return
+    async def _restart(self, instruction: events.Restart) -> None:
+        """Have every runner look once more whether it has nothing; then the task container's leaves, and all begin anew.
+
+        It is asked until it has answered or gone: meanwhile nothing is started anywhere in the pod.
+        """
+        try:
+            for container, boot_id in instruction.others:
+                await self._runners.ask(container, "restart", boot=boot_id, dry=True)
+            while True:
+                with suppress(TimeoutError):
+                    await self._runners.ask(names.TASK_CONTAINER, "restart", boot=instruction.boot_id)
+                    return
+        except RunnerGoneError:
+            _log.info("a runner has left")
+            if names.TASK_CONTAINER in self._runners:
+                self._handle(events.Stays())  # it was another container's
+        except (RunnerError, TimeoutError) as error:
+            _log.info("the node does not restart: %s", error)
+            self._handle(events.Stays())
 
     def _set_phase(
         self, phase: NodePhase, boot_id: str = "", start_task: link.StartTaskReport | None = None, message: str = ""
@@ -344,6 +390,7 @@ class Node:
             start_task or before.start_task,
             clip(message),
             self._config.elevates,
+            before.containers,
         )
         if self._report != before:
             self._sessions.to_all(self._report)
@@ -354,18 +401,16 @@ class Node:
         job.add_done_callback(self._jobs.discard)
 
 
-async def _removed(path: str, answer: Awaitable[Note]) -> None:
+async def _removed(path: str, answer: Awaitable[None]) -> None:
     try:
         await answer
     except (RunnerError, ConnectionError, TimeoutError) as error:
         _log.info("directory %s was not removed: %s", path, error)
 
 
-def _asked(message: link.Run | link.Kill | link.Ack | link.Restart) -> events.Event:
+def _asked(message: link.Kill | link.Ack | link.Restart) -> events.Event:
     """What the leader wants, as the machine hears it."""
     match message:
-        case link.Run():
-            return events.RunAsked(message.execution_id, message.epoch, message.task_name, message)
         case link.Kill(execution_id, epoch, grace):
             return events.KillAsked(execution_id, epoch, grace)
         case link.Ack(execution_ids=ids):

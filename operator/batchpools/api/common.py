@@ -45,6 +45,7 @@ Duration = Annotated[
     Field(pattern=PATTERN, max_length=MAX_LENGTH, examples=["30s", "15m", "1h30m"]),
 ]
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)]
+ContainerName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)]
 TaskId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", min_length=1, max_length=64)]
 RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", min_length=1, max_length=64)]
 Text = Annotated[str, Field(max_length=1024)]

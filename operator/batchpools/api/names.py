@@ -55,6 +55,7 @@ TASK_CONTAINER = "task"
 INSTALL_CONTAINER = "install-runner"
 START_TASK_CONTAINER = "start-task"
 IMAGE_CHECK = "image-check"  # the pod that finds out what a tag is (`<pool>-image-check`), and its container
+OUR_CONTAINERS = (AGENT_CONTAINER, INSTALL_CONTAINER, START_TASK_CONTAINER)  # no template may use these names
 
 # Volumes that we mount; templates may not use names with this prefix.
 VOLUME_PREFIX = "batchpools-"
@@ -83,6 +84,12 @@ REFERENCES_DIR = f"{OUR_DIR}/references"
 # Abstract Unix sockets: the containers of a pod share the network namespace, and no task can take the name from a living PID 1.
 RUNNER_SOCKET = "@batchpools-runner"
 START_TASK_SOCKET = "@batchpools-start-task"
+
+
+def runner_socket(container: str, of_task: str = RUNNER_SOCKET) -> str:
+    """Where the runner of a container listens; of_task: where that of the task container does."""
+    return of_task if container == TASK_CONTAINER else f"{of_task}-{container}"
+
 
 # The link.
 HUB_SERVICE = "batchpools-hub"

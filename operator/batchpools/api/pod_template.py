@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from batchpools.api import names
-from batchpools.api.common import PRESERVE, RESERVED_ENV, Model, Text, list_map, opaque, rule, rules
+from batchpools.api.common import PRESERVE, RESERVED_ENV, ContainerName, Model, Text, list_map, opaque, rule, rules
 from batchpools.api.quantities import MAX_LENGTH, PATTERN
 
 Opaque = Annotated[dict[str, Any], Field(json_schema_extra=PRESERVE)]
@@ -25,6 +25,7 @@ _USERS = (
     rule(_AGENT, f"runAsUser {names.AGENT_UID} is the agent's; tasks may not run as it"),
     rule(_ROOT, "runAsUser 0 is root; tasks run as a plain user"),
 )
+MAX_CONTAINERS = 8  # that tasks run in, of one node
 _OUR_PLACES = f"^({names.NODE_ROOT_DIR}|{names.OUR_DIR})(/.*)?$"
 
 
@@ -57,7 +58,7 @@ class PodSecurityContext(Model):
 
 
 class ContainerSecurityContext(Model):
-    """Users of the task container."""
+    """Users of one container."""
 
     model_config = ConfigDict(json_schema_extra=rules(*_USERS))
     run_as_user: int | None = Field(default=None, ge=0, description="User id of tasks.")
@@ -66,7 +67,7 @@ class ContainerSecurityContext(Model):
 
 
 class VolumeMount(Model):
-    """A volume in the task container."""
+    """A volume in a container."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -100,7 +101,7 @@ class ContainerEnvVar(Model):
 
 
 class Container(Model):
-    """The container that tasks run in; its command is the runner's."""
+    """A container that tasks run in; its command is the runner's."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -110,20 +111,24 @@ class Container(Model):
             _never("readinessProbe", "the agent tells how the container is"),
             _never("startupProbe", "the agent tells how the container is"),
             _never("lifecycle", "the runner starts and ends what runs here; use startTask"),
+            rule(
+                f"!(self.name in [{', '.join(repr(one) for one in names.OUR_CONTAINERS)}])",
+                f"the names {', '.join(names.OUR_CONTAINERS)} are those of the system's containers",
+            ),
         )
     )
-    name: Literal["task"] = Field(description="Always `task`.")
+    name: ContainerName = Field(description="`task` is the one in which tasks run that name none.")
     image: Image = Field(description="The image that tasks run in.")
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
         default=None, description="As in a pod; IfNotPresent by default."
     )
     env: Annotated[list[ContainerEnvVar], Field(max_length=100, json_schema_extra=list_map("name"))] | None = Field(
-        default=None, description="Environment of everything on the node, as in a pod."
+        default=None, description="Environment of everything in the container, as in a pod."
     )
     env_from: Annotated[list[Opaque], Field(max_length=20)] | None = Field(
         default=None, description="Environment from ConfigMaps and Secrets, as in a pod."
     )
-    resources: dict[str, Any] | None = opaque("Requests and limits of a node, as in a pod.")
+    resources: dict[str, Any] | None = opaque("Requests and limits of the container, as in a pod.")
     volume_mounts: Annotated[list[VolumeMount], Field(max_length=50)] | None = Field(
         default=None, description="Volumes in the container."
     )
@@ -174,11 +179,15 @@ class PodTemplateSpec(Model):
             ),
             _never("restartPolicy", "a node is always restarted"),
             _never("initContainers", "use startTask, or a startTask with an image of its own"),
+            rule(
+                f"self.containers.exists(one, one.name == '{names.TASK_CONTAINER}')",
+                f"a container named '{names.TASK_CONTAINER}' is required: tasks that name no container run there",
+            ),
         )
     )
-    containers: Annotated[list[Container], Field(min_length=1, max_length=1)] = Field(
-        description="Exactly one container, called `task`."
-    )
+    containers: Annotated[
+        list[Container], Field(min_length=1, max_length=MAX_CONTAINERS, json_schema_extra=list_map("name"))
+    ] = Field(description="The container `task`, and further images that tasks may name in their `container`.")
     volumes: Annotated[list[Volume], Field(max_length=50, json_schema_extra=list_map("name"))] | None = Field(
         default=None, description="Volumes of the node."
     )

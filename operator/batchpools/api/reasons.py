@@ -31,6 +31,7 @@ class Reason(StrEnum):
     REQUIRED_SLOTS_TOO_LARGE = "RequiredSlotsTooLarge"
     NODES_NOT_HEARD = "NodesNotHeard"
     JOB_NOT_ACTIVE = "JobNotActive"
+    CONTAINER_NOT_FOUND = "ContainerNotFound"
     JOB_COMPLETED = "JobCompleted"
     NAME_CONFLICT = "NameConflict"
     TASK_EXISTS = "TaskExists"
@@ -102,6 +103,7 @@ class FailureCode(StrEnum):
     JOB_COMPLETED = "JobCompleted"
     TASK_EXISTS = "TaskExists"
     ELEVATION_NOT_ALLOWED = "ElevationNotAllowed"
+    CONTAINER_INVALID_SETTINGS = "ContainerInvalidSettings"
     STATUS_REJECTED = "StatusRejected"
     UNKNOWN = "Unknown"
 

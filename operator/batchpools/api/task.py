@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
+from batchpools.api import names
 from batchpools.api.common import (
     EPOCH_RULE,
     FRESH_CONDITIONS,
@@ -12,6 +13,7 @@ from batchpools.api.common import (
     Command,
     CommandLine,
     Conditions,
+    ContainerName,
     DnsLabel,
     Duration,
     Env,
@@ -69,9 +71,12 @@ class TaskBody(Model):
     elevated: bool = Field(
         default=False, description="Whether it runs as root of its container; its pool must say allowElevated."
     )
+    container: ContainerName = Field(
+        default=names.TASK_CONTAINER, description="In which container of its pool's template it runs."
+    )
 
 
-_FIXED = "command, commandLine, env, requiredSlots, elevated, jobName and id of a task cannot change"
+_FIXED = "command, commandLine, env, requiredSlots, elevated, container, jobName and id of a task cannot change"
 
 
 class TaskSpec(TaskBody):
@@ -93,7 +98,8 @@ class TaskSpec(TaskBody):
             ),
             rule(
                 "has(self.env) == has(oldSelf.env) && (!has(self.env) || self.env == oldSelf.env)"
-                " && self.requiredSlots == oldSelf.requiredSlots && self.elevated == oldSelf.elevated",
+                " && self.requiredSlots == oldSelf.requiredSlots && self.elevated == oldSelf.elevated"
+                " && self.container == oldSelf.container",
                 _FIXED,
             ),
         )

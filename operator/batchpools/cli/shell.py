@@ -21,6 +21,7 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     """The verb's own words."""
     verb = verbs.add_parser("exec", parents=[common], help="a shell on a node, or a command: exec NODE [-- COMMAND]")
     verb.add_argument("node", metavar="NODE", help="the PoolNode's name")
+    verb.add_argument("--container", default=names.TASK_CONTAINER, metavar="NAME", help="another one that tasks run in")
     verb.add_argument("command", nargs="*", metavar="COMMAND", help="after --; a shell by default")
     verb.set_defaults(run=run)
 
@@ -30,7 +31,9 @@ async def run(access: Access, options: argparse.Namespace) -> int:
     node = await access.one(POOL_NODES, PoolNodeView, options.node)
     if not node.status.pod_name:
         raise CliError(f"node {options.node!r} has no pod: it is {node.status.state}")
-    words = command_for(node, access.namespace, options.command, terminal=sys.stdin.isatty())
+    words = command_for(
+        node, access.namespace, options.command, container=options.container, terminal=sys.stdin.isatty()
+    )
     access.teach(shlex.join(words))
     program = shutil.which("kubectl")
     if program is None:
@@ -38,12 +41,19 @@ async def run(access: Access, options: argparse.Namespace) -> int:
     os.execv(program, words)  # noqa: S606 (the user's own kubectl, without a shell)
 
 
-def command_for(node: PoolNodeView, namespace: str, command: list[str], *, terminal: bool) -> list[str]:
-    """What kubectl is told: in the task container, with AZ_BATCH_* of the node, in its root directory."""
+def command_for(
+    node: PoolNodeView,
+    namespace: str,
+    command: list[str],
+    *,
+    terminal: bool,
+    container: str = names.TASK_CONTAINER,
+) -> list[str]:
+    """What kubectl is told: in a container that tasks run in, with AZ_BATCH_* of the node, in its root directory."""
     variables = node_variables(namespace, node.spec.pool_name, node.metadata.name, dedicated=node.spec.is_dedicated)
     interactive = ["-it"] if terminal else ["-i"]
     return [
-        "kubectl", "exec", *interactive, "-n", namespace, node.status.pod_name, "-c", names.TASK_CONTAINER, "--",
+        "kubectl", "exec", *interactive, "-n", namespace, node.status.pod_name, "-c", container, "--",
         names.RUNNER_PATH, "shell", names.NODE_ROOT_DIR, *(f"{name}={value}" for name, value in variables.items()),
         "--", *command,
     ]  # fmt: skip

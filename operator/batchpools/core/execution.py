@@ -3,15 +3,21 @@
 It keeps the rules of exactly once on the node: no older epoch is obeyed, no id runs twice, no result is forgotten before it is
 acknowledged, a killed id never starts. Time is an argument; nothing here does anything.
 
+A node has a runner in each container that tasks may name. A run belongs to one of them for life: what becomes of another
+container says nothing of it. What is said of the whole node waits for all: no account of runs is given, and no run is taken,
+before this agent has met every runner once (`is_complete`).
+
 A run is in one state at a time; states are frozen and replaced. The table of them is changed in place: it holds ten minutes of
 ids, and copying those at each event would cost more than the tasks.
 """
 
+import hashlib
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from batchpools.api.names import TASK_CONTAINER
 from batchpools.core.ended import Ended
 from batchpools.core.execution_events import (
     Acknowledged,
@@ -32,6 +38,7 @@ from batchpools.core.execution_events import (
     RunnerUp,
     RunStarted,
     RunUnknown,
+    Stays,
     Stopping,
     TellFinished,
     TellInventory,
@@ -52,6 +59,7 @@ class _Launching:
 
     task_name: str
     boot_id: str
+    container: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,7 @@ class _Running:
 
     task_name: str
     boot_id: str
+    container: str
     started_at: float
 
 
@@ -69,6 +78,7 @@ class _Killing:
 
     task_name: str
     boot_id: str
+    container: str
     started_at: float
     grace: float
 
@@ -106,22 +116,57 @@ _State = _Live | _Ended | _Settled | _Barred | _Condemned
 
 
 @dataclass(slots=True)
-class Executions:
-    """All runs of a node. Only `handle` changes it."""
+class _Container:
+    """One container of the pod that runs tasks, as its runner tells of it. An empty boot id: this agent has not met it."""
 
-    max_epoch: int = 0
     boot_id: str = ""
-    runner_up: bool = False
+    is_up: bool = False
+    memory: LastWord = field(default_factory=LastWord)
+
+
+@dataclass(slots=True)
+class Executions:
+    """All runs of a node. Only `handle` changes it. containers: those that run tasks, in the order of the pod."""
+
+    containers: tuple[str, ...] = (TASK_CONTAINER,)
+    max_epoch: int = 0
     prepared: bool = False  # no start task has to succeed in the task container any more
     stopping: bool = False
-    _memory: LastWord = field(default_factory=LastWord)
+    restarting: bool = False  # all containers begin anew: nothing is taken until that is done, or was refused
+    _there: dict[str, _Container] = field(default_factory=dict)
     _runs: dict[str, _State] = field(default_factory=dict)
     _remembered: deque[tuple[float, str]] = field(default_factory=deque)  # settled and barred ids, oldest first
+
+    def __post_init__(self) -> None:
+        """No runner has been met."""
+        self._there = {name: _Container() for name in self.containers}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether this agent has met every runner: before, it cannot say what is not running."""
+        return all(one.boot_id for one in self._there.values())
+
+    @property
+    def boot_id(self) -> str:
+        """Of the node: another one when any of its containers has begun anew; empty before every runner was met."""
+        if not self.is_complete:
+            return ""
+        ids = [one.boot_id for one in self._there.values()]
+        return ids[0] if len(ids) == 1 else hashlib.sha256(" ".join(ids).encode()).hexdigest()[:32]
+
+    @property
+    def runner_up(self) -> bool:
+        """Whether every runner is there."""
+        return all(one.is_up for one in self._there.values())
 
     @property
     def live_count(self) -> int:
         """Runs that may be going on."""
         return sum(isinstance(run, _Live) for run in self._runs.values())
+
+    def live_in(self, container: str) -> int:
+        """Runs that may be going on in one container."""
+        return sum(isinstance(run, _Live) and run.container == container for run in self._runs.values())
 
     @property
     def unacknowledged(self) -> int:
@@ -148,11 +193,11 @@ class Executions:
                 return self._runner_wanes(event, now)
             case RunStarted(execution_id, started_at):
                 return self._started(execution_id, started_at)
-            case RunFinished(execution_id, task_name, outcome):
-                return self._finished(execution_id, task_name, self.boot_id, outcome)
-            case RunUnknown(execution_id):
-                return self._unknown(execution_id, now)
-            case Prepared() | Stopping() | RestartAsked():
+            case RunFinished(execution_id, task_name, outcome, container):
+                return self._finished(execution_id, task_name, self._there[container].boot_id, outcome)
+            case RunUnknown():
+                return self._unknown(event, now)
+            case Prepared() | Stopping() | RestartAsked() | Stays():
                 return self._node_changes(event)
             case _:
                 assert_never(event)
@@ -180,6 +225,8 @@ class Executions:
                     live.append((one, run.task_name, _started_at(run)))
                 case _Barred() | _Condemned():
                     pass
+        if not self.is_complete:  # what some runner runs is not known: nothing of this is an account
+            return [*told, TellInventory(self.max_epoch, "", (), ())]
         return [*told, TellInventory(self.max_epoch, self.boot_id, tuple(live), tuple(settled))]
 
     def _run_asked(self, event: RunAsked) -> list[Instruction]:
@@ -190,21 +237,38 @@ class Executions:
         known = self._runs.get(one)
         if known is not None:
             return _tell_again(one, known)
+        refused = self._refusal(event.container) or event.refused
+        if refused:
+            return [TellRejected(one, refused)]
+        there = self._there[event.container]
+        self._runs[one] = _Launching(event.task_name, there.boot_id, event.container)
+        return [Launch(one, event.task_name, event.request, event.container)]
+
+    def _refusal(self, container: str) -> str:
+        """Why no run can be started in that container now, as a sentence; empty when it can."""
         if self.stopping:
-            return [TellRejected(one, "the node is stopping")]
-        if not self.runner_up:
-            return [TellRejected(one, "the task container is not up")]
+            return "the node is stopping"
+        if self.restarting:
+            return "the node restarts"
+        there = self._there.get(container)
+        if there is None:
+            return f"the node has no container {container!r}"
+        if not there.is_up:
+            return (
+                "the task container is not up" if container == TASK_CONTAINER else f"container {container!r} is not up"
+            )
+        if not self.is_complete:
+            return "not all containers of the node are up"
         if not self.prepared:
-            return [TellRejected(one, "the start task has not succeeded in the task container yet")]
-        self._runs[one] = _Launching(event.task_name, self.boot_id)
-        return [Launch(one, event.task_name, event.request)]
+            return "the start task has not succeeded in the task container yet"
+        return ""
 
     def _kill_asked(self, event: KillAsked, now: float) -> list[Instruction]:
         if event.epoch < self.max_epoch:
             return []
         one = event.execution_id
         match self._runs.get(one):
-            case None if not self.boot_id:
+            case None if not self.is_complete:
                 self._runs[one] = _Condemned(event.grace)
                 return []
             case None:
@@ -217,22 +281,33 @@ class Executions:
             case _Settled() | _Barred():
                 return [TellUnknown(one)]
             case _Launching() | _Running() | _Killing() as run:
-                self._runs[one] = _Killing(run.task_name, run.boot_id, _started_at(run), event.grace)
-                return [End(one, event.grace)] if self.runner_up else []  # else when the runner is back
+                self._runs[one] = _Killing(run.task_name, run.boot_id, run.container, _started_at(run), event.grace)
+                is_up = self._there[run.container].is_up
+                return [End(one, event.grace, run.container)] if is_up else []  # else when the runner is back
 
-    def _node_changes(self, event: Prepared | Stopping | RestartAsked) -> list[Instruction]:
-        """It takes runs from now on, takes none any more, or begins anew.
+    def _node_changes(self, event: Prepared | Stopping | RestartAsked | Stays) -> list[Instruction]:
+        """It takes runs from now on, takes none any more, begins anew, or does not after all.
 
-        That only with an empty container, whose results are all persisted (safety rule S6.4). The runner looks once more.
+        That only with empty containers, whose results are all persisted (safety rule S6.4). The runners look once more.
         """
-        if isinstance(event, Prepared):
-            self.prepared = True
+        match event:
+            case Prepared():
+                self.prepared = True
+            case Stopping():
+                self.stopping = True
+            case Stays():
+                self.restarting = False
+            case RestartAsked(epoch, boot_id):
+                return self._restart_asked(epoch, boot_id)
+        return []
+
+    def _restart_asked(self, epoch: int, boot_id: str) -> list[Instruction]:
+        wanted = epoch >= self.max_epoch and boot_id == self.boot_id and self.runner_up
+        if not wanted or self.restarting or self.live_count or self.unacknowledged:
             return []
-        if isinstance(event, Stopping):
-            self.stopping = True
-            return []
-        now = event.epoch >= self.max_epoch and event.boot_id == self.boot_id and self.runner_up
-        return [Restart(self.boot_id)] if now and not self.live_count and not self.unacknowledged else []
+        self.restarting = True
+        task, *others = ((name, one.boot_id) for name, one in self._there.items())
+        return [Restart(task[1], tuple(others))]
 
     def _acknowledged(self, ids: Iterable[str], now: float) -> list[Instruction]:
         known = tuple(one for one in dict.fromkeys(ids) if isinstance(self._runs.get(one), _Ended))
@@ -253,61 +328,66 @@ class Executions:
     def _runner_up(self, event: RunnerUp, now: float) -> list[Instruction]:
         """A runner with another boot id has none of the former one's runs: they are lost. The same one is believed in all.
 
-        An agent that has just come up knew of no runs before; what it told a leader meanwhile (with an empty boot id) said
-        nothing, so it tells again.
+        Of the runs of other containers it says nothing. An agent that has just come up knew of no runs before; what it told a
+        leader meanwhile (with an empty boot id) said nothing, so it tells again once it has met every runner.
         """
         told: list[Instruction] = []
-        is_first = not self.boot_id
-        last_word = LastWord() if event.boot_id == self.boot_id else self._memory
-        self._memory = LastWord()
-        self.runner_up = True
-        self.prepared = event.serves
-        self.boot_id = event.boot_id
+        was_complete = self.is_complete
+        there = self._there[event.container]
+        last_word = LastWord() if event.boot_id == there.boot_id else there.memory
+        there.memory = LastWord()
+        there.is_up, there.boot_id = True, event.boot_id
+        if event.container == TASK_CONTAINER:
+            self.prepared, self.restarting = event.serves, False
         for one in event.acknowledged:
             if one not in self._runs:
                 self._remember(one, _Settled(), now)
         for one, task_name, started_at in event.running:
-            told += self._seen_running(one, task_name, started_at)
+            told += self._seen_running(one, task_name, started_at, event.container)
         for one, task_name, outcome in event.finished:
             told += self._finished(one, task_name, event.boot_id, outcome)
-        told += self._lose_all_but({one for one, _, _ in event.running}, last_word)
-        told += self._spare_condemned(now)
-        if is_first and self.max_epoch:
-            return [*(one for one in told if not isinstance(one, TellFinished)), *self._account()]
+        told += self._lose_all_but({one for one, _, _ in event.running}, last_word, event.container)
+        if self.is_complete:
+            told += self._spare_condemned(now)
+            if not was_complete and self.max_epoch:
+                return [*(one for one in told if not isinstance(one, TellFinished)), *self._account()]
         return told
 
     def _runner_wanes(self, event: RunnerDown | MemoryScarce, now: float) -> list[Instruction]:
         """It is gone, or says what may soon take it away."""
+        there = self._there[event.container]
         if isinstance(event, RunnerDown):
-            self.runner_up = self.prepared = False
-            self._memory = self._memory.when_lost(now)
+            there.is_up = False
+            self.prepared = self.prepared and event.container != TASK_CONTAINER
+            there.memory = there.memory.when_lost(now)
         else:
-            self._memory = LastWord(event, now) if event.execution_id else LastWord()
+            there.memory = LastWord(event, now) if event.execution_id else LastWord()
         return []
 
-    def _seen_running(self, one: str, task_name: str, started_at: float) -> list[Instruction]:
+    def _seen_running(self, one: str, task_name: str, started_at: float, container: str) -> list[Instruction]:
+        boot_id = self._there[container].boot_id
         known = self._runs.get(one)
         if isinstance(known, _Condemned):
-            known = _Killing(task_name, self.boot_id, started_at, known.grace)
+            known = _Killing(task_name, boot_id, container, started_at, known.grace)
         if isinstance(known, _Killing):
-            self._runs[one] = _Killing(known.task_name, self.boot_id, started_at, known.grace)
-            return [End(one, known.grace)]
+            self._runs[one] = _Killing(known.task_name, boot_id, container, started_at, known.grace)
+            return [End(one, known.grace, container)]
         if known is None or isinstance(known, _Launching | _Running):
-            live = _Running(task_name, self.boot_id, started_at) if started_at else _Launching(task_name, self.boot_id)
-            self._runs[one] = live
-            return []
+            live: _Live = _Launching(task_name, boot_id, container)
+            self._runs[one] = _Running(task_name, boot_id, container, started_at) if started_at else live
         return []
 
-    def _lose_all_but(self, present: set[str], last_word: LastWord) -> list[Instruction]:
-        """Runs that the runner does not have: it was restarted under them, or it never got to hear of them."""
+    def _lose_all_but(self, present: set[str], last_word: LastWord, container: str) -> list[Instruction]:
+        """Runs that their runner does not have: it was restarted under them, or it never got to hear of them."""
         told: list[Instruction] = []
         for one, run in list(self._runs.items()):
-            if isinstance(run, _Live) and one not in present:
-                told += self._finished(one, run.task_name, run.boot_id, last_word.ended(one, _started_at(run)))
+            if isinstance(run, _Live) and run.container == container and one not in present:
+                ended = last_word.ended(one, _started_at(run), container)
+                told += self._finished(one, run.task_name, run.boot_id, ended)
         return told
 
     def _spare_condemned(self, now: float) -> list[Instruction]:
-        """What was to be ended, and the runner knows nothing of: it is not there, and will not start."""
+        """What was to be ended, and no runner knows anything of: it is not there, and will not start."""
         absent = [one for one, run in self._runs.items() if isinstance(run, _Condemned)]
         for one in absent:
             self._remember(one, _Barred(), now)
@@ -315,10 +395,10 @@ class Executions:
 
     def _started(self, one: str, started_at: float) -> list[Instruction]:
         match self._runs.get(one):
-            case _Launching(task_name, boot_id):
-                self._runs[one] = _Running(task_name, boot_id, started_at)
-            case _Killing(task_name, boot_id, _, grace):
-                self._runs[one] = _Killing(task_name, boot_id, started_at, grace)
+            case _Launching(task_name, boot_id, container):
+                self._runs[one] = _Running(task_name, boot_id, container, started_at)
+            case _Killing(task_name, boot_id, container, _, grace):
+                self._runs[one] = _Killing(task_name, boot_id, container, started_at, grace)
             case _:
                 return []
         return [TellStarted(one, started_at)]
@@ -331,9 +411,11 @@ class Executions:
         self._runs[one] = ended
         return [_tell(one, ended)]
 
-    def _unknown(self, one: str, now: float) -> list[Instruction]:
-        """The runner has no run that it was to end."""
-        if isinstance(self._runs.get(one), _Live):
+    def _unknown(self, event: RunUnknown, now: float) -> list[Instruction]:
+        """The runner has no run that it was to end. Only that of the run's own container can say so."""
+        one = event.execution_id
+        run = self._runs.get(one)
+        if isinstance(run, _Live) and run.container == event.container:
             self._remember(one, _Barred(), now)
             return [TellUnknown(one)]
         return []

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from batchpools.api.names import TASK_CONTAINER
 from batchpools.core.ended import Ended
 from batchpools.core.lost_container import MemoryScarce
 
@@ -17,12 +18,17 @@ class Led:
 
 @dataclass(frozen=True, slots=True)
 class RunAsked:
-    """The leader wants a run; `request` is carried to the runner as it is."""
+    """The leader wants a run in one of the pod's containers; `request` is carried to the runner as it is.
+
+    refused: why it cannot be started now, if it is not known yet.
+    """
 
     execution_id: str
     epoch: int
     task_name: str
     request: object
+    container: str = TASK_CONTAINER
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,7 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class RunnerUp:
-    """The runner answered hello: what it runs as (id, task name, started at), what it has not been told to forget.
+    """The runner of a container answered hello: what it runs as (id, task name, started at), what it was not told to forget.
 
     started at is 0 while a run is being launched. serves False: a start task has to succeed there first (`Prepared`).
     """
@@ -65,6 +71,7 @@ class RunnerUp:
     finished: tuple[tuple[str, str, Ended], ...]
     acknowledged: tuple[str, ...] = ()
     serves: bool = True
+    container: str = TASK_CONTAINER
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,14 @@ class RestartAsked:
 
 @dataclass(frozen=True, slots=True)
 class RunnerDown:
-    """The connection to the runner is gone; its runs may well go on."""
+    """The connection to the runner of a container is gone; its runs may well go on."""
+
+    container: str = TASK_CONTAINER
+
+
+@dataclass(frozen=True, slots=True)
+class Stays:
+    """The pod does not begin anew: one of its runners has refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +114,15 @@ class RunFinished:
     execution_id: str
     task_name: str
     outcome: Ended
+    container: str = TASK_CONTAINER
 
 
 @dataclass(frozen=True, slots=True)
 class RunUnknown:
-    """The runner does not know a run that it was to kill."""
+    """The runner of a container does not know a run that it was to kill."""
 
     execution_id: str
+    container: str = TASK_CONTAINER
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +139,7 @@ Event = (
     | RunnerUp
     | Prepared
     | RestartAsked
+    | Stays
     | RunnerDown
     | RunStarted
     | RunFinished
@@ -136,33 +153,39 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Have the runner start it."""
+    """Have the runner of its container start it."""
 
     execution_id: str
     task_name: str
     request: object
+    container: str = TASK_CONTAINER
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Have the runner kill it."""
+    """Have the runner of its container kill it."""
 
     execution_id: str
     grace: float
+    container: str = TASK_CONTAINER
 
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Let the runner forget results."""
+    """Let the runners forget results."""
 
     execution_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Have the runner leave so that all containers of the pod begin anew."""
+    """Have the task container's runner leave so that all containers of the pod begin anew.
+
+    others: (container, boot id) of the runners that must have nothing either.
+    """
 
     boot_id: str
+    others: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

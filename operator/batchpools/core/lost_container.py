@@ -6,6 +6,7 @@ the most; the agent outlives it and remembers its last word.
 
 from dataclasses import dataclass
 
+from batchpools.api.names import TASK_CONTAINER
 from batchpools.api.reasons import FailureCode
 from batchpools.core.ended import Ended
 
@@ -23,6 +24,7 @@ class MemoryScarce:
     size: int
     used: int
     limit: int
+    container: str = TASK_CONTAINER
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +38,10 @@ class LastWord:
         """What still counts when the connection ends: an old word says nothing of the end."""
         return self if self.told is not None and now - self.at <= FRESH else LastWord()
 
-    def ended(self, execution_id: str, started_at: float) -> Ended:
+    def ended(self, execution_id: str, started_at: float, container: str = TASK_CONTAINER) -> Ended:
         """How a run ended with its container; code OutOfMemory when it had the most memory."""
-        lost = "the task container was lost"
+        named = "the task container" if container == TASK_CONTAINER else f"the container {container!r}"
+        lost = f"{named} was lost"
         if self.told is None:
             return Ended("bootLost", started_at=started_at, message=lost)
         scarce = f"{lost} when {_size(self.told.used)} of its {_size(self.told.limit)} of memory were in use"

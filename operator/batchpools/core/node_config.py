@@ -31,7 +31,7 @@ class StartTaskConfig(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class NodeConfig(msgspec.Struct, frozen=True, rename="camel"):
-    """One node. Durations in seconds."""
+    """One node. Durations in seconds. containers: those that tasks may name, beside the task container."""
 
     namespace: str
     pool: str
@@ -45,3 +45,4 @@ class NodeConfig(msgspec.Struct, frozen=True, rename="camel"):
     log: str = ""  # failed, all: whose output also goes into the container's log
     elevates: bool = False  # its runner is root of its container, and makes runs root that ask for it
     certificates: list[str] = []  # Secrets that must be there before anything runs
+    containers: list[str] = []

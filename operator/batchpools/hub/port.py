@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from batchpools.api.names import DEFAULT_UNREACHABLE_TIMEOUT
+from batchpools.api.names import DEFAULT_UNREACHABLE_TIMEOUT, TASK_CONTAINER
 from batchpools.link.messages import FileChunk, Finished, Inventory, NodeReport, Rejected, Run, Sample, Started
 
 
@@ -93,8 +93,8 @@ class HubPort(Protocol):
         """Say that results are persisted."""
         ...
 
-    def remove_directory(self, pod_uid: str, path: str) -> bool:
-        """Have a task's directory removed."""
+    def remove_directory(self, pod_uid: str, path: str, container: str = TASK_CONTAINER) -> bool:
+        """Have a task's directory removed, by the runner of the container that it ran in."""
         ...
 
     def restart(self, pod_uid: str, boot_id: str) -> bool:

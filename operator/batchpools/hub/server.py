@@ -116,9 +116,9 @@ class Hub:
         """Say that results are persisted."""
         return self._send(pod_uid, link.Ack(execution_ids))
 
-    def remove_directory(self, pod_uid: str, path: str) -> bool:
+    def remove_directory(self, pod_uid: str, path: str, container: str = names.TASK_CONTAINER) -> bool:
         """Have a task's directory removed."""
-        return self._send(pod_uid, link.RemoveDirectory(self._epoch, path))
+        return self._send(pod_uid, link.RemoveDirectory(self._epoch, path, container))
 
     def restart(self, pod_uid: str, boot_id: str) -> bool:
         """Have all containers of a pod begin anew."""

@@ -110,7 +110,7 @@ class Applier:
         if plan.status is not None:
             await self._apply_status(WriteStatus(key, uid, plan.status, plan.urgent), current)
         for event in plan.events:
-            await self._publish(event)
+            await self.publish(event)
         return tuple(refusals)
 
     async def write_status(self, effect: WriteStatus) -> bool:
@@ -300,7 +300,7 @@ class Applier:
             return
         raise ConflictError(f"the finalizers of {key.kind} {key.name} change all the time", 409)
 
-    async def _publish(self, event: Event) -> None:
+    async def publish(self, event: Event) -> None:
         """An Event is a courtesy: a failure is logged and passed over. The same words are told once in ten minutes."""
         told, key = self._clock.now(), event.key
         now = told.strftime("%Y-%m-%dT%H:%M:%SZ")

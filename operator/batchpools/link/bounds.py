@@ -11,6 +11,7 @@ from msgspec import Meta
 MAX_TEXT = 2048  # characters of a sentence for people
 MAX_SLOTS = 256  # Azure Batch's own bound of taskSlotsPerNode
 MAX_LIVE = 4096  # runs of one node at a time: slots, and those that are being ended
+MAX_CONTAINERS = 16  # of one node: more than a template may have
 IDS_PER_PART = 4096
 MAX_ACKNOWLEDGED = 1 << 18  # ids of ten minutes: more than 400 tasks a second on one node
 
@@ -36,6 +37,7 @@ RunId = Annotated[str, Meta(max_length=160)]
 ObjectName = Annotated[
     str, Meta(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\Z")
 ]  # it becomes part of a URL
+Containers = Annotated[list[Word], Meta(max_length=MAX_CONTAINERS)]
 Part = Annotated[list[RunId], Meta(max_length=IDS_PER_PART)]
 
 

@@ -9,10 +9,12 @@ from typing import Annotated
 
 import msgspec
 
+from batchpools.api.names import TASK_CONTAINER
 from batchpools.core.node_config import EnvReference
 from batchpools.link.bounds import (
     MAX_LIVE,
     Amount,
+    Containers,
     Count,
     Duration,
     Epoch,
@@ -63,7 +65,10 @@ class StartTaskReport(msgspec.Struct, frozen=True, array_like=True):
 
 
 class NodeReport(Message, frozen=True, tag=2):
-    """How the node stands; sent after Welcome to every replica and at each change. phase: a `NodePhase` value."""
+    """How the node stands; sent after Welcome to every replica and at each change. phase: a `NodePhase` value.
+
+    boot_id: another one when any of its containers has begun anew. containers: those that tasks may name.
+    """
 
     phase: Word
     boot_id: Word
@@ -71,6 +76,7 @@ class NodeReport(Message, frozen=True, tag=2):
     start_task: StartTaskReport | None
     message: Text
     elevates: bool = False  # it was made for elevated tasks too
+    containers: Containers = msgspec.field(default_factory=lambda: [TASK_CONTAINER])
 
 
 class RunState(msgspec.Struct, frozen=True, array_like=True):
@@ -86,7 +92,7 @@ class Inventory(Message, frozen=True, tag=3):
 
     Finished runs that were not acknowledged come before it, as Finished messages: what is in neither is not on the node.
     More ids than a frame should hold come before it, as InventoryPart messages; the hub puts them together.
-    An empty boot_id says nothing about runs: the agent has not met its runner yet, and will tell again when it has.
+    An empty boot_id says nothing about runs: the agent has not met every runner yet, and will tell again when it has.
     """
 
     epoch: Epoch
@@ -167,7 +173,7 @@ class Run(Message, frozen=True, tag=23):
     task_name: the Task object's name, given back in inventories (a live GET settles what an unknown uid means).
     directory: `workitems/<job>/<task>`, relative to the node's root. env: the task's over the job's, NAME=value; the
     agent adds AZ_BATCH_*, and expands $(NAME) in argv. wall_clock 0 = no limit. references: variables of env whose values are
-    read on the node; what env says of them does not count.
+    read on the node; what env says of them does not count. container: which one of the pod's it runs in.
     """
 
     execution_id: RunId
@@ -183,6 +189,7 @@ class Run(Message, frozen=True, tag=23):
     fresh: bool
     references: list[EnvReference] = []
     elevated: bool = False  # sent only to a node that elevates
+    container: Word = TASK_CONTAINER
 
 
 class Kill(Message, frozen=True, tag=24):
@@ -209,10 +216,11 @@ class ReadFile(Message, frozen=True, tag=26):
 
 
 class RemoveDirectory(Message, frozen=True, tag=27):
-    """Remove a task's directory (its Task object is gone)."""
+    """Remove a task's directory, which its runs in that container have left."""
 
     epoch: Epoch
     path: Path
+    container: Word = TASK_CONTAINER
 
 
 class Restart(Message, frozen=True, tag=29):

@@ -379,12 +379,16 @@ class RunnerModel:
         """All containers begin anew: once for a boot id, when no task runs and every result is told (safety rule S6.4)."""
         live = any(not run.is_start_task for run in self._runs.values())
         untold = any(not one.startswith(_START_TASK_ID) for one in self._finished)
+        req = message.get("req", 0)
         if self.mode != "serve" or self.stopping or message["boot"] != self.boot_id or live or untold:
             text = "this runner does not restart now"
-            self.world.tell(agent, {"op": "error", "code": "Refused", "message": text})
+            self.world.tell(agent, {"op": "error", "req": req, "code": "Refused", "message": text})
+            return
+        if message.get("dry"):  # another container's runner is to leave
+            self.world.tell(agent, {"op": "done", "req": req})
             return
         self.stopping = True
-        self.world.tell(agent, {"op": "bye"})
+        self.world.tell(agent, {"op": "bye", "req": req})
         self._leave(names.RESTART_EXIT_CODE)
 
     # ---------------------------------------------------------------- files

@@ -10,7 +10,7 @@ from typing import Any
 Object = dict[str, Any]
 Holds = Callable[[Any, Any], bool]
 
-_FIXED = "command, commandLine, env, requiredSlots, elevated, jobName and id of a task cannot change"
+_FIXED = "command, commandLine, env, requiredSlots, elevated, container, jobName and id of a task cannot change"
 _EPOCH = "written by a leader that has been replaced: its epoch is older than the one recorded"
 
 
@@ -109,7 +109,9 @@ SPEC: dict[str, list[tuple[str, Holds]]] = {
         ("there is no way back from onAllTasksComplete: TerminateJob", _no_way_back),
     ],
     "JobSchedule": [("there is no way back from terminate", _stays_terminated)],
-    "Task": [(_FIXED, _same("jobName", "id", "command", "commandLine", "env", "requiredSlots", "elevated"))],
+    "Task": [
+        (_FIXED, _same("jobName", "id", "command", "commandLine", "env", "requiredSlots", "elevated", "container"))
+    ],
 }
 
 STATUS: dict[str, list[tuple[str, Holds]]] = {

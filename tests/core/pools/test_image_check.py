@@ -304,6 +304,15 @@ def test_a_pod_is_made_for_the_digest_and_always_pulls() -> None:
     assert pod_hash(view.spec) == pod_hash(pool(1).spec), "that somebody looks renews nobody"
 
 
+def test_the_task_containers_image_is_looked_at_and_the_others_are_pulled_with_it() -> None:
+    made = [{"name": "tool", "image": "other:latest"}, {"name": "task", "image": "x:latest"}]
+    view = checked(image="", template={"spec": {"containers": made}})
+    (probed,) = make_probe(view).manifest["spec"]["containers"]
+    assert probed["image"] == "x:latest"
+    containers = create_pod(view, node(), 1, SETTINGS).manifest["spec"]["containers"]
+    assert [(one["name"], one["imagePullPolicy"]) for one in containers] == [("task", "Always"), ("tool", "Always")]
+
+
 def test_a_pool_that_goes_takes_its_probe_along() -> None:
     view = pool(1, deleted=True, upgrade_policy=DAILY)
     gone = Delete(KEY, "probe", grace_seconds=0)

@@ -12,6 +12,7 @@ from tests.core.pools.situations import SETTINGS, node, pool
 from batchpools.api import names
 from batchpools.core.node_config import NODE_CONFIG_ENV, NodeConfig
 from batchpools.core.pools.node_pod import create_pod
+from batchpools.core.pools.pod_hash import pod_hash
 from batchpools.core.pools.template import read_template
 from batchpools.core.pools.template_rules import refused
 from batchpools.core.views import PoolSpec, PoolView, StartTask
@@ -173,6 +174,49 @@ def long(**spec: Any) -> PoolSpec:
     return PoolSpec(template={"spec": {**LONG["spec"], "containers": [container], **spec}})
 
 
+def with_tool(**tool: Any) -> PoolSpec:
+    """A second container, beside the one that is called `task`."""
+    return PoolSpec(
+        template={"spec": {"containers": [{"name": "tool", "image": "y", **tool}, {"name": "task", "image": "x"}]}}
+    )
+
+
+def test_each_further_container_has_a_runner_of_its_own_and_the_task_container_stays_the_first() -> None:
+    spec = with_tool(env=[{"name": "A", "value": "1"}], securityContext={"readOnlyRootFilesystem": True})
+    view = pool(image="", template=spec.template, node_disk_size="1Gi")
+    task, tool = pod_of(view)["spec"]["containers"]
+    assert (task["name"], task["image"], tool["name"], tool["image"]) == ("task", "x", "tool", "y")
+    sockets = [one["command"][one["command"].index("--socket") + 1] for one in (task, tool)]
+    assert sockets == ["@batchpools-runner", "@batchpools-runner-tool"]
+    assert [one["command"][0] for one in (task, tool)] == [names.RUNNER_PATH] * 2
+    assert all("--disk-limit" in one["command"] for one in (task, tool))
+    root = {"name": names.VOLUME_ROOT, "mountPath": names.NODE_ROOT_DIR}
+    assert all(root in one["volumeMounts"] for one in (task, tool))
+    assert not any(one["name"] == names.VOLUME_TOKEN for one in tool["volumeMounts"])
+    locked = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    assert tool["securityContext"] == {"readOnlyRootFilesystem": True, **locked}
+    assert tool["env"] == [{"name": "A", "value": "1"}]
+    assert ("restartPolicyRules" in task, "restartPolicyRules" in tool) == (True, False)
+    assert "ephemeral-storage" in task["resources"]["requests"]
+    assert "resources" not in tool
+    config = msgspec.json.decode(containers(pod_of(view))[names.AGENT_CONTAINER]["env"][0]["value"], type=NodeConfig)
+    assert config.containers == ["tool"]
+
+
+def test_where_tasks_may_be_elevated_each_containers_runner_knows_its_own_plain_user() -> None:
+    spec = with_tool(securityContext={"runAsUser": 3000})
+    task, tool = pod_of(pool(image="", template=spec.template, allow_elevated=True))["spec"]["containers"]
+    users = [one["command"][one["command"].index("--task-user") + 1] for one in (task, tool)]
+    assert users == ["1000:1000:1000", "3000:1000:1000"]
+    assert [one["securityContext"]["runAsUser"] for one in (task, tool)] == [0, 0]
+
+
+def test_further_containers_are_in_the_hash_and_without_them_it_is_what_it_was() -> None:
+    alone = PoolSpec(template={"spec": {"containers": [{"name": "task", "image": "x"}]}})
+    assert len({pod_hash(one) for one in (alone, with_tool(), with_tool(image="z"))}) == 3
+    assert pod_hash(alone) == pod_hash(PoolSpec(image="x"))
+
+
 TOKEN = {"sources": [{"serviceAccountToken": {"audience": "batchpools", "path": "t"}}]}
 
 
@@ -209,6 +253,22 @@ TOKEN = {"sources": [{"serviceAccountToken": {"audience": "batchpools", "path": 
         pytest.param(long(securityContext={"runAsUser": names.AGENT_UID}), "agent", id="the agent's user for the pod"),
         pytest.param(
             long(task={"securityContext": {"runAsUser": names.AGENT_UID}}), "agent", id="the agent's user for tasks"
+        ),
+        pytest.param(with_tool(image=""), "needs an image", id="a further container without an image"),
+        pytest.param(with_tool(name="agent"), "system's", id="our container's name"),
+        pytest.param(with_tool(name="start-task"), "system's", id="the name of the start task's container"),
+        pytest.param(with_tool(name="task"), "name of its own", id="a name twice"),
+        pytest.param(
+            with_tool(volumeMounts=[{"name": "v", "mountPath": "/mnt/batch"}]), "/mnt/batch", id="our root, elsewhere"
+        ),
+        pytest.param(
+            with_tool(volumeMounts=[{"name": "batchpools-token", "mountPath": "/t"}]),
+            "batchpools-",
+            id="our token, too",
+        ),
+        pytest.param(with_tool(env=[{"name": "AZ_BATCH_X", "value": "x"}]), "AZ_BATCH_", id="our variables, too"),
+        pytest.param(
+            with_tool(securityContext={"runAsUser": names.AGENT_UID}), "agent", id="the agent's user, elsewhere"
         ),
     ],
 )

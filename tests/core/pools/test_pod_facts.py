@@ -9,7 +9,14 @@ from tests.core.pools.situations import DEAD, RUNNING, pod, waiting
 from batchpools.api import names
 from batchpools.api.reasons import Reason
 from batchpools.core.pools.pod_facts import eviction, is_dead, trouble
-from batchpools.core.views import ContainerState, ContainerStateDetail, ContainerStatus, PodCondition, PodView
+from batchpools.core.views import (
+    ContainerState,
+    ContainerStateDetail,
+    ContainerStatus,
+    PodCondition,
+    PodContainer,
+    PodView,
+)
 
 WAITS = waiting("PodInitializing")
 
@@ -58,6 +65,37 @@ def collected(view: PodView) -> PodView:
     ],
 )
 def test_a_pod_is_dead_only_when_the_kubelet_has_said_so(view: PodView, dead: bool) -> None:
+    assert is_dead(view) is dead
+
+
+def with_tool(view: PodView, tool: ContainerState | None, restarts: int = 0, sidecar: bool = False) -> PodView:
+    """The same with a second container that tasks run in; sidecar: a mesh has put in one that is not ours."""
+    ours = tuple(PodContainer(name, (names.RUNNER_PATH, "serve")) for name in ("task", "tool"))
+    theirs = (PodContainer("proxy", ("envoy",)),) if sidecar else ()
+    found = (ContainerStatus(name="tool", state=tool, restart_count=restarts),) if tool is not None else ()
+    there = (*view.status.container_statuses, *found)
+    return replace(
+        view,
+        spec=replace(view.spec, containers=(*ours, *theirs)),
+        status=replace(view.status, container_statuses=there),
+    )
+
+
+@pytest.mark.parametrize(
+    ("view", "dead"),
+    [
+        pytest.param(with_tool(pod(task=DEAD, phase="Failed"), DEAD), True, id="both have ended"),
+        pytest.param(with_tool(pod(task=DEAD, phase="Failed"), RUNNING), False, id="one runs"),
+        pytest.param(with_tool(pod(task=RUNNING, phase="Failed"), DEAD), False, id="the other runs"),
+        pytest.param(with_tool(pod(task=DEAD, phase="Failed"), None), False, id="nothing is said of one"),
+        pytest.param(with_tool(pod(phase="Failed"), DEAD), False, id="nothing is said of the task container"),
+        pytest.param(with_tool(pod(task=DEAD, phase="Failed"), WAITS), True, id="one never started"),
+        pytest.param(with_tool(pod(task=DEAD, phase="Failed"), WAITS, 1), False, id="one waits after a restart"),
+        pytest.param(with_tool(pod(task=DEAD), DEAD), False, id="both ended, and will be started again"),
+        pytest.param(with_tool(pod(task=DEAD, phase="Failed"), DEAD, sidecar=True), True, id="a sidecar runs no task"),
+    ],
+)
+def test_a_pod_is_dead_only_when_all_its_containers_of_tasks_are(view: PodView, dead: bool) -> None:
     assert is_dead(view) is dead
 
 

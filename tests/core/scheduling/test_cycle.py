@@ -39,6 +39,29 @@ def test_higher_priority_goes_first_and_older_tasks_before_younger() -> None:
     assert [uid for uid, _ in bound(waiting, room("n", 3))] == ["h1", "h2", "l1"]
 
 
+def test_a_task_goes_only_where_its_container_is_and_holds_nobody_up_meanwhile() -> None:
+    """During an upgrade the pods of before do not have it."""
+    waiting = PoolBook()
+    for age, (uid, container) in enumerate([("a", "tool"), ("b", "task"), ("c", "tool"), ("d", "task")]):
+        waiting.add("j", WaitingTask(float(age), uid, 1, container=container), priority=0, created=0.0, job_uid="j")
+    old, new = room("old", 2), Room("new", "pod-new", 1, 1, containers=frozenset({"task", "tool"}))
+    assert bound(waiting, old) == [("b", "old"), ("d", "old")]
+    assert len(waiting) == 2, "those that were passed over wait on"
+    assert bound(waiting, room("old", 4), new) == [("a", "new")]
+    assert bound(waiting, room("old", 4)) == []
+    assert bound(waiting, new) == [("c", "new")]
+
+
+def test_not_more_than_so_many_tasks_are_passed_over_in_one_cycle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchpools.core.scheduling.cycle.MOST_PASSED_OVER", 3)
+    waiting = PoolBook()
+    for age in range(10):
+        task = WaitingTask(float(age), f"t{age}", 1, container="task" if age == 9 else "tool")
+        waiting.add("j", task, priority=0, created=0.0, job_uid="j")
+    assert bound(waiting, room("old", 4)) == []
+    assert len(waiting) == 10
+
+
 def test_jobs_of_equal_priority_take_turns() -> None:
     waiting = book(*[("a", f"a{n}") for n in range(4)], *[("b", f"b{n}") for n in range(4)])
     assert [uid for uid, _ in bound(waiting, room("n", 4))] == ["a0", "b0", "a1", "b1"]

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable
 
+from batchpools.api.reasons import Reason
 from batchpools.api.states import JobState, TaskState
 from batchpools.controllers.task.claims import Claims
 from batchpools.controllers.task.entry import Entry, JobKey, PoolKey, created_at
@@ -14,6 +15,7 @@ from batchpools.controllers.task.tally import Tally
 from batchpools.core.scheduling.book import PoolBook, WaitingTask
 from batchpools.core.scheduling.fit import (
     Question,
+    container_exists,
     first_refusal,
     job_exists,
     job_is_active,
@@ -22,18 +24,19 @@ from batchpools.core.scheduling.fit import (
 )
 from batchpools.core.tasks.lifecycle import TABLE, Done, Held, State, Waiting, holds_slots, name_of, pod_of
 from batchpools.core.transitions import check
-from batchpools.core.views import JobView, TaskView
+from batchpools.core.views import JobView, PoolView, TaskView
 from batchpools.kube.cache import Cache
 
 _STORY_KEPT = 20
-_ENTRY_CHECKS = (job_exists, job_is_active, pool_exists, slots_fit_the_pool)
+_ENTRY_CHECKS = (job_exists, job_is_active, pool_exists, container_exists, slots_fit_the_pool)
 _ENDED = {JobState.COMPLETED, JobState.TERMINATING}
 
 
 class RunBook:
     """All entries. `wake_pool` and `wake_job` are called when there may be something to do.
 
-    `on_job_ended(entry)` is called for a task that waits although its job has ended.
+    `on_job_ended(entry)` is called for a task that waits although its job has ended, `on_no_container(entry)` for one whose
+    container its pool, as the cache has it, does not have.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class RunBook:
         self.leading = False
         self.epoch = 0
         self.on_job_ended: Callable[[Entry], None] = lambda _: None
+        self.on_no_container: Callable[[Entry], None] = lambda _: None
         self._on_pod: dict[str, set[str]] = {}  # pod uid -> uids of entries with something to confirm there
         self._losing: set[str] = set()  # uids of entries with losers
         self._pools: dict[PoolKey, PoolBook] = {}
@@ -147,12 +151,16 @@ class RunBook:
 
     # ---------------------------------------------------------------- queues
 
-    def question(self, entry: Entry) -> Question:
-        """What the checks want to know of a task, nodes apart (`nodes` costs what the pool has of them)."""
+    def question(self, entry: Entry, live_pool: PoolView | None = None) -> Question:
+        """What the checks want to know of a task, nodes apart (`nodes` costs what the pool has of them).
+
+        live_pool: its pool as the API server has it, in place of the cache's.
+        """
         namespace, job_name = entry.job_key
         job = self.cache.jobs.get(namespace, job_name)
-        pool = self.cache.pools.get(namespace, job.pool) if job is not None else None
-        return Question(job_name, entry.view.spec.required_slots, job, pool)
+        pool = live_pool or (self.cache.pools.get(namespace, job.pool) if job is not None else None)
+        spec = entry.view.spec
+        return Question(job_name, spec.required_slots, job, pool, container=spec.container)
 
     def pool_of(self, job: JobKey) -> PoolKey | None:
         """The pool of a job; None when the cache has no such job."""
@@ -173,15 +181,17 @@ class RunBook:
         self.dequeue(entry)
         if job is not None and job.status.state in _ENDED:
             self.on_job_ended(entry)
+        elif entry.refusal is not None and entry.refusal.reason is Reason.CONTAINER_NOT_FOUND:
+            self.on_no_container(entry)
 
     def _queue(self, entry: Entry, job: JobView) -> None:
         key = (job.metadata.namespace, job.pool)
         if entry.queued_in not in {None, key}:
             self.dequeue(entry)
-        born = job.metadata.creation_timestamp
+        born, spec = job.metadata.creation_timestamp, entry.view.spec
         self._pools.setdefault(key, PoolBook()).add(
             job.metadata.name,
-            WaitingTask(created_at(entry.view), entry.uid, entry.view.spec.required_slots, entry.view.spec.elevated),
+            WaitingTask(created_at(entry.view), entry.uid, spec.required_slots, spec.elevated, spec.container),
             priority=job.spec.priority,
             created=born.timestamp() if born else 0.0,
             job_uid=job.metadata.uid,

@@ -48,7 +48,7 @@ class Cleaning:
         """A task is gone, and nothing of it runs: what it left there goes, and what it had left before on other nodes."""
         former = [node.status.pod_uid for node in self._nodes_of(view)] if view.status.requeue_count else []
         for pod in sorted({pod_uid, *former} - {""}):
-            if not (self._is_up(pod) and self._hub.remove_directory(pod, directory_of(view))):
+            if not (self._is_up(pod) and self._hub.remove_directory(pod, directory_of(view), view.spec.container)):
                 self._owed.setdefault(pod, {})[directory_of(view)] = view
 
     async def once(self) -> None:
@@ -77,7 +77,7 @@ class Cleaning:
             asked = self._asked.setdefault((pod, self._boot_id(pod)), set())
             if uid in asked or sent[pod] >= _ASKED_AT_ONCE:
                 continue
-            if self._hub.remove_directory(pod, directory_of(view)):
+            if self._hub.remove_directory(pod, directory_of(view), view.spec.container):
                 asked.add(uid)
                 sent[pod] += 1
 
@@ -99,7 +99,7 @@ class Cleaning:
                 continue
             for view in views.values() if pod in pods else ():
                 if self._book.claims.has_directory(view):
-                    self._hub.remove_directory(pod, directory_of(view))
+                    self._hub.remove_directory(pod, directory_of(view), view.spec.container)
             del self._owed[pod]
 
     def _forget(self) -> None:

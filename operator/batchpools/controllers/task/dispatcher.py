@@ -162,6 +162,7 @@ class Dispatcher:
             fresh=fresh,
             references=self._references(env, view.metadata.namespace, job),
             elevated=view.spec.elevated,
+            container=view.spec.container,
         )
 
     def _elevates(self, namespace: str, job: JobView | None) -> None:

@@ -7,6 +7,7 @@ from batchpools.controllers.task.book import RunBook, is_terminal
 from batchpools.controllers.task.entry import Entry, task_id
 from batchpools.controllers.task.settler import Settler
 from batchpools.core.pools.emptying import emptied_by
+from batchpools.core.pools.template import containers_of
 from batchpools.core.tasks.lifecycle import Bound, Done, Held, Running, Settling, Waiting, Why
 from batchpools.core.tasks.status import is_newer
 from batchpools.core.views import JobView, PoolNodeView, PoolView, TaskView
@@ -48,7 +49,7 @@ class Intake:
             self._book.reprioritize(new)
 
     def pool_changed(self, old: PoolView | None, new: PoolView | None) -> None:
-        """A pool came, went, or its slots changed: the tasks of its jobs look again."""
+        """A pool came, went, or its slots or containers changed: the tasks of its jobs look again."""
         view = new or old
         if view is None or not self._book.leading or (old and new and _same_for_tasks(old, new)):
             return
@@ -154,5 +155,6 @@ def _same_for_tasks(old: PoolView, new: PoolView) -> bool:
     return (
         old.metadata.uid == new.metadata.uid
         and old.spec.task_slots_per_node == new.spec.task_slots_per_node
+        and containers_of(old.spec) == containers_of(new.spec)
         and (old.metadata.deletion_timestamp is None) == (new.metadata.deletion_timestamp is None)
     )

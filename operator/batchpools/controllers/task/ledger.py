@@ -9,6 +9,7 @@ from batchpools.api.states import NodeDeallocationOption, Result, TaskState
 from batchpools.controllers.task.book import RunBook
 from batchpools.controllers.task.busyness import Busyness
 from batchpools.controllers.task.cleaning import Cleaning
+from batchpools.controllers.task.container_doubts import ContainerDoubts
 from batchpools.controllers.task.dispatcher import Dispatcher
 from batchpools.controllers.task.entry import Entry, PoolKey
 from batchpools.controllers.task.intake import Intake
@@ -73,6 +74,7 @@ class RunLedgerOfLeader:
         self._reports = Reports(book, self._intake, self._settler, self._dispatcher, hub, self._live)
         self._reports.may_have_more = self._takeover.is_silent
         self._inventories = Inventories(book, self._intake, self._settler, self._reports, self._takeover)
+        self._doubts = ContainerDoubts(book, self._settler, self._live)
         self._silence = Silence(book, clock.monotonic)
         self._silence.on_silent = self._fell_silent
         self._silence.on_heard_again = self._heard_again
@@ -125,6 +127,7 @@ class RunLedgerOfLeader:
         await self._live.stop()
         self._reports.clear()
         self._takeover.end()
+        self._doubts.clear()
         self._book.clear()
 
     @property

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 
 from batchpools.core.identity import Key
-from batchpools.core.views import PodView, TaskView
+from batchpools.core.views import PodView, PoolView, TaskView
 from batchpools.kube.errors import KubeError, NotFoundError
 from batchpools.kube.port import KubeApi, Resource
-from batchpools.kube.resources import PODS, TASKS
+from batchpools.kube.resources import PODS, POOLS, TASKS
 from batchpools.telemetry.logs import about
 
 _log = logging.getLogger(__name__)
@@ -42,6 +42,15 @@ class Live:
         async def ask() -> None:
             raw = await self._get(PODS, namespace, name)
             then(None if raw is None else msgspec.json.decode(raw, type=PodView))
+
+        self._spawn(ask())
+
+    def ask_pool(self, namespace: str, name: str, then: Callable[[PoolView | None], None]) -> None:
+        """Call then(view) once the API server has said how the pool stands."""
+
+        async def ask() -> None:
+            raw = await self._get(POOLS, namespace, name)
+            then(None if raw is None else msgspec.json.decode(raw, type=PoolView))
 
         self._spawn(ask())
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from batchpools.controllers.task.entry import PoolKey
-from batchpools.core.scheduling.placement import Room
+from batchpools.core.scheduling.placement import ONLY_TASK, Room
 from batchpools.core.scheduling.quarantine import Standing
 from batchpools.hub.port import NodeIdentity
 from batchpools.link.messages import NodeReport
@@ -17,6 +17,7 @@ class NodePage:
 
     identity: NodeIdentity
     total: int = 0
+    containers: frozenset[str] = ONLY_TASK  # those that its pod has; during an upgrade not all nodes have the same
     ready: bool = False  # its agent says so
     elevates: bool = False  # and that elevated tasks may run there
     heard: bool = False  # its inventory of the present epoch and session has come
@@ -83,6 +84,7 @@ class Nodes:
         page = self.know(identity)
         page.total = report.slots
         page.elevates = report.elevates
+        page.containers = frozenset(report.containers)
         page.ready = report.phase == NodePhase.READY
         return page
 
@@ -163,6 +165,7 @@ class Nodes:
                 page.total,
                 page.total - page.used,
                 any_elevates or page.elevates,
+                page.containers,
             )
             for page in self.of_pool(pool)
             if page.takes_tasks

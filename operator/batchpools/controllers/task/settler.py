@@ -86,10 +86,10 @@ class Settler:
             self._book.move(entry, Waiting())
 
     def fail(self, entry: Entry, code: FailureCode, sentence: str, *, tell: bool = False) -> None:
-        """It ends without having run. tell: also in an Event."""
+        """It ends without having run. tell: with an Event, for what its user has written wrong."""
         verdict = Failed(FailureInfo(category=FailureCategory.USER_ERROR, code=code, message=sentence), None)
-        self._book.move(entry, Settling())
         event = Event(entry.key, entry.uid, code, sentence, warning=True) if tell else None
+        self._book.move(entry, Settling())
         self._write(entry, verdict, self._status_after(entry, verdict, Ended("launchFailed")), Lane.BACKGROUND, event)
 
     def end_run(self, entry: Entry, why: Why, reason: RequeueReason = RequeueReason.POOL_RESIZED) -> None:

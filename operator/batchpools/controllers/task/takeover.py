@@ -13,6 +13,7 @@ from batchpools.controllers.task.intake import Intake
 from batchpools.controllers.task.live import Live
 from batchpools.controllers.task.settler import Settler
 from batchpools.core.orphans import nodeless
+from batchpools.core.pools import pod_facts
 from batchpools.core.pools.reach import is_set_aside
 from batchpools.core.tasks.lifecycle import Held, Waiting
 from batchpools.core.views import PodView, TaskView
@@ -96,7 +97,10 @@ class Takeover:
                 self.release()
 
     def met_no_runner(self, node: NodeIdentity) -> None:
-        """The agent has not met its runner: nothing ran there if it has been the only agent, and the container never started."""
+        """The agent has not met all its runners: nothing ran there if it has been the only agent, and a container never started.
+
+        For an agent takes no run before it has met every runner.
+        """
         if not self.is_silent(node.pod_uid) or node.pod_uid in self._judging:
             return
         self._judging.add(node.pod_uid)
@@ -188,7 +192,7 @@ class Takeover:
     def _judge(self, pod_uid: str, pod: PodView | None) -> None:
         if pod is None or pod.metadata.uid != pod_uid or _restarted(pod, names.AGENT_CONTAINER):
             return
-        if not _started(pod, names.TASK_CONTAINER):
+        if not all(_started(pod, one) for one in pod_facts.runner_containers(pod)):
             self.spoke(pod_uid)
 
 

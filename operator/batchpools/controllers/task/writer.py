@@ -126,6 +126,8 @@ class StatusWriter:
         self._land(write)
         if write.done is not None:
             write.done(persisted)
+        if write.event is not None and persisted is not None:
+            await self._applier.publish(write.event)
 
     def _land(self, write: Write) -> None:
         self._flying.discard(write.uid)

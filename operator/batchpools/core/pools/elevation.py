@@ -17,7 +17,7 @@ def rehearsal(pool: PoolView) -> Json:
     container = {
         "name": names.TASK_CONTAINER,
         "image": template.image,
-        "securityContext": task_security(template, elevated=True),
+        "securityContext": task_security(template.container, elevated=True),
         "resources": template.container.get("resources", {}),
     }
     return {

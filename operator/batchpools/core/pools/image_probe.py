@@ -74,7 +74,7 @@ def _spec(template: Template) -> Json:
         "imagePullPolicy": "Always",
         "command": ["true"],
         "resources": {"requests": _SIZE, "limits": _SIZE},
-        "securityContext": task_security(template),
+        "securityContext": task_security(template.container),
     }
     return {
         **placement,

@@ -14,7 +14,7 @@ from batchpools.core.plan import Create
 from batchpools.core.pools.disruption import marks
 from batchpools.core.pools.image_digest import checked_digest
 from batchpools.core.pools.network_policy import near_each_other
-from batchpools.core.pools.pod_containers import agent, installer, start_task, task
+from batchpools.core.pools.pod_containers import agent, installer, others, start_task, task
 from batchpools.core.pools.pod_hash import pod_hash
 from batchpools.core.pools.pod_references import reference_volumes
 from batchpools.core.pools.pod_security import pod_security
@@ -92,7 +92,8 @@ def _metadata(pool: PoolView, node: PoolNodeView, name: str, template: Template,
 
 def _spec(pool: PoolView, node: str, template: Template, settings: NodePodSettings) -> Json:
     spec = pool.spec
-    inits = [installer(settings.image), agent(settings.image, _config(pool, node, settings), spec)]
+    config = _config(pool, node, template, settings)
+    inits = [installer(settings.image), agent(settings.image, config, spec)]
     if spec.start_task is not None and not spec.start_task.is_inside:
         inits.append(start_task(spec, spec.start_task, template))
     affinity = near_each_other(pool, settings.topology_key, template.placement.get("affinity", {}))
@@ -106,12 +107,12 @@ def _spec(pool: PoolView, node: str, template: Template, settings: NodePodSettin
         "terminationGracePeriodSeconds": round(parse_duration(spec.drain_timeout)) + GRACE_RESERVE,
         "securityContext": pod_security(template),
         "initContainers": inits,
-        "containers": [task(spec, template, restarts=settings.restarts)],
+        "containers": [task(spec, template, restarts=settings.restarts), *others(spec, template)],
         "volumes": [*template.volumes, *volumes(spec), *reference_volumes(spec)],
     }
 
 
-def _config(pool: PoolView, node: str, settings: NodePodSettings) -> NodeConfig:
+def _config(pool: PoolView, node: str, template: Template, settings: NodePodSettings) -> NodeConfig:
     """What the agent is told."""
     return NodeConfig(
         namespace=pool.metadata.namespace,
@@ -125,6 +126,7 @@ def _config(pool: PoolView, node: str, settings: NodePodSettings) -> NodeConfig:
         log={"Failed": "failed", "All": "all"}.get(pool.spec.task_logs.to_container_log, ""),
         elevates=pool.spec.allow_elevated,
         certificates=[one.secret_name for one in pool.spec.certificate_references],
+        containers=[name for name, _ in template.others],
     )
 
 

@@ -58,33 +58,46 @@ def agent(image: str, config: NodeConfig, spec: PoolSpec) -> Json:
 def start_task(spec: PoolSpec, start: StartTask, template: Template) -> Json:
     """The start task sees what tasks see: the same volumes, environment and rights, in an image of its own if it asks for one."""
     return {
-        **_user_container(spec, template, Visibility.START_TASK),
+        **_user_container(spec, template.container, Visibility.START_TASK),
         "name": names.START_TASK_CONTAINER,
         "image": start.image or template.image,
-        "command": _serve(spec, template, names.START_TASK_SOCKET, "start-task", _STOP_OF_START_TASK),
+        "command": _serve(
+            spec, task_user(template, template.container), names.START_TASK_SOCKET, "start-task", _STOP_OF_START_TASK
+        ),
     }
 
 
 def task(spec: PoolSpec, template: Template, *, restarts: bool) -> Json:
     """The container that tasks run in. restarts: with the rule for a reboot in place, which not every cluster takes."""
-    stop = parse_duration(spec.drain_timeout) + _STOP_RESERVE
     return {
-        **_user_container(spec, template, Visibility.TASK),
+        **_runs_tasks(spec, template, names.TASK_CONTAINER, template.container),
         **_resources(spec, template),
-        "name": names.TASK_CONTAINER,
-        "command": _serve(spec, template, names.RUNNER_SOCKET, "serve", stop),
         **(_RESTART_RULE if restarts else {}),
     }
 
 
-def _user_container(spec: PoolSpec, template: Template, visibility: Visibility) -> Json:
+def others(spec: PoolSpec, template: Template) -> list[Json]:
+    """The further containers, in which tasks run that name them."""
+    return [_runs_tasks(spec, template, name, container) for name, container in template.others]
+
+
+def _runs_tasks(spec: PoolSpec, template: Template, name: str, container: Json) -> Json:
+    stop = parse_duration(spec.drain_timeout) + _STOP_RESERVE
+    return {
+        **_user_container(spec, container, Visibility.TASK),
+        "name": name,
+        "command": _serve(spec, task_user(template, container), names.runner_socket(name), "serve", stop),
+    }
+
+
+def _user_container(spec: PoolSpec, container: Json, visibility: Visibility) -> Json:
     """What the user wrote, with our rights and volumes."""
     return {
         "imagePullPolicy": "Always" if is_checked(spec) else "IfNotPresent",
-        **template.container,
-        "securityContext": task_security(template, elevated=spec.allow_elevated),
+        **container,
+        "securityContext": task_security(container, elevated=spec.allow_elevated),
         "volumeMounts": [
-            *template.container.get("volumeMounts", []),
+            *container.get("volumeMounts", []),
             *runner_mounts(),
             *certificate_mounts(spec, visibility),
         ],
@@ -100,7 +113,7 @@ def _resources(spec: PoolSpec, template: Template) -> Json:
     return {"resources": {**given, "requests": requests}}
 
 
-def _serve(spec: PoolSpec, template: Template, socket: str, mode: str, stop_timeout: float) -> list[str]:
+def _serve(spec: PoolSpec, user: str, socket: str, mode: str, stop_timeout: float) -> list[str]:
     options = {
         "--mode": mode,
         "--socket": socket,
@@ -111,5 +124,5 @@ def _serve(spec: PoolSpec, template: Template, socket: str, mode: str, stop_time
     if spec.node_disk_size:
         options["--disk-limit"] = str(parse_bytes(spec.node_disk_size))
     if spec.allow_elevated:
-        options["--task-user"] = task_user(template)
+        options["--task-user"] = user
     return [names.RUNNER_PATH, "serve", *(word for pair in options.items() for word in pair)]

@@ -25,7 +25,7 @@ class Trouble:
 
 
 def is_dead(pod: PodView) -> bool:
-    """Whether the kubelet has written that nothing of the task container runs, and that it will not start again (S4.1).
+    """Whether the kubelet has written that no container that runs tasks is alive, and that none will start again (S4.1).
 
     A terminated or waiting state alone may be older than the truth: a container is started again, a waiting one starts while
     its pod is being deleted. The kubelet writes a final phase only when no container can run any more (seen on 1.37: with the
@@ -37,11 +37,21 @@ def is_dead(pod: PodView) -> bool:
         return is_over(pod)  # the API server binds no pod that is being deleted: no machine ever had it
     if pod.status.phase not in _FINAL or _was_given_up(pod):
         return False
-    task = _container(pod.status.container_statuses, names.TASK_CONTAINER)
-    if task is None:
+    found = [_container(pod.status.container_statuses, name) for name in runner_containers(pod)]
+    if all(one is None for one in found):
         return _was_rejected(pod)
-    never_started = task.state.waiting is not None and task.restart_count == 0
-    return task.state.terminated is not None or never_started
+    return all(one is not None and _has_ended(one) for one in found)
+
+
+def runner_containers(pod: PodView) -> tuple[str, ...]:
+    """The containers in which tasks run: the task container, and each whose first process is the runner."""
+    others = (one.name for one in pod.spec.containers if one.command[:1] == (names.RUNNER_PATH,))
+    return (names.TASK_CONTAINER, *(name for name in others if name != names.TASK_CONTAINER))
+
+
+def _has_ended(container: ContainerStatus) -> bool:
+    never_started = container.state.waiting is not None and container.restart_count == 0
+    return container.state.terminated is not None or never_started
 
 
 def is_over(pod: PodView) -> bool:

@@ -53,6 +53,7 @@ def _hash_of(read: _Read, is_dedicated: bool) -> str:
         spec.secret_references,
         spec.config_map_references,
         spec.task_logs.to_container_log,
+        *([template.others] if template.others else []),  # without them it is what it was before there were any
     ]
     if spec.allow_elevated:  # else a pod is the same as before there was such a field
         parts.append("allowElevated")

@@ -28,20 +28,20 @@ def agent_security() -> Json:
     return {**installer_security(), "runAsGroup": names.AGENT_UID}
 
 
-def task_security(template: Template, *, elevated: bool = False) -> Json:
-    """Of the containers that run commands of users.
+def task_security(container: Json, *, elevated: bool = False) -> Json:
+    """Of a container that runs commands of users.
 
     elevated: the runner is root there, with the runtime's default capabilities, for it gives each run its user. Nobody can
     gain what he was not given: no program of the image makes a plain task root.
     """
-    given = template.container.get("securityContext", {})
+    given = container.get("securityContext", {})
     if not elevated:
         return {**given, **_LOCKED}
     return {**given, "runAsUser": 0, "runAsGroup": 0, "runAsNonRoot": False, "allowPrivilegeEscalation": False}
 
 
-def task_user(template: Template) -> str:
-    """Whom the runner makes a run that is not elevated, in the words of its option: `uid:gid:groups`."""
-    security: Json = {**pod_security(template), **template.container.get("securityContext", {})}
+def task_user(template: Template, container: Json) -> str:
+    """Whom a container's runner makes a run that is not elevated, in the words of its option: `uid:gid:groups`."""
+    security: Json = {**pod_security(template), **container.get("securityContext", {})}
     groups = dict.fromkeys([security["fsGroup"], *security.get("supplementalGroups", [])])
     return f"{security['runAsUser']}:{security['runAsGroup']}:{','.join(map(str, groups))}"

@@ -36,11 +36,23 @@ class Template:
     placement: Json  # where the pod runs and how: fields of a pod's spec
     security: Json  # users, pod level
     never: tuple[str, ...] = ()  # what was asked for and is never taken over
+    others: tuple[tuple[str, Json], ...] = ()  # the further containers that tasks may name, by name
 
     @property
     def image(self) -> str:
         """The task container's image."""
         return str(self.container.get("image", ""))
+
+    @property
+    def containers(self) -> tuple[tuple[str, Json], ...]:
+        """All containers that tasks run in, the task container first."""
+        return ((names.TASK_CONTAINER, self.container), *self.others)
+
+
+def containers_of(spec: PoolSpec) -> frozenset[str]:
+    """The containers that tasks of a pool may name."""
+    given = spec.template.get("spec", {}).get("containers", []) if spec.template else []
+    return frozenset({names.TASK_CONTAINER, *(str(one.get("name", "")) for one in given)})
 
 
 def read_template(spec: PoolSpec) -> Template:
@@ -52,19 +64,17 @@ def read_template(spec: PoolSpec) -> Template:
         placement: Json = {"imagePullSecrets": list(spec.image_pull_secrets)} if spec.image_pull_secrets else {}
         return Template({}, {}, container, [], placement, {})
     metadata, pod = spec.template.get("metadata", {}), spec.template.get("spec", {})
-    task: Json = next((one for one in pod.get("containers", []) if one.get("name") == names.TASK_CONTAINER), {})
-    container = _only(task, _CONTAINER)
-    users = _only(task.get("securityContext", {}), _CONTAINER_USERS)
-    if users:
-        container["securityContext"] = users
+    given: list[Json] = pod.get("containers", [])
+    task = next((one for one in given if one.get("name") == names.TASK_CONTAINER), {})
     return Template(
         labels=dict(metadata.get("labels", {})),
         annotations=dict(metadata.get("annotations", {})),
-        container=container,
+        container=_container(task),
         volumes=list(pod.get("volumes", [])),
         placement=_only(pod, _PLACEMENT),
         security=_only(pod.get("securityContext", {}), _USERS),
         never=tuple(key for key in _NEVER if pod.get(key)),
+        others=tuple((str(one.get("name", "")), _container(one)) for one in given if one is not task),
     )
 
 
@@ -81,6 +91,14 @@ def template_for(spec: PoolSpec, *, is_dedicated: bool) -> Template:
     if other.priority_class_name:
         placement["priorityClassName"] = other.priority_class_name
     return replace(template, placement=placement)
+
+
+def _container(given: Json) -> Json:
+    container = _only(given, _CONTAINER)
+    users = _only(given.get("securityContext", {}), _CONTAINER_USERS)
+    if users:
+        container["securityContext"] = users
+    return container
 
 
 def _only(given: Json, keys: tuple[str, ...]) -> Json:

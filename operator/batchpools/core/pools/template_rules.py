@@ -17,11 +17,25 @@ def refused(template: Template) -> str:
 
 
 def _no_image(template: Template) -> str:
-    return "" if template.image else "The template needs a container named 'task' with an image."
+    if not template.image:
+        return "The template needs a container named 'task' with an image."
+    without = next((name for name, one in template.others if not one.get("image")), None)
+    return "" if without is None else f"Container {without!r} of the template needs an image."
+
+
+def _our_containers(template: Template) -> str:
+    """Each has a name of its own, by which tasks and the kubelet's words are told apart."""
+    found = [name for name, _ in template.containers]
+    wrong = next((name for name in found if name in names.OUR_CONTAINERS or not name or found.count(name) > 1), None)
+    if wrong is None:
+        return ""
+    if wrong in names.OUR_CONTAINERS:
+        return f"No container may be named {wrong!r}: that is one of the system's."
+    return f"Every container of the template needs a name of its own; {wrong!r} is none."
 
 
 def _our_volumes(template: Template) -> str:
-    found = [*_names_of(template.volumes), *_names_of(template.container.get("volumeMounts", []))]
+    found = [*_names_of(template.volumes), *_names_of(_of_all(template, "volumeMounts"))]
     taken = next((name for name in found if name.startswith(names.VOLUME_PREFIX)), "")
     if not taken:
         return ""
@@ -38,7 +52,7 @@ def _our_audience(template: Template) -> str:
 
 
 def _our_places(template: Template) -> str:
-    for mount in template.container.get("volumeMounts", []):
+    for mount in _of_all(template, "volumeMounts"):
         path = str(mount.get("mountPath", ""))
         for place in (names.NODE_ROOT_DIR, names.OUR_DIR):
             if f"{normpath(path)}/".replace("//", "/").startswith(f"{place}/"):
@@ -54,20 +68,33 @@ def _our_namespaces(template: Template) -> str:
 
 
 def _our_environment(template: Template) -> str:
-    for name in _names_of(template.container.get("env", [])):
+    for name in _names_of(_of_all(template, "env")):
         if name.startswith(names.RESERVED_ENV_PREFIXES):
             return f"Environment variable {name!r} is set by the system."
     return ""
 
 
 def _our_user(template: Template) -> str:
-    users = [template.security.get("runAsUser"), template.container.get("securityContext", {}).get("runAsUser")]
-    if names.AGENT_UID in users:
+    users = [one.get("securityContext", {}).get("runAsUser") for _, one in template.containers]
+    if names.AGENT_UID in [template.security.get("runAsUser"), *users]:
         return f"runAsUser {names.AGENT_UID} is the agent's; tasks may not run as it."
     return ""
 
 
-_RULES = (_no_image, _our_volumes, _our_audience, _our_places, _our_namespaces, _our_environment, _our_user)
+_RULES = (
+    _no_image,
+    _our_containers,
+    _our_volumes,
+    _our_audience,
+    _our_places,
+    _our_namespaces,
+    _our_environment,
+    _our_user,
+)
+
+
+def _of_all(template: Template, field: str) -> list[Json]:
+    return [item for _, container in template.containers for item in container.get(field, [])]
 
 
 def _names_of(items: Iterable[Json]) -> list[str]:

@@ -8,6 +8,7 @@ import heapq
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from batchpools.api.names import TASK_CONTAINER
 from batchpools.core.scheduling.ordering import Turn, turn_of
 
 _KEPT_AT_LEAST = 32
@@ -32,6 +33,7 @@ class WaitingTask:
     uid: str
     slots: int = field(compare=False)
     elevated: bool = field(default=False, compare=False)
+    container: str = field(default=TASK_CONTAINER, compare=False)
 
     @property
     def need(self) -> Need:

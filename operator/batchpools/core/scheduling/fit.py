@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from batchpools.api.names import TASK_CONTAINER
 from batchpools.api.reasons import Reason
 from batchpools.api.states import JobState
+from batchpools.core.pools.template import containers_of
 from batchpools.core.scheduling.placement import Room
 from batchpools.core.views import JobView, PoolView
 
@@ -28,6 +30,7 @@ class Question:
     pool: PoolView | None
     rooms: Sequence[Room] = ()
     unheard: Sequence[str] = ()
+    container: str = TASK_CONTAINER
 
 
 def job_exists(question: Question) -> Refusal | None:
@@ -50,6 +53,16 @@ def pool_exists(question: Question) -> Refusal | None:
     if question.job is None or (question.pool is not None and question.pool.metadata.deletion_timestamp is None):
         return None
     return Refusal(Reason.POOL_NOT_FOUND, f"Pool {question.job.pool!r} is not in this namespace.")
+
+
+def container_exists(question: Question) -> Refusal | None:
+    """The pool's template must have the task's container."""
+    pool = question.pool
+    if pool is None or question.container == TASK_CONTAINER or question.container in containers_of(pool.spec):
+        return None
+    there = ", ".join(sorted(containers_of(pool.spec)))
+    sentence = f"Pool {pool.metadata.name!r} has no container {question.container!r}; its containers are: {there}."
+    return Refusal(Reason.CONTAINER_NOT_FOUND, sentence)
 
 
 def slots_fit_the_pool(question: Question) -> Refusal | None:
@@ -81,6 +94,7 @@ CHECKS: tuple[Callable[[Question], Refusal | None], ...] = (
     job_exists,
     job_is_active,
     pool_exists,
+    container_exists,
     slots_fit_the_pool,
     nodes_were_heard,
     nodes_exist,
@@ -95,8 +109,12 @@ def first_refusal(
 
 
 def room_refusals(question: Question) -> list[Refusal]:
-    """Which nodes have too few free slots, one refusal each."""
+    """Which nodes have too few free slots, or a pod of before the task's container was in the template; one refusal each."""
+    without = [room for room in question.rooms if question.container not in room.containers]
     return [
+        Refusal(Reason.CONTAINER_NOT_FOUND, f"Its pod has no container {question.container!r}.", room.node)
+        for room in without
+    ] + [
         Refusal(
             Reason.NO_FREE_SLOTS, f"{room.free} of {room.total} slots are free, {question.slots} are needed.", room.node
         )

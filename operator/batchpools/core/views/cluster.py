@@ -67,6 +67,7 @@ class PodContainer(View, frozen=True):
     """A container as the API server took it; it drops what it does not know."""
 
     name: str = ""
+    command: tuple[str, ...] = ()
     restart_policy_rules: tuple[RestartRule, ...] = ()
 
 

@@ -18,6 +18,7 @@ class InlineTask(View, frozen=True):
     constraints: TaskConstraints = TaskConstraints()
     required_slots: int = 1
     elevated: bool = False
+    container: str = "task"
 
 
 class JobConstraints(View, frozen=True):

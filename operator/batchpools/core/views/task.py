@@ -26,6 +26,7 @@ class TaskSpec(View, frozen=True):
     constraints: TaskConstraints = TaskConstraints()
     required_slots: int = 1
     elevated: bool = False
+    container: str = "task"
 
 
 class TaskStats(View, frozen=True):

@@ -142,17 +142,19 @@ def _pause_agent(stage: Stage, act: Act) -> bool:
 
 def _kill_container(stage: Stage, act: Act) -> bool:
     pod = stage.pod(act)
-    if pod is None or not pod.runner_lives:
+    if pod is None:
         return False
-    pod.kill_runner()
+    container = pod.containers[act.flavour % len(pod.containers)]
+    if not container.lives:
+        return False
+    container.kill()
     return True
 
 
 def _pause_runner(stage: Stage, act: Act) -> bool:
     pod = stage.pod(act)
-    return (
-        pod is not None and pod.runner is not None and _pause(stage, pod.runner.process, min(act.seconds, RUNNER_PAUSE))
-    )
+    runner = pod.containers[act.flavour % len(pod.containers)].runner if pod is not None else None
+    return runner is not None and _pause(stage, runner.process, min(act.seconds, RUNNER_PAUSE))
 
 
 def _evict_pod(stage: Stage, act: Act) -> bool:

@@ -11,6 +11,7 @@ from batchpools.api import names
 from batchpools.core.identity import ExecutionId
 from batchpools.kube.resources import BUDGETS, JOB_SCHEDULES, JOBS, NETWORK_POLICIES, PODS, POOL_NODES, POOLS, TASKS
 from batchpools.testing.object_rules import Object
+from batchpools.testing.simulation import workload
 from batchpools.testing.simulation.pool_checks import PoolChecker
 from batchpools.testing.simulation.scaling_checks import ScalingChecker
 from batchpools.testing.simulation.schedule_checks import ScheduleChecker
@@ -164,7 +165,7 @@ class Checker:
         if any(one.startswith(uid) for one in self._world.processes.live):
             self.says(f"{life.name} ended as {code} while it runs")
 
-    def _started(self, execution: str, node: str) -> None:
+    def _started(self, execution: str, node: str, container: str) -> None:
         """A process begins, with everything that runs beside it."""
         uid = execution.split(":", maxsplit=1)[0]
         life, item = self._lives.get(uid), self._present.get(uid)
@@ -174,6 +175,9 @@ class Checker:
         if life.end is not None:
             self.says(f"{life.name} had ended and was started again: {execution} on {node}")
         if item is not None:
+            wanted = item["spec"].get("container", names.TASK_CONTAINER)
+            if wanted != container:
+                self.says(f"{life.name} runs in container {container} of {node}, and wants {wanted}")
             self._slots(node)
 
     def _removed(self, execution: str, node: str) -> None:
@@ -255,7 +259,7 @@ class Checker:
         states = {one["status"]["state"] for one in nodes}
         if not states <= {"Idle", "Running"}:
             return f"nodes are {sorted(states)}"
-        image, policy = pool["spec"]["image"], pool["spec"].get("upgradePolicy") or {}
+        image, policy = workload.image_of(pool), pool["spec"].get("upgradePolicy") or {}
         images = {one["status"].get("image") for one in nodes} - {image}
         if not images and "imageCheckInterval" in policy:
             pods = self._world.kube.objects(PODS, NAMESPACE)
@@ -277,7 +281,7 @@ class Checker:
             counts = ledger.job_counts(NAMESPACE, name)
             if (counts.active, counts.running, counts.completed) != (0, 0, len(tasks)):
                 return f"the leader counts {counts} for job {name} with {len(tasks)} tasks"
-        if pods := [one.name for one in self._world.pods() if one.runner is not None and not one.runner.is_quiet]:
+        if pods := [one.name for one in self._world.pods() if not one.is_quiet]:
             return f"{pods[0]} keeps results that nobody acknowledged"
         return ""
 

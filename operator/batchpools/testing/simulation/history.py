@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 
@@ -24,6 +24,7 @@ LARGE_EVERY = 10
 SCALED_EVERY = 7
 COLD_EVERY = 5
 SCHEDULED_EVERY = 9
+FURTHER_EVERY = 8
 
 # How likely each kind of act is, beside 1.
 _OFTEN = {
@@ -69,8 +70,13 @@ class Outcome:
 
 
 def script_of(seed: int, kinds: Collection[str] = ACTS) -> Script:
-    """Draw a script of these kinds of acts; every tenth is ten times larger. One of all kinds may have a schedule, and its acts."""
+    """Draw a script of these kinds of acts; every tenth is ten times larger, in every eighth nodes have two containers.
+
+    One of all kinds may have a schedule, and its acts.
+    """
     size = LARGE if seed % LARGE_EVERY == 0 else SMALL
+    if seed % FURTHER_EVERY == 5:
+        size = replace(size, further=True)
     has_schedule = kinds is ACTS and seed % SCHEDULED_EVERY == 4
     acts = _draw(Random(f"script {seed}"), kinds, size, size.acts)  # noqa: S311 (a played world)
     if has_schedule:

@@ -14,7 +14,7 @@ from batchpools.kube.errors import KubeError
 from batchpools.kube.resources import PODS
 from batchpools.testing.fake_kube import FakeKube
 from batchpools.testing.simulation.loop import Process
-from batchpools.testing.simulation.node_pod import NodePod
+from batchpools.testing.simulation.node_pod import NodePod, TaskContainer
 
 _FINAL = {"Failed", "Succeeded"}
 STOP_RESERVE = 10.0  # seconds before the end of its grace at which a runner leaves (safety rule S6.3)
@@ -47,7 +47,7 @@ class Kubelets:
         self._items: dict[str, dict[str, Any]] = {}  # pods as the API server has them, by uid
         self._stops: dict[str, float] = {}  # pod uid -> when it is to be dead
         self._moves: dict[str, int] = {}  # how often a tag has moved
-        self._pulled: dict[str, str] = {}  # pod uid -> what the image of its task container is
+        self._pulled: dict[tuple[str, str], str] = {}  # (pod uid, container) -> what its image is
         kube.observe(self._changed)
 
     def pods(self) -> list[tuple[Machine, NodePod]]:
@@ -65,7 +65,7 @@ class Kubelets:
 
     def evict(self, pod: NodePod) -> None:
         """The kubelet ends a pod by itself: all its processes die, its object stays and says so."""
-        pod.kill_runner()
+        pod.kill_runners()
         pod.kill_agent()
         pod.stopping = True
         self._soon(pod.uid)
@@ -160,9 +160,10 @@ class Kubelets:
             machine.images[image] = self.digest_of(image)
         return machine.images.setdefault(image, self.digest_of(image))
 
-    def _start_task(self, machine: Machine, item: dict[str, Any], pod: NodePod) -> None:
-        self._pulled[pod.uid] = self._pull(machine, item["spec"]["containers"][0])
-        pod.start_runner()
+    def _start_container(self, machine: Machine, item: dict[str, Any], pod: NodePod, container: TaskContainer) -> None:
+        made = next(one for one in item["spec"]["containers"] if one["name"] == container.name)
+        self._pulled[pod.uid, container.name] = self._pull(machine, made)
+        container.start()
 
     def _start(self, machine: Machine, item: dict[str, Any]) -> None:
         uid = item["metadata"]["uid"]
@@ -173,8 +174,10 @@ class Kubelets:
         self._tell(item, pod)
 
         def main() -> None:
-            if not pod.stopping and not pod.runner_lives and pod.runner_restarts < 0:
-                self._start_task(machine, item, pod)
+            if not pod.stopping:
+                for container in pod.containers:
+                    if container.restarts < 0:
+                        self._start_container(machine, item, pod, container)
                 self._soon(uid)
 
         self._process.call_later(self._random.uniform(0.1, 0.6), main)
@@ -188,16 +191,17 @@ class Kubelets:
                 return
             if not pod.agent_lives:
                 pod.start_agent()
-            if not pod.runner_lives and pod.runner_restarts >= 0:
-                self._start_task(machine, item, pod)
+            for container in pod.containers:
+                if container.is_down:
+                    self._start_container(machine, item, pod, container)
             self._soon(uid)
 
-        if not pod.agent_lives or (not pod.runner_lives and pod.runner_restarts >= 0):
+        if not pod.agent_lives or any(one.is_down for one in pod.containers):
             self._process.call_later(self._random.uniform(0.3, 2.0), again)
         self._tell(item, pod)
 
     def _stop(self, pod: NodePod, grace: float) -> None:
-        """SIGTERM to the task container, then to the agent, then SIGKILL when the grace is over."""
+        """SIGTERM to the containers of tasks, then to the agent, then SIGKILL when the grace is over."""
         now = self._process.time()
         end = min(self._stops.get(pod.uid, now + grace), now + grace)
         self._stops[pod.uid] = end
@@ -205,24 +209,29 @@ class Kubelets:
         if pod.stopping:
             return
         pod.stopping = True
-        if pod.runner is not None and pod.runner_lives:
-            pod.runner.process.call_soon(pod.runner.stop)
+        for one in pod.containers:
+            if one.runner is not None and one.lives:
+                one.runner.process.call_soon(one.runner.stop)
         self._await_runner(pod)
 
     def _await_runner(self, pod: NodePod) -> None:
-        """The runner leaves once everything is acknowledged, or in time before the end; then the agent is told to stop."""
-        runner, now = pod.runner, self._process.time()
-        if runner is not None and pod.runner_lives:
-            left = now >= self._stops[pod.uid] - STOP_RESERVE
-            if not (left or (runner.is_quiet and not runner.process.paused)):
-                self._process.call_later(0.2, self._await_runner, pod)
-                return
-            pod.kill_runner()
-        pod.stop_agent()
+        """Runners leave once everything is acknowledged, or in time before the end; then the agent is told to stop."""
+        left = self._process.time() >= self._stops[pod.uid] - STOP_RESERVE
+        for one in pod.containers:
+            if (
+                one.runner is not None
+                and one.lives
+                and (left or (one.runner.is_quiet and not one.runner.process.paused))
+            ):
+                one.kill()
+        if pod.runner_lives:
+            self._process.call_later(0.2, self._await_runner, pod)
+        else:
+            pod.stop_agent()
 
     def _kill(self, pod: NodePod) -> None:
         if self._process.time() >= self._stops[pod.uid]:
-            pod.kill_runner()
+            pod.kill_runners()
             pod.kill_agent()
             self._soon(pod.uid)
 
@@ -239,10 +248,9 @@ class Kubelets:
             return  # gone meanwhile
 
     def _tell(self, item: dict[str, Any], pod: NodePod) -> None:
-        ready = pod.runner_lives and pod.runner_restarts >= 0
         self._write(
             item,
-            phase="Running" if ready else item["status"].get("phase", "Pending"),
+            phase="Running" if pod.runner_lives else item["status"].get("phase", "Pending"),
             podIP="10.0.0.1",
             initContainerStatuses=[
                 {
@@ -252,20 +260,24 @@ class Kubelets:
                 },
                 _container(names.AGENT_CONTAINER, pod.agent_restarts, pod.agent_lives),
             ],
-            containerStatuses=[{**_container(names.TASK_CONTAINER, pod.runner_restarts, ready), **self._image_of(pod)}],
+            containerStatuses=[
+                {**_container(one.name, one.restarts, one.lives), **self._image_of(pod, one)} for one in pod.containers
+            ],
         )
 
-    def _image_of(self, pod: NodePod) -> dict[str, str]:
-        return {"imageID": self._pulled[pod.uid]} if self._moves and pod.uid in self._pulled else {}
+    def _image_of(self, pod: NodePod, container: TaskContainer) -> dict[str, str]:
+        place = (pod.uid, container.name)
+        return {"imageID": self._pulled[place]} if self._moves and place in self._pulled else {}
 
     def _tell_dead(self, item: dict[str, Any], pod: NodePod | None) -> None:
-        restarts = pod.runner_restarts if pod is not None else -1
+        restarts = {one.name: one.restarts for one in pod.containers} if pod is not None else {}
+        there = [one["name"] for one in item["spec"]["containers"]]
         agent = {"name": names.AGENT_CONTAINER, "restartCount": 0, "state": {"terminated": {"exitCode": 0}}}
         self._write(
             item,
             phase="Failed",
             initContainerStatuses=[agent],
-            containerStatuses=[_container(names.TASK_CONTAINER, restarts, False)],
+            containerStatuses=[_container(name, restarts.get(name, -1), False) for name in there],
         )
 
     def _write(self, item: dict[str, Any], **status: Any) -> None:

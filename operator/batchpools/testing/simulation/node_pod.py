@@ -1,9 +1,10 @@
-"""One pod on a machine: an agent and a runner, each a process of its own, and what the kubelet sees of them.
+"""One pod on a machine: an agent, a runner in each container of tasks, all processes of their own, and what the kubelet sees.
 
 The agent is the real one (`agent.node.Node`), with doors to the played runner, to a journal in memory and to the played link.
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,39 @@ class MemoryJournal(Journal):
         return Restored(self._epoch, finished, tuple(self._settled))
 
 
+class TaskContainer:
+    """A container that tasks run in. `on_change()` is called when it has died."""
+
+    def __init__(self, name: str, make: Callable[[int], SimulatedRunner], on_change: Callable[[], None]) -> None:
+        self.name = name
+        self.runner: SimulatedRunner | None = None
+        self.restarts = -1
+        self._make = make
+        self._on_change = on_change
+
+    @property
+    def lives(self) -> bool:
+        """Whether it is there."""
+        return self.runner is not None and not self.runner.process.dead
+
+    @property
+    def is_down(self) -> bool:
+        """Whether it was there, and has died."""
+        return self.restarts >= 0 and not self.lives
+
+    def start(self) -> None:
+        """It starts, or starts again: with another boot id."""
+        self.restarts += 1
+        self.runner = self._make(self.restarts)
+        self.runner.container = self.name
+
+    def kill(self) -> None:
+        """SIGKILL of its first process: everything in it dies."""
+        if self.runner is not None and self.lives:
+            self.runner.crash()
+            self._on_change()
+
+
 class NodePod:
     """The processes of one pod. `on_change()` is called when something of it has died that the kubelet will notice."""
 
@@ -51,9 +85,7 @@ class NodePod:
         self.name: str = meta["name"]
         self.namespace: str = meta["namespace"]
         self.agent: Process | None = None
-        self.runner: SimulatedRunner | None = None
         self.agent_restarts = -1
-        self.runner_restarts = -1
         self.restarts = 0  # of all its containers
         self.stopping = False
         self.knows_restart_rule = True
@@ -66,6 +98,10 @@ class NodePod:
         self._clock = ProcessClock(scheduler)
         self._journal = MemoryJournal()
         self._node: Node | None = None
+        self.containers = [
+            TaskContainer(name, partial(self._make_runner, name), on_change)
+            for name in (names.TASK_CONTAINER, *self._config.containers)
+        ]
 
     @property
     def clock(self) -> ProcessClock:
@@ -87,29 +123,31 @@ class NodePod:
             self._node = Node(self._config, self._clock, Places(), doors)
             process.create_task(self._node.run(), name="node")
 
-    def start_runner(self) -> None:
-        """The task container starts, or starts again: with another boot id."""
-        self.runner_restarts += 1
-        boot = f"{self.uid[-4:]}-{self.runner_restarts}"
-        process = self._scheduler.process(f"{self.name}/runner-{self.runner_restarts}")
-        self.runner = SimulatedRunner(process, self._clock, self.name, boot, self._processes)
-        self.runner.elevates = self._config.elevates
-        self.runner.on_ack = self.on_acknowledged
-        self.runner.on_left = self._runner_left
+    def _make_runner(self, container: str, number: int) -> SimulatedRunner:
+        suffix = "" if container == names.TASK_CONTAINER else f"-{container}"
+        process = self._scheduler.process(f"{self.name}/runner{suffix}-{number}")
+        runner = SimulatedRunner(process, self._clock, self.name, f"{self.uid[-4:]}{suffix}-{number}", self._processes)
+        runner.elevates = self._config.elevates
+        runner.on_ack = self.on_acknowledged
+        runner.on_left = partial(self._runner_left, runner)
+        return runner
 
-    def _runner_left(self, exit_code: int) -> None:
+    def _runner_left(self, runner: SimulatedRunner, exit_code: int) -> None:
         """The kubelet restarts all containers for the reserved code; an older one does not know that rule."""
-        if exit_code != names.RESTART_EXIT_CODE or self.stopping:
-            return
-        assert self.runner is not None  # noqa: S101 (it has left)
-        self.runner.process.call_soon(self.restart_all)
+        if exit_code == names.RESTART_EXIT_CODE and not self.stopping:
+            runner.process.call_soon(self.restart_all)
 
     def restart_all(self) -> None:
         """Every container of the pod ends, to begin anew; where the kubelet is older, the task container alone."""
-        if self.knows_restart_rule:
-            self.restarts += 1
-            self.kill_agent()
-        self.kill_runner()
+        if not self.knows_restart_rule:
+            self.containers[0].kill()
+            return
+        self.restarts += 1
+        taken = [one for one, (_, node) in self._processes.live.items() if node == self.name]
+        if taken:
+            self._processes.violated(f"all containers of {self.name} begin anew under {taken}")
+        self.kill_agent()
+        self.kill_runners()
 
     def kill_agent(self) -> None:
         """SIGKILL."""
@@ -118,11 +156,10 @@ class NodePod:
             self.agent.crash()
             self._on_change()
 
-    def kill_runner(self) -> None:
-        """SIGKILL of the container's first process: everything in it dies."""
-        if self.runner is not None and not self.runner.process.dead:
-            self.runner.crash()
-            self._on_change()
+    def kill_runners(self) -> None:
+        """SIGKILL of the first process of each container: everything in them dies."""
+        for container in self.containers:
+            container.kill()
 
     def stop_agent(self) -> None:
         """SIGTERM: it waits until everything is told, not for ever."""
@@ -143,15 +180,26 @@ class NodePod:
 
     @property
     def runner_lives(self) -> bool:
-        """Whether the task container is there."""
-        return self.runner is not None and not self.runner.process.dead
+        """Whether a container that tasks run in is there."""
+        return any(one.lives for one in self.containers)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing runs and every result was acknowledged."""
+        return all(one.runner is None or one.runner.is_quiet for one in self.containers)
 
     # ---------------------------------------------------------------- doors
 
     async def _connect_runner(self, address: str) -> RunnerClient:
-        if address != names.RUNNER_SOCKET or self.runner is None or self.runner.process.dead or self.agent is None:
-            raise ConnectionRefusedError(address)
-        return SimulatedRunnerClient(self.agent, self.runner)
+        for one in self.containers:
+            if (
+                address == names.runner_socket(one.name)
+                and one.runner is not None
+                and one.lives
+                and self.agent is not None
+            ):
+                return SimulatedRunnerClient(self.agent, one.runner)
+        raise ConnectionRefusedError(address)
 
     def _sessions(self, host: str, port: int, places: Places, *rest: Any) -> LinkSessions:
         assert self.agent is not None  # noqa: S101 (it makes them)

@@ -46,7 +46,7 @@ def _stop_resize(stage: Stage, act: Act) -> bool:
 def _change_template(stage: Stage, act: Act) -> bool:
     """Another image, or one of before: nodes get other pods, a few at a time."""
     policy = {**_policy(stage), "maxUnavailable": 1 + act.flavour % 2}
-    return stage.change_pool(image=f"image:{act.target % 3}", upgradePolicy=policy)
+    return stage.change_pool(**workload.images(stage.size, f"image:{act.target % 3}"), upgradePolicy=policy)
 
 
 def _move_tag(stage: Stage, act: Act) -> bool:
@@ -54,7 +54,7 @@ def _move_tag(stage: Stage, act: Act) -> bool:
     pool = stage.world.kube.object(POOLS, NAMESPACE, workload.POOL)
     if pool is None:
         return False
-    stage.world.kubelets.move_tag(pool["spec"]["image"])
+    stage.world.kubelets.move_tag(workload.image_of(pool))
     policy = {**_policy(stage), "imageCheckInterval": "5s"}
     if act.flavour == 0:
         policy.pop("imageCheckInterval")

@@ -30,13 +30,13 @@ class Processes:
     live: dict[str, tuple[str, str]] = field(default_factory=dict)
     started: list[str] = field(default_factory=list)
     finished: set[str] = field(default_factory=set)
-    on_start: Callable[[str, str], None] = lambda _, __: None
+    on_start: Callable[[str, str, str], None] = lambda _, __, ___: None  # execution id, pod, container
     on_remove: Callable[[str, str], None] = lambda _, __: None  # what a run left there is to be removed
     violations: list[str] = field(default_factory=list)
     on_violation: Callable[[str], None] = lambda _: None
     log: Callable[[str], None] = lambda _: None
 
-    def start(self, execution: str, node: str) -> None:
+    def start(self, execution: str, node: str, container: str = names.TASK_CONTAINER) -> None:
         """A process begins."""
         uid = execution.split(":", maxsplit=1)[0]
         others = [one for one, (task, _) in self.live.items() if task == uid]
@@ -47,7 +47,7 @@ class Processes:
         self.started.append(execution)
         self.live[execution] = (uid, node)
         self.log(f"start {execution} on {node}")
-        self.on_start(execution, node)
+        self.on_start(execution, node, container)
 
     def violated(self, sentence: str) -> None:
         """What must never be."""
@@ -63,7 +63,9 @@ class Processes:
 
 
 class SimulatedRunner:
-    """One life of a task container. `on_ack(execution id)` is called when a result is to be forgotten."""
+    """One life of a container. `on_ack(execution id)` is called when a result is to be forgotten."""
+
+    container = names.TASK_CONTAINER
 
     def __init__(self, process: Process, clock: ProcessClock, node: str, boot_id: str, processes: Processes) -> None:
         self.process = process
@@ -163,7 +165,7 @@ class SimulatedRunner:
 
     def started(self, execution_id: str) -> None:
         """A process begins."""
-        self._processes.start(execution_id, self._node)
+        self._processes.start(execution_id, self._node, self.container)
 
     def ended(self, execution_id: str, cause: str) -> None:
         """It is dead."""

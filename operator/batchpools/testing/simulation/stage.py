@@ -121,8 +121,8 @@ class Stage:
 
 def processes(pod: NodePod) -> list[Process]:
     """The living and the dead of a pod."""
-    found = [pod.agent, pod.runner.process if pod.runner is not None else None]
-    return [one for one in found if one is not None]
+    runners = [one.runner.process for one in pod.containers if one.runner is not None]
+    return [*([pod.agent] if pod.agent is not None else []), *runners]
 
 
 def ask(stage: Stage, call: Callable[[], object]) -> None:

@@ -13,6 +13,7 @@ NAMESPACE = "default"
 POOL = "demo"
 INLINE, LOOSE = "inline", "loose"
 SCHEDULE = "nightly"
+TOOL = "tool"
 
 _SHORT = [0.05, 0.2, 0.5, 1.0, 2.5, 4.0, 7.0]
 
@@ -28,6 +29,7 @@ class Size:
     tasks: int = 12
     acts: int = 12
     seconds: float = 20.0  # in which things happen
+    further: bool = False  # whether the pool has a second container, in which every other task runs
     long: tuple[float, float] = (12.0, 22.0)  # longer than a runner goes on by itself, and than a node may be silent
 
 
@@ -47,7 +49,7 @@ def pool(size: Size, *, fill: str, option: str, is_scaled: bool = False) -> Mani
         "Pool",
         POOL,
         {
-            "image": "image",
+            **images(size, "image"),
             **wanted,
             "taskSlotsPerNode": size.slots,
             "allowElevated": True,
@@ -59,9 +61,26 @@ def pool(size: Size, *, fill: str, option: str, is_scaled: bool = False) -> Mani
     )
 
 
+def images(size: Size, image: str) -> Manifest:
+    """What the pool's spec says of images."""
+    if not size.further:
+        return {"image": image}
+    containers = [{"name": TOOL, "image": image}, {"name": names.TASK_CONTAINER, "image": image}]
+    return {"template": {"spec": {"containers": containers}}}
+
+
+def image_of(applied: Manifest) -> str:
+    """The image of a pool's task container."""
+    spec = applied["spec"]
+    given = spec["template"]["spec"]["containers"] if "template" in spec else [{"name": names.TASK_CONTAINER, **spec}]
+    return str(next(one["image"] for one in given if one["name"] == names.TASK_CONTAINER))
+
+
 def inline_job(size: Size, random: Random) -> Manifest:
     """A job that ends when its inline tasks have ended."""
-    tasks = [{"id": f"t{number}", **_body(size, random), **_rights(number)} for number in range(size.tasks // 2)]
+    tasks = [
+        {"id": f"t{number}", **_body(size, random, number), **_rights(number)} for number in range(size.tasks // 2)
+    ]
     spec = {"poolName": POOL, "priority": random.randint(-1, 1), "onAllTasksComplete": "TerminateJob", "tasks": tasks}
     return _object("Job", INLINE, spec)
 
@@ -103,11 +122,13 @@ def loose_job(random: Random) -> Manifest:
 def loose_task(number: int, size: Size, random: Random) -> Manifest:
     """One of them."""
     return _object(
-        "Task", f"{LOOSE}.t{number}", {"jobName": LOOSE, "id": f"t{number}", **_body(size, random), **_rights(number)}
+        "Task",
+        f"{LOOSE}.t{number}",
+        {"jobName": LOOSE, "id": f"t{number}", **_body(size, random, number), **_rights(number)},
     )
 
 
-def _body(size: Size, random: Random) -> dict[str, Any]:
+def _body(size: Size, random: Random, number: int) -> dict[str, Any]:
     is_long = random.random() < 0.1
     seconds = random.choice(size.long if is_long else _SHORT)
     code = 0 if random.random() < 0.7 else random.randint(1, 120)
@@ -117,6 +138,7 @@ def _body(size: Size, random: Random) -> dict[str, Any]:
         "command": ["simulate", str(seconds), str(code)],
         "constraints": {"maxTaskRetryCount": retries, **kept},
         "requiredSlots": random.choice([1, 1, 1, 2]),
+        **({"container": TOOL} if size.further and number % 2 else {}),
     }
 
 
