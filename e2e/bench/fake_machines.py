@@ -8,10 +8,12 @@ container runtime would do is played.
 import argparse
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import tempfile
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -67,6 +69,8 @@ class PlayedRunner(RunnerClient):
         self._model = RunnerModel(boot_id, _World(), lambda _: Behaviour(0.0))
         self._on_note: Callable[[Note], None] = lambda _: None
         self._over = asyncio.Event()
+        self._requests: dict[int, asyncio.Future[Note]] = {}
+        self._numbers = itertools.count(1)
         (self.hello,) = self._model.hello(self, PROTOCOL, self._now())
 
     def listen(self, on_note: Callable[[Note], None]) -> asyncio.Task[None]:
@@ -81,9 +85,20 @@ class PlayedRunner(RunnerClient):
         """A message to the model."""
         self._model.handle(self, {"op": op, **fields}, self._now())
 
+    def ask(self, op: str, **fields: Any) -> Coroutine[Any, Any, Note]:
+        """A request, which the model answers while it is told."""
+        number = next(self._numbers)
+        self._requests[number] = answer = asyncio.get_running_loop().create_future()
+        self.tell(op, req=number, **fields)
+        return self._answered(number, answer)
+
     def deliver(self, note: Note) -> None:
         """One from it."""
-        self._on_note(note)
+        asked = self._requests.get(note.get("req", 0))
+        if asked is not None:
+            asked.set_result(note)
+        else:
+            self._on_note(note)
 
     async def close(self) -> None:
         """The agent leaves."""
@@ -114,9 +129,12 @@ class FakeMachines:
         self._pods: dict[str, asyncio.Task[None]] = {}  # by uid
         self._doomed: dict[str, asyncio.Event] = {}
         self._at_once = asyncio.Semaphore(50)
+        self._features: list[str] = []  # what pods may ask of the cluster's machines
 
     async def run(self) -> None:
         """Until cancelled."""
+        for machine in (await self._client.list(_MACHINES)).items:
+            self._features += msgspec.json.decode(machine)["status"].get("declaredFeatures", [])
         for name in self._names:
             made = msgspec.json.decode(await self._client.create(_MACHINES, "", _machine(name)))
             await self._client.create(LEASES, "kube-node-lease", _lease(name, made["metadata"]["uid"]))
@@ -140,7 +158,7 @@ class FakeMachines:
             "lastTransitionTime": _now(),
         }
         room = {"cpu": "1000", "memory": "1000Gi", "pods": str(PODS_A_MACHINE), "ephemeral-storage": "1000Gi"}
-        status = {"conditions": [ready], "capacity": room, "allocatable": room}
+        status = {"conditions": [ready], "capacity": room, "allocatable": room, "declaredFeatures": self._features}
         operations = [{"op": "add", "path": "/status", "value": status}]
         await self._client.patch(_MACHINES, "", name, operations, subresource="status")
 
@@ -197,7 +215,9 @@ class FakeMachines:
             return PlayedRunner(f"boot-{meta['uid']}", self._clock)
 
         node = Node(_config_of(pod), self._clock, places, Doors(connect_runner=connect, make_sessions=KnownHubs))
-        return node, asyncio.create_task(node.run())
+        serving = asyncio.create_task(node.run())
+        serving.add_done_callback(_say_why)
+        return node, serving
 
     async def _token(self, pod: Json) -> str:
         """As the kubelet asks for it: bound to the pod, for our audience."""
@@ -217,6 +237,12 @@ class FakeMachines:
         operations = [{"op": "add", "path": f"/status/{key}", "value": value} for key, value in status.items()]
         with contextlib.suppress(KubeError):
             await self._client.patch(PODS, meta["namespace"], meta["name"], operations, subresource="status")
+
+
+def _say_why(serving: "asyncio.Task[None]") -> None:
+    """An agent that ends by itself is a defect."""
+    if not serving.cancelled() and (error := serving.exception()) is not None:
+        traceback.print_exception(error)
 
 
 def _furnished(folder: Path, ca: str, token: str) -> Places:
