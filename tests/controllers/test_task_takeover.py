@@ -316,13 +316,7 @@ async def test_a_node_of_which_one_container_never_started_holds_nothing_up(stag
     """An agent takes no run before it has met every runner: its pool's second image cannot be pulled."""
     first, second = _two_nodes(stage)
     stage.task()
-    pod = _pod("n1")
-    ours = tuple(PodContainer(name, (names.RUNNER_PATH, "serve")) for name in (names.TASK_CONTAINER, "tool"))
-    (tool,) = (msgspec.structs.replace(one, name="tool") for one in pod.status.container_statuses)
-    running = ContainerStatus(names.TASK_CONTAINER, ContainerState(running={}))
-    status = msgspec.structs.replace(pod.status, container_statuses=(running, tool))
-    spec = msgspec.structs.replace(pod.spec, containers=ours)
-    stage.put(msgspec.structs.replace(pod, status=status, spec=spec))
+    stage.put(_with_a_tool("n1", ContainerState(waiting=ContainerStateDetail(reason="ImagePullBackOff"))))
     await stage.lead(2)
     second.connect()
     second.tell()
@@ -338,12 +332,7 @@ async def test_a_node_of_which_one_container_never_started_holds_nothing_up(stag
 async def test_a_node_whose_containers_have_all_started_is_waited_for_while_its_agent_meets_them(stage: Stage) -> None:
     first, second = _two_nodes(stage)
     stage.task()
-    pod = _pod("n1")
-    ours = tuple(PodContainer(name, (names.RUNNER_PATH, "serve")) for name in (names.TASK_CONTAINER, "tool"))
-    lost = ContainerStatus("tool", ContainerState(terminated=ContainerStateDetail(exit_code=137)))
-    running = ContainerStatus(names.TASK_CONTAINER, ContainerState(running={}))
-    status = msgspec.structs.replace(pod.status, container_statuses=(running, lost))
-    stage.put(msgspec.structs.replace(pod, status=status, spec=msgspec.structs.replace(pod.spec, containers=ours)))
+    stage.put(_with_a_tool("n1", ContainerState(terminated=ContainerStateDetail(exit_code=137))))
     await stage.lead(2)
     second.connect()
     second.tell()
@@ -424,6 +413,18 @@ def _pod(node: str, *, agent_restarts: int = 0) -> PodView:
     )
     meta = builders.meta(f"{node}-1", kind="Pod", uid=f"uid-pod-{node}")
     return builders.pod(f"{node}-1", node_name=node, metadata=meta, status=status)
+
+
+def _with_a_tool(node: str, tool: ContainerState) -> PodView:
+    """A pod whose agent and task container run, and a second container beside."""
+    pod = _pod(node)
+    ours = tuple(PodContainer(name, (names.RUNNER_PATH, "serve")) for name in (names.TASK_CONTAINER, "tool"))
+    statuses = (ContainerStatus(names.TASK_CONTAINER, ContainerState(running={})), ContainerStatus("tool", tool))
+    return msgspec.structs.replace(
+        pod,
+        status=msgspec.structs.replace(pod.status, container_statuses=statuses),
+        spec=msgspec.structs.replace(pod.spec, containers=ours),
+    )
 
 
 @played

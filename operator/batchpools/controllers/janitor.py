@@ -14,7 +14,8 @@ from batchpools.core.plan import Effect, Plan
 from batchpools.core.views import JobView, Meta, OwnerReference, PodView, PoolNodeView, PoolView, TaskView
 from batchpools.kube.applier import Applier, NotLeadingError
 from batchpools.kube.cache import Cache
-from batchpools.kube.errors import KubeError, NotFoundError
+from batchpools.kube.errors import KubeError
+from batchpools.kube.live import live
 from batchpools.kube.port import KubeApi
 from batchpools.kube.resources import BY_KIND
 from batchpools.telemetry.logs import about
@@ -89,11 +90,8 @@ class Janitor:
 
     async def _exists(self, kind: str, namespace: str, owner: OwnerReference) -> bool:
         """Whether that life of the owner is there."""
-        try:
-            raw = await self._api.get(BY_KIND[kind], namespace, owner.name)
-        except NotFoundError:
-            return False
-        return msgspec.json.decode(raw, type=_Object).metadata.uid == owner.uid
+        held = await live(self._api, BY_KIND[kind], _Object, namespace, owner.name)
+        return held is not None and held.metadata.uid == owner.uid
 
     async def _apply(self, kind: str, child: ChildT, effects: tuple[Effect, ...]) -> None:
         key = _key(kind, child.metadata)

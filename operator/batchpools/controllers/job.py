@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-import msgspec
 from msgspec import structs
 
 from batchpools.api import names
@@ -16,8 +15,7 @@ from batchpools.core.ledger import RunLedger
 from batchpools.core.views import JobScheduleView, JobView, PoolView, TaskView
 from batchpools.kube.applier import Applier, Outcome, Refusal
 from batchpools.kube.cache import Cache
-from batchpools.kube.errors import NotFoundError
-from batchpools.kube.live import Namespaces, listed
+from batchpools.kube.live import Namespaces, listed, live
 from batchpools.kube.port import KubeApi
 from batchpools.kube.resources import TASKS
 from batchpools.telemetry.clock import Clock
@@ -170,8 +168,7 @@ class JobController:
 
     async def _owner_of(self, namespace: str, name: str) -> str | None:
         """The uid of a task's controller, as the API server says now; None when there is no such task."""
-        try:
-            view = msgspec.json.decode(await self._api.get(TASKS, namespace, name), type=TaskView)
-        except NotFoundError:
+        view = await live(self._api, TASKS, TaskView, namespace, name)
+        if view is None:
             return None
         return next((owner.uid for owner in view.metadata.owner_references if owner.controller), "")

@@ -9,8 +9,6 @@ from dataclasses import replace
 from datetime import UTC, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import msgspec
-
 from batchpools.api import names
 from batchpools.core.identity import Key
 from batchpools.core.plan import Create
@@ -19,7 +17,7 @@ from batchpools.core.schedules.situation import Refused, ScheduleSituation
 from batchpools.core.views import JobScheduleView, JobView, PoolView
 from batchpools.kube.applier import Applier, Outcome, Refusal
 from batchpools.kube.cache import Cache
-from batchpools.kube.errors import NotFoundError
+from batchpools.kube.live import live
 from batchpools.kube.port import KubeApi
 from batchpools.kube.resources import JOB_SCHEDULES, JOBS
 from batchpools.telemetry.clock import Clock
@@ -71,15 +69,15 @@ class ScheduleController:
         plan = plan_schedule(self._situation(key, schedule), now=self._clock.now())
         if plan.status is None and not plan.effects and key not in self._asked:
             return plan.requeue_after
-        live = await self._live(key)
-        if live is None or live.metadata.uid != schedule.metadata.uid:
+        held = await live(self._api, JOB_SCHEDULES, JobScheduleView, key.namespace, key.name)
+        if held is None or held.metadata.uid != schedule.metadata.uid:
             return None
-        situation = await self._with_unseen(self._situation(key, live), self._asked.get(key, ""))
+        situation = await self._with_unseen(self._situation(key, held), self._asked.get(key, ""))
         plan = plan_schedule(situation, now=self._clock.now())
         asked = [one.key for one in plan.effects if isinstance(one, Create)]
         if asked:
             self._asked[key] = asked[0].name  # also when no answer comes
-        refusals = await self._applier.apply(key, live.metadata.uid, plan, current=live.status)
+        refusals = await self._applier.apply(key, held.metadata.uid, plan, current=held.status)
         was_made = bool(asked) and asked[0] not in {one.key for one in refusals}
         if not was_made:
             self._asked.pop(key, None)
@@ -102,13 +100,6 @@ class ScheduleController:
         zone = _zone(schedule.spec.schedule.time_zone)
         return ScheduleSituation(schedule, jobs, zone, self._refused.get(key), pools)
 
-    async def _live(self, key: Key) -> JobScheduleView | None:
-        try:
-            raw = await self._api.get(JOB_SCHEDULES, key.namespace, key.name)
-        except NotFoundError:
-            return None
-        return msgspec.json.decode(raw, type=JobScheduleView)
-
     async def _with_unseen(self, situation: ScheduleSituation, asked: str) -> ScheduleSituation:
         """With the job that status calls active and the one asked for, if the API server has them and the cache does not."""
         schedule = situation.schedule
@@ -118,12 +109,9 @@ class ScheduleController:
 
     async def _job(self, schedule: JobScheduleView, name: str) -> JobView | None:
         """A job of this life of the schedule, as the API server has it."""
-        try:
-            raw = await self._api.get(JOBS, schedule.metadata.namespace, name)
-        except NotFoundError:
-            return None
-        job = msgspec.json.decode(raw, type=JobView)
-        return job if job.schedule is not None and job.schedule.uid == schedule.metadata.uid else None
+        job = await live(self._api, JOBS, JobView, schedule.metadata.namespace, name)
+        is_of = job is not None and job.schedule is not None and job.schedule.uid == schedule.metadata.uid
+        return job if is_of else None
 
 
 def _zone(name: str) -> tzinfo | None:

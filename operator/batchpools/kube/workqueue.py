@@ -54,14 +54,11 @@ class WorkQueue:
         """Look at this key soon; a key that is being looked at is looked at again after."""
         if not self._tasks:
             return  # a standby: the leader-to-be adds everything when it starts
-        if key in self._busy:
-            self._again.add(key)
-        elif key not in self._queued:
-            left = self._left_to_rest(key)
-            if left > 0:
-                self.add_after(key, left)
-            else:
-                self._put(key)
+        left = self._left_to_rest(key)
+        if left > 0 and key not in self._busy and key not in self._queued:
+            self.add_after(key, left)
+        else:
+            self._put(key)
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Look at this key after a while; an earlier appointment stays."""
@@ -94,14 +91,15 @@ class WorkQueue:
 
     def _ring(self, key: Key) -> None:
         self._timers.pop(key, None)
+        self._put(key)
+
+    def _put(self, key: Key) -> None:
+        """Have it looked at, after the present look at it if there is one."""
         if key in self._busy:
             self._again.add(key)
         elif key not in self._queued:
-            self._put(key)
-
-    def _put(self, key: Key) -> None:
-        self._queued[key] = self._clock.monotonic()
-        self._waiting.put_nowait(key)
+            self._queued[key] = self._clock.monotonic()
+            self._waiting.put_nowait(key)
 
     def _left_to_rest(self, key: Key) -> float:
         """Seconds; 0 or less = it has rested."""
