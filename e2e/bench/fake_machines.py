@@ -8,12 +8,11 @@ container runtime would do is played.
 import argparse
 import asyncio
 import contextlib
-import itertools
 import os
 import signal
 import tempfile
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,7 +22,7 @@ import uvloop
 
 from batchpools.agent.node import Doors, Node
 from batchpools.agent.places import Places
-from batchpools.agent.runner_client import PROTOCOL, Note, RunnerClient
+from batchpools.agent.runner_client import PROTOCOL, Note, Requests, RunnerClient
 from batchpools.agent.sessions import Sessions
 from batchpools.api import names
 from batchpools.core.node_config import NODE_CONFIG_ENV, NodeConfig
@@ -69,8 +68,7 @@ class PlayedRunner(RunnerClient):
         self._model = RunnerModel(boot_id, _World(), lambda _: Behaviour(0.0))
         self._on_note: Callable[[Note], None] = lambda _: None
         self._over = asyncio.Event()
-        self._requests: dict[int, asyncio.Future[Note]] = {}
-        self._numbers = itertools.count(1)
+        self._requests = Requests()
         (self.hello,) = self._model.hello(self, PROTOCOL, self._now())
 
     def listen(self, on_note: Callable[[Note], None]) -> asyncio.Task[None]:
@@ -85,19 +83,9 @@ class PlayedRunner(RunnerClient):
         """A message to the model."""
         self._model.handle(self, {"op": op, **fields}, self._now())
 
-    def ask(self, op: str, **fields: Any) -> Coroutine[Any, Any, Note]:
-        """A request, which the model answers while it is told."""
-        number = next(self._numbers)
-        self._requests[number] = answer = asyncio.get_running_loop().create_future()
-        self.tell(op, req=number, **fields)
-        return self._answered(number, answer)
-
     def deliver(self, note: Note) -> None:
         """One from it."""
-        asked = self._requests.get(note.get("req", 0))
-        if asked is not None:
-            asked.set_result(note)
-        else:
+        if not self._requests.answer(note):
             self._on_note(note)
 
     async def close(self) -> None:

@@ -129,7 +129,11 @@ def test_who_asks_is_answered(stage: Stage) -> None:
     stage.run(client, 0.0)
     answer = stage.within(client.read(f"workitems/j/{RUN}/stdout.txt", 0, 10)).result()
     assert answer == (b"", 0, 0)
-    refused = stage.within(client.ask("remove", path="shared")).exception()
+
+    async def remove() -> None:
+        await client.ask("remove", path="shared")
+
+    refused = stage.within(remove()).exception()
     assert isinstance(refused, RunnerError)
     assert refused.code == "Escapes"
 

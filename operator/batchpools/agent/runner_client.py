@@ -38,6 +38,48 @@ class RunnerGoneError(ConnectionError):
 Note = Mapping[str, Any]
 
 
+class Requests:
+    """Those of one connection that wait for their answers, by number."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, asyncio.Future[Note]] = {}
+        self._numbers = itertools.count(1)
+
+    def ask(self, tell: Callable[..., None], op: str, fields: Note) -> Coroutine[Any, Any, Note]:
+        """Tell it at once; what it returns waits for the answer, which may come while it is told. See RunnerClient.ask."""
+        number = next(self._numbers)
+        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
+        try:
+            tell(op, req=number, **fields)
+        except (RunnerError, RunnerGoneError):
+            del self._waiting[number]
+            raise
+        return self._answered(number, answer)
+
+    async def _answered(self, number: int, answer: asyncio.Future[Note]) -> Note:
+        try:
+            note = await asyncio.wait_for(answer, _ANSWER_TIME)
+        finally:
+            del self._waiting[number]
+        if note["op"] == "error":
+            raise RunnerError(note.get("code", ""), note.get("message", ""))
+        return note
+
+    def answer(self, note: Note) -> bool:
+        """Give it to the request that it answers; False when it answers none."""
+        asked = self._waiting.get(note.get("req", 0))
+        if asked is None or asked.done():
+            return False
+        asked.set_result(note)
+        return True
+
+    def end(self) -> None:
+        """No answer comes any more."""
+        for one in self._waiting.values():
+            if not one.done():
+                one.set_exception(RunnerGoneError("the runner is gone"))
+
+
 class RunnerClient:
     """One connection. `on_note` gets everything that is no answer to a request, in order; `closed` ends with the connection."""
 
@@ -45,8 +87,7 @@ class RunnerClient:
         self.hello = hello
         self._reader = reader
         self._writer = writer
-        self._requests: dict[int, asyncio.Future[Note]] = {}
-        self._numbers = itertools.count(1)
+        self._requests = Requests()
         self._reading: asyncio.Task[None] | None = None
 
     @classmethod
@@ -80,20 +121,7 @@ class RunnerClient:
 
         RunnerGoneError; the answer: RunnerError, RunnerGoneError, TimeoutError after 10 s.
         """
-        number = next(self._numbers)
-        self.tell(op, req=number, **fields)
-        answer: asyncio.Future[Note] = asyncio.get_running_loop().create_future()
-        self._requests[number] = answer
-        return self._answered(number, answer)
-
-    async def _answered(self, number: int, answer: asyncio.Future[Note]) -> Note:
-        try:
-            note = await asyncio.wait_for(answer, _ANSWER_TIME)
-        finally:
-            del self._requests[number]
-        if note["op"] == "error":
-            raise RunnerError(note.get("code", ""), note.get("message", ""))
-        return note
+        return self._requests.ask(self.tell, op, fields)
 
     async def read(self, path: str, offset: int, limit: int) -> tuple[bytes, int, int]:
         """(bytes, their offset, the file's size)."""
@@ -110,18 +138,13 @@ class RunnerClient:
         try:
             while True:
                 note = await _read(self._reader)
-                request = self._requests.get(note.get("req", 0))
-                if request is not None and not request.done():
-                    request.set_result(note)
-                else:
+                if not self._requests.answer(note):
                     on_note(note)
         except (asyncio.IncompleteReadError, OSError, BadNoteError) as error:
             _log.info("the runner's connection has ended: %r", error)
         finally:
             self._writer.close()
-            for waiting in self._requests.values():
-                if not waiting.done():
-                    waiting.set_exception(RunnerGoneError("the runner is gone"))
+            self._requests.end()
 
 
 async def _socket(address: str) -> socket.socket:

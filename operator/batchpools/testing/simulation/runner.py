@@ -4,19 +4,17 @@ A command is `["simulate", seconds, exit code]`. `Processes` counts what lives, 
 """
 
 import asyncio
-import itertools
 import math
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from batchpools.agent.runner_client import PROTOCOL, Note, RunnerClient, RunnerError, RunnerGoneError
+from batchpools.agent.runner_client import PROTOCOL, Note, Requests, RunnerClient, RunnerGoneError
 from batchpools.api import names
 from batchpools.testing.runner_model import Behaviour, Moment, RunnerModel
 from batchpools.testing.simulation.loop import Process, ProcessClock
 
 _HOP = 0.0005  # seconds between agent and runner
-_ANSWER_TIME = 10.0
 _DIES_AFTER = 0.05  # seconds between SIGTERM and the end of a process
 
 
@@ -225,8 +223,7 @@ class SimulatedRunnerClient(RunnerClient):
         self._runner = runner
         self._on_note: Callable[[Note], None] | None = None
         self._early: list[Note] = []
-        self._requests: dict[int, asyncio.Future[Note]] = {}
-        self._numbers = itertools.count(1)
+        self._requests = Requests()
         self._ended = asyncio.Event()
         self.hello = runner.hello(self)
 
@@ -246,22 +243,6 @@ class SimulatedRunnerClient(RunnerClient):
             raise RunnerGoneError("the runner is gone")
         self._runner.process.call_later(_HOP, self._runner.handle, self, {"op": op, **fields})
 
-    def ask(self, op: str, **fields: Any) -> Coroutine[Any, Any, Note]:
-        """Send a request; the answer may never come: the runner may be paused."""
-        number = next(self._numbers)
-        self.tell(op, req=number, **fields)
-        self._requests[number] = self._process.create_future()
-        return self._answered(number, self._requests[number])
-
-    async def _answered(self, number: int, answer: asyncio.Future[Note]) -> Note:
-        try:
-            note = await asyncio.wait_for(answer, _ANSWER_TIME)
-        finally:
-            del self._requests[number]
-        if note["op"] == "error":
-            raise RunnerError(note["code"], note["message"])
-        return note
-
     async def close(self) -> None:
         """Nothing is heard any more."""
         self._end()
@@ -277,17 +258,12 @@ class SimulatedRunnerClient(RunnerClient):
 
     def _end(self) -> None:
         self._ended.set()
-        for waiting in self._requests.values():
-            if not waiting.done():
-                waiting.set_exception(RunnerGoneError("the runner is gone"))
+        self._requests.end()
 
     def _hear(self, note: Note) -> None:
-        if self._ended.is_set():
+        if self._ended.is_set() or self._requests.answer(note):
             return
-        asked = self._requests.get(note.get("req", 0))
-        if asked is not None and not asked.done():
-            asked.set_result(note)
-        elif self._on_note is None:
+        if self._on_note is None:
             self._early.append(note)
         else:
             self._on_note(note)
