@@ -7,7 +7,7 @@ rolls nobody. Source: the overview's automatic update of a pool's operating syst
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from batchpools.api import names
 from batchpools.api.durations import parse_duration
@@ -20,11 +20,11 @@ from batchpools.core.pools.situation import PoolSituation
 from batchpools.core.pools.template import read_template
 from batchpools.core.pools.template_rules import refused
 from batchpools.core.views import ImageCheck, PodView, PoolView
+from batchpools.core.waiting import time_left
 
 LOOK_AGAIN = 1.0
 REFUSED_AGAIN = 15.0
 FAILED_AGAIN = 900.0  # seconds after which a look that came to nothing is repeated, if the interval is longer
-_SKEW = 60.0  # seconds by which a former leader's clock may have been ahead
 _SILENT = "The pod that was to pull the image ended without telling what it is."
 _NO_DIGEST = "The kubelet tells no digest of the image: "
 
@@ -64,14 +64,13 @@ def away(pool: PoolView, probe: PodView | None) -> tuple[Effect, ...]:
 
 
 def _seconds_left(pool: PoolView, image: str, now: datetime) -> float:
-    """Until the next look is due. A time that lies ahead was written by a clock that was wrong."""
+    """Until the next look is due."""
     last = pool.status.image_check
     if last is None or last.time is None or last.image != image:
         return 0.0
     interval = parse_duration(pool.spec.upgrade_policy.image_check_interval)
     wait = min(interval, FAILED_AGAIN) if last.message else interval
-    passed = (now - last.time).total_seconds()
-    return 0.0 if passed < -_SKEW else max(wait - passed, 0.0)
+    return time_left(last.time, timedelta(seconds=wait), now).total_seconds()
 
 
 def _read(probe: PodView, last: ImageCheck | None, image: str, now: datetime) -> ImageCheck | None:

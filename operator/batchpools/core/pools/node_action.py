@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from batchpools.api.states import ActionResult, NodeActionType, NodeState
 from batchpools.core.views import LastNodeAction, NodeAction, PoolNodeStatus, PoolNodeView
+from batchpools.core.waiting import time_left
 
 REMOVE_PAUSE = timedelta(seconds=2)  # in which whoever removes a node may lower the target, or it is replaced
 RESTART_TIME = timedelta(seconds=40)
@@ -94,7 +95,7 @@ def needs_new_pod(action: NodeAction, last: LastNodeAction, restarts: Restarts, 
         return True
     if last.restart_time is None:
         return not restarts.possible or not restarts.boot_id
-    return _is_over(last.restart_time, RESTART_TIME, now)
+    return not time_left(last.restart_time, RESTART_TIME, now)
 
 
 def is_to_be_removed(node: PoolNodeView) -> bool:
@@ -105,9 +106,4 @@ def is_to_be_removed(node: PoolNodeView) -> bool:
 
 def removal_is_due(last: LastNodeAction, now: datetime) -> bool:
     """Whether the pool had its time to let the node go by itself."""
-    return last.start_time is None or _is_over(last.start_time, REMOVE_PAUSE, now)
-
-
-def _is_over(since: datetime, time: timedelta, now: datetime) -> bool:
-    """Whether that time has passed. What lies as far ahead was written by another clock, and nobody waits until ours is there."""
-    return abs(now - since) >= time
+    return last.start_time is None or not time_left(last.start_time, REMOVE_PAUSE, now)
