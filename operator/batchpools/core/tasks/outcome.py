@@ -11,6 +11,7 @@ from batchpools.api.names import WALL_CLOCK_EXIT_CODE
 from batchpools.api.reasons import FailureCode, RequeueReason
 from batchpools.api.states import FailureCategory
 from batchpools.core.ended import Ended
+from batchpools.core.tasks.failure_category import category_of
 from batchpools.core.views import FailureInfo
 
 
@@ -50,7 +51,6 @@ _OURS = {
     "nodeLost": RequeueReason.NODE_LOST,
     "expired": RequeueReason.NODE_UNREACHABLE,
 }
-_SERVER_ERRORS = {FailureCode.DISK_FULL, FailureCode.RESOURCE_DIRECTORY_CREATE_FAILED}
 
 
 def judge(
@@ -80,8 +80,7 @@ def judge(
         )
     if ended.cause in {"launchFailed", "outputLimit", "diskFull"}:
         code = FailureCode(ended.code) if ended.code in set(FailureCode) else FailureCode.UNKNOWN
-        category = FailureCategory.SERVER_ERROR if code in _SERVER_ERRORS else FailureCategory.USER_ERROR
-        return Failed(_failure(code, ended.message, category), ended.exit_code)
+        return Failed(_failure(code, ended.message, category_of(code)), ended.exit_code)
     if ended.exit_code is None:  # a word that we do not know, and nothing that a retry would be counted for
         message = ended.message or f"The run ended with {ended.cause!r} and no exit code."
         return Failed(_failure(FailureCode.UNKNOWN, message, FailureCategory.SERVER_ERROR), None)
