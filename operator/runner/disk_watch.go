@@ -90,12 +90,15 @@ func (s *server) directory() (used, limit int64, err error) {
 	return treeSize(s.root, "."), s.diskLimit, nil
 }
 
-// treeSize is what a tree takes on the disk, in bytes; what goes away meanwhile is not counted.
+// treeSize is what a tree takes on the disk, in bytes; what goes away meanwhile is not counted, nor what is mounted there.
 func treeSize(root *os.Root, name string) int64 {
 	var size int64
-	_ = fs.WalkDir(root.FS(), name, func(_ string, one fs.DirEntry, err error) error {
+	_ = fs.WalkDir(root.FS(), name, func(place string, one fs.DirEntry, err error) error {
 		if err != nil || one == nil {
 			return nil // gone, or locked by the task
+		}
+		if place == mounts || place == packages {
+			return fs.SkipDir
 		}
 		if info, err := one.Info(); err == nil {
 			if stat, is := info.Sys().(*syscall.Stat_t); is {

@@ -97,3 +97,19 @@ func TestAFileSystemIsCountedAsDfDoesAndATreeWithoutLinks(t *testing.T) {
 	}
 	expect(t, "a tree that is not there", treeSize(s.root, "nothing"), int64(0))
 }
+
+func TestWhatIsMountedIntoTheNodesDirectoryIsNotOnItsDisk(t *testing.T) {
+	scene := makeScarce(t)
+	before := treeSize(scene.server.root, ".")
+	for _, folder := range []string{mounts + "/data", packages + "/blender", "shared/x"} {
+		whole := filepath.Join(scene.server.rootPath, folder)
+		if err := os.MkdirAll(whole, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(whole, "file"), make([]byte, 1_000_000), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	size := treeSize(scene.server.root, ".") - before
+	expect(t, "one file of three is counted", size >= 1_000_000 && size < 1_100_000, true)
+}

@@ -15,9 +15,11 @@ import (
 const (
 	trash       = "volatile" // where removed trees wait for their end
 	trashPrefix = "removed-"
+	mounts      = "fsmounts"     // where other file systems are mounted, each in a directory of its name
+	packages    = "applications" // a volume of the agent's
 )
 
-var layout = []string{"applications", "fsmounts", "shared", "startup", trash, "workitems"}
+var layout = []string{packages, mounts, "shared", "startup", trash, "workitems"}
 
 var (
 	errLink       = errors.New("a link is not followed")

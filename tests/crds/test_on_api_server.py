@@ -10,6 +10,7 @@ pytestmark = pytest.mark.cluster
 
 TEMPLATE = {"spec": {"containers": [{"name": "task", "image": "x"}]}}
 TOOL = {"name": "tool", "image": "y"}
+MOUNT = {"name": "w", "mountPath": "/mnt/batch/fsmounts/data.2"}
 WHOLE: Manifest = {
     "metadata": {"labels": {"team": "a"}, "annotations": {"note": "b"}},
     "spec": {
@@ -24,7 +25,7 @@ WHOLE: Manifest = {
                 ],
                 "envFrom": [{"configMapRef": {"name": "c"}}],
                 "resources": {"requests": {"cpu": "1"}, "limits": {"nvidia.com/gpu": 1}},
-                "volumeMounts": [{"name": "v", "mountPath": "/v", "readOnly": True, "subPath": "a"}],
+                "volumeMounts": [{"name": "v", "mountPath": "/v", "readOnly": True, "subPath": "a"}, MOUNT],
                 "securityContext": {"runAsUser": 2000, "readOnlyRootFilesystem": True},
             }
         ],
@@ -256,6 +257,8 @@ BAD: list[tuple[Manifest, str]] = [
     (manifest("Pool", "bad", container(env=[{"name": "AZ_BATCH_X", "value": ""}])), "set by the system"),
     (manifest("Pool", "bad", container(volumeMounts=[{"name": "v", "mountPath": "/mnt/batch/"}])), "the operator's"),
     (manifest("Pool", "bad", container(volumeMounts=[{"name": "v", "mountPath": "/batchpools"}])), "the operator's"),
+    (manifest("Pool", "bad", container(volumeMounts=[{"name": "v", "mountPath": "/mnt/batch/fsmounts/a/b"}])), "<name>"),
+    (manifest("Pool", "bad", container(volumeMounts=[{"name": "v", "mountPath": "/mnt/batch/fsmounts/.."}])), "<name>"),
     (manifest("PoolNode", "bad", {"poolName": "p", "schedulingState": "Off"}), "schedulingState"),
     (
         manifest("PoolNode", "bad", {"poolName": "p", "schedulingDisableOption": "RetainedData"}),

@@ -72,6 +72,8 @@ ZONE_KEY = "topology.kubernetes.io/zone"
 
 # Paths inside node pods.
 NODE_ROOT_DIR = "/mnt/batch"
+MOUNTS_DIR = f"{NODE_ROOT_DIR}/fsmounts"  # the one place there where templates mount volumes
+MOUNT_PATTERN = f"^{MOUNTS_DIR}/[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 OUR_DIR = "/batchpools"
 RUNNER_DIR = f"{OUR_DIR}/bin"
 RUNNER_PATH = f"{RUNNER_DIR}/runner"

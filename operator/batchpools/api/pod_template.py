@@ -72,8 +72,9 @@ class VolumeMount(Model):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                f"!self.mountPath.matches('{_OUR_PLACES}')",
-                f"nothing may be mounted below {names.NODE_ROOT_DIR} or {names.OUR_DIR}: they are the operator's",
+                f"!self.mountPath.matches('{_OUR_PLACES}') || self.mountPath.matches('{names.MOUNT_PATTERN}')",
+                f"nothing may be mounted below {names.NODE_ROOT_DIR} or {names.OUR_DIR}: they are the operator's; file systems "
+                f"that tasks share are mounted at {names.MOUNTS_DIR}/<name>",
             )
         )
     )

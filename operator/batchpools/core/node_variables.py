@@ -15,5 +15,5 @@ def node_variables(namespace: str, pool: str, node: str, *, dedicated: bool) -> 
         "AZ_BATCH_NODE_SHARED_DIR": f"{root}/shared",
         "AZ_BATCH_NODE_STARTUP_DIR": f"{root}/startup",
         "AZ_BATCH_NODE_STARTUP_WORKING_DIR": f"{root}/startup/wd",
-        "AZ_BATCH_NODE_MOUNTS_DIR": f"{root}/fsmounts",
+        "AZ_BATCH_NODE_MOUNTS_DIR": names.MOUNTS_DIR,
     }

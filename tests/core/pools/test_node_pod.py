@@ -11,6 +11,7 @@ from tests.core.pools.situations import SETTINGS, node, pool
 
 from batchpools.api import names
 from batchpools.core.node_config import NODE_CONFIG_ENV, NodeConfig
+from batchpools.core.node_variables import node_variables
 from batchpools.core.pools.node_pod import create_pod
 from batchpools.core.pools.pod_hash import pod_hash
 from batchpools.core.pools.template import read_template
@@ -276,6 +277,32 @@ def test_a_template_that_reaches_for_what_is_ours_is_refused_with_a_sentence(spe
     sentence = refused(read_template(spec))
     assert word in sentence
     assert sentence.endswith(".")
+
+
+def test_file_systems_are_mounted_where_azure_mounts_them_for_start_task_and_tasks() -> None:
+    """AZ_BATCH_NODE_MOUNTS_DIR, each in a directory of its name (REST reference, relativeMountPath)."""
+    mounts = [{"name": "data", "mountPath": "/mnt/batch/fsmounts/data", "readOnly": True}]
+    tool = {"name": "tool", "image": "y", "volumeMounts": mounts}
+    nfs = {"name": "data", "nfs": {"server": "files.example", "path": "/data"}}
+    task = {"name": "task", "image": "x", "volumeMounts": mounts}
+    template = {"spec": {"containers": [task, tool], "volumes": [nfs]}}
+    assert refused(read_template(PoolSpec(template=template))) == ""
+    made = pod_of(pool(image="", template=template, start_task=StartTask(command=("true",))))
+    assert nfs in made["spec"]["volumes"]
+    for name in ("start-task", "task", "tool"):
+        found = [one["mountPath"] for one in containers(made)[name]["volumeMounts"]]
+        assert {"/mnt/batch", "/mnt/batch/fsmounts/data"} <= set(found), name
+    assert node_variables("a", "p", "n", dedicated=True)["AZ_BATCH_NODE_MOUNTS_DIR"] == "/mnt/batch/fsmounts"
+    assert "/mnt/batch/fsmounts/data" not in [one["mountPath"] for one in containers(made)["agent"]["volumeMounts"]]
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["/mnt/batch/fsmounts", "/mnt/batch/fsmounts/..", "/mnt/batch/fsmounts/a/../../shared", "/mnt/batch/fsmounts/a\n"],
+)
+def test_mounts_lie_in_a_directory_of_their_own_name(place: str) -> None:
+    spec = long(task={"volumeMounts": [{"name": "library", "mountPath": place}]})
+    assert "/mnt/batch/fsmounts/<name>" in refused(read_template(spec))
 
 
 def test_a_path_beside_ours_is_the_users() -> None:

@@ -4,6 +4,7 @@ The schema refuses most of this when a pool is applied (`api.pod_template`); her
 reach a pod whoever wrote the object.
 """
 
+import re
 from collections.abc import Iterable
 from posixpath import normpath
 
@@ -54,9 +55,11 @@ def _our_audience(template: Template) -> str:
 def _our_places(template: Template) -> str:
     for mount in _of_all(template, "volumeMounts"):
         path = str(mount.get("mountPath", ""))
+        if re.fullmatch(names.MOUNT_PATTERN, path):
+            continue
         for place in (names.NODE_ROOT_DIR, names.OUR_DIR):
             if f"{normpath(path)}/".replace("//", "/").startswith(f"{place}/"):
-                return f"Nothing may be mounted at {path!r}: {place} is the operator's."
+                return f"Nothing may be mounted at {path!r}: {place} is the operator's, but for {names.MOUNTS_DIR}/<name>."
     return ""
 
 
