@@ -257,7 +257,10 @@ BAD: list[tuple[Manifest, str]] = [
     (manifest("Pool", "bad", container(env=[{"name": "AZ_BATCH_X", "value": ""}])), "set by the system"),
     (manifest("Pool", "bad", container(volumeMounts=[{"name": "v", "mountPath": "/mnt/batch/"}])), "the operator's"),
     (manifest("Pool", "bad", container(volumeMounts=[{"name": "v", "mountPath": "/batchpools"}])), "the operator's"),
-    (manifest("Pool", "bad", container(volumeMounts=[{"name": "v", "mountPath": "/mnt/batch/fsmounts/a/b"}])), "<name>"),
+    (
+        manifest("Pool", "bad", container(volumeMounts=[{"name": "v", "mountPath": "/mnt/batch/fsmounts/a/b"}])),
+        "<name>",
+    ),
     (manifest("Pool", "bad", container(volumeMounts=[{"name": "v", "mountPath": "/mnt/batch/fsmounts/.."}])), "<name>"),
     (manifest("PoolNode", "bad", {"poolName": "p", "schedulingState": "Off"}), "schedulingState"),
     (

@@ -59,7 +59,9 @@ def _our_places(template: Template) -> str:
             continue
         for place in (names.NODE_ROOT_DIR, names.OUR_DIR):
             if f"{normpath(path)}/".replace("//", "/").startswith(f"{place}/"):
-                return f"Nothing may be mounted at {path!r}: {place} is the operator's, but for {names.MOUNTS_DIR}/<name>."
+                return (
+                    f"Nothing may be mounted at {path!r}: {place} is the operator's, but for {names.MOUNTS_DIR}/<name>."
+                )
     return ""
 
 
