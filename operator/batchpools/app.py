@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import uvloop
@@ -81,8 +81,7 @@ class Operator:
         if keeper.shown is not None and not self._stop.is_set():
             await self._replica.hub.start(self._trust.hub_tls.context, self._settings.hub_port)
             ops = await self._serve_ops(keeper.shown)
-            await self._until_stopped(asyncio.create_task(self._serve(), name="replica"))
-        await self._replica.elector.release()
+            await self._until_stopped(asyncio.create_task(self._serve(), name="replica"), self._replica.resign)
         await self._replica.hub.stop()
         if ops is not None:
             await ops.stop()
@@ -96,13 +95,17 @@ class Operator:
             group.create_task(self._trust.keeper.run(), name="certificates")
             group.create_task(self._replica.run(lambda: _log.info("all caches are warm")), name="replica")
 
-    async def _until_stopped(self, running: asyncio.Task[None]) -> None:
-        """Wait until we are told to stop, or the replica ends: then its error is logged, and we end too."""
+    async def _until_stopped(
+        self, running: asyncio.Task[None], leave: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Wait until we are told to stop, or the replica ends: then its error is logged, and we end too. First we `leave`."""
         stopping = asyncio.ensure_future(self._stop.wait())
         await asyncio.wait({stopping, running}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if running.done() and (error := running.exception()) is not None:
             _log.critical("the replica ended: %r", error, exc_info=error)
+        if leave is not None:
+            await leave()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 

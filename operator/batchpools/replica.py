@@ -98,6 +98,7 @@ class Replica:
         self._barrier = Barrier(api, self.informers, ports.namespace, clock)
         self._watch_epochs()
         self._chores: list[asyncio.Task[None]] = []  # of the leader
+        self._election: asyncio.Task[None] | None = None
         self.leads = False
 
     def use(self, settings: NodePodSettings) -> None:
@@ -111,7 +112,14 @@ class Replica:
                 group.create_task(one.run(), name=one.resource.plural)
             await asyncio.gather(*(one.synced.wait() for one in self.informers))
             warm()
-            group.create_task(self.elector.run(), name="lease")
+            self._election = group.create_task(self.elector.run(), name="lease")
+
+    async def resign(self) -> None:
+        """Give the Lease back while all else still runs, so that another leads at once; then `run` may be cancelled."""
+        if self._election is not None:
+            self._election.cancel()
+            await asyncio.gather(self._election, return_exceptions=True)
+        await self.elector.release()
 
     # ---------------------------------------------------------------- leading
 

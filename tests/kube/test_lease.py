@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from batchpools.api import names
-from batchpools.kube.errors import ForbiddenError, ServerError, UnreachableError
+from batchpools.kube.errors import ConflictError, ForbiddenError, ServerError, UnreachableError
 from batchpools.kube.lease import LeaderElector, Timing
 from batchpools.kube.resources import LEASES
 from batchpools.testing.fake_kube import FakeKube
@@ -123,6 +123,20 @@ def test_a_released_lease_is_taken_at_once_and_the_epoch_rises() -> None:
         await scene.pass_time(0.1)
         assert b.told == [2]
         assert scene.lease()["leaseTransitions"] == 2
+
+    play(story)
+
+
+def test_a_renewal_that_comes_in_between_does_not_keep_the_lease_from_being_given_back() -> None:
+    async def story(scene: Scene) -> None:
+        a = scene.candidate("a")
+        await scene.until_leader(a)
+        b = scene.candidate("b")
+        await scene.pass_time(5)
+        scene.server.faults.fail("replace", ConflictError("it has changed", 409, "Conflict"), kind="Lease")
+        await a.stop()
+        await scene.pass_time(0.1)
+        assert b.told == [2]
 
     play(story)
 

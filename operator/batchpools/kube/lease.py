@@ -150,9 +150,9 @@ class LeaderElector:
         """Give the Lease back, so that a standby leads within a retry period. To be called after `run` was cancelled."""
         await self._step_down()
         try:
-            lease = await self._read()
-            if lease is not None and lease.spec.holder_identity == self._identity:
-                await self._write(lease, holder="", transitions=lease.spec.lease_transitions)
+            while (lease := await self._read()) is not None and lease.spec.holder_identity == self._identity:
+                if await self._write(lease, holder="", transitions=lease.spec.lease_transitions):
+                    return  # else a renewal of ours came in between: it was cut off, not undone
         except KubeError as error:
             _log.info("the Lease was not given back: %s", error.sentence)
 

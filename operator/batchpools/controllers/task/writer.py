@@ -169,7 +169,9 @@ class StatusWriter:
 
     def _try_later(self, write: Write, error: Exception) -> None:
         write.failures += 1
-        if write.failures in {1, 5, 20}:
+        if write.failures in {1, 5, 20} and not isinstance(
+            error, NotLeadingError
+        ):  # that is said once, by the election
             _of(write).warning(
                 "the status of task %s/%s was not written (%d): %r", *write.key[1:], write.failures, error
             )

@@ -84,9 +84,9 @@ class Operator:
         """SIGTERM: it gives the Lease back, as `app` does, and ends."""
 
         async def leave() -> None:
+            await self.replica.resign()
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
-            await self.replica.elector.release()
             await self.replica.hub.stop()
             self.crash()
 
