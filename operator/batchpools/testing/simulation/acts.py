@@ -40,8 +40,15 @@ def _stop_operator(stage: Stage, act: Act) -> bool:
     operator = stage.operator(act)
     if operator is None:
         return False
+    process = operator.process
     operator.stop()
-    stage.later(act.seconds + 1.0, lambda: None if operator.lives else operator.start())
+
+    def replaced() -> None:
+        if operator.process is process:
+            operator.crash()  # should it still be at it: its grace is over
+            operator.start()
+
+    stage.later(act.seconds + 1.0, replaced)
     return True
 
 
@@ -261,7 +268,8 @@ def _recreate_task(stage: Stage, act: Act) -> bool:
     stage.delete(TASKS, item)
 
     def again() -> None:
-        _create(stage, TASKS, fresh)
+        if not stage.is_over:
+            _create(stage, TASKS, fresh)
 
     stage.later(act.seconds / 10, again)
     return True
