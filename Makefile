@@ -52,7 +52,7 @@ verify: generate ## fail when something generated differs from what is committed
 cluster-tests: venv ## contract and CRD tests against a real API server
 	$(BIN)/pytest -q -m cluster tests
 
-simulate: venv ## histories of a whole cluster: SEEDS=1..1000, or fresh ones for SECONDS=60
+simulate: venv ## histories of a whole cluster: SEEDS=1..1000, today, or fresh ones for SECONDS=60
 	$(BIN)/python -m batchpools.testing.simulation --seeds $(or $(SEEDS),fresh) $(if $(SECONDS),--seconds $(SECONDS))
 
 e2e: venv ## user stories on the cluster

@@ -9,20 +9,22 @@ import os
 import secrets
 import sys
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from itertools import count
 
 from batchpools.testing.simulation.history import play, script_of
 from batchpools.testing.simulation.many import play_many
 from batchpools.testing.simulation.shrink import shrink
 
-_FRESH_BELOW = 10**9
+_FRESH_BELOW = 10**8
+_A_DAY = 1000  # seeds that a day has, above all fresh ones
 _CONTEXT = 60  # lines of the end of a failing history that are shown
 
 
 def main(arguments: list[str]) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser("simulate", description=__doc__)
-    parser.add_argument("--seeds", help="one (7), a range (1..1000), or fresh (the default), which is printed")
+    parser.add_argument("--seeds", help="7, 1..1000, today (new each day) or fresh (the default)")
     parser.add_argument("--seconds", type=float, help="stop after so many seconds of wall time")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--log", action="store_true", help="print the whole history of one seed")
@@ -30,7 +32,7 @@ def main(arguments: list[str]) -> int:
     try:
         seeds = _seeds(given.seeds or "fresh")
     except ValueError:
-        print(f"--seeds {given.seeds} is neither a number, a range like 1..1000, nor fresh", file=sys.stderr)
+        print(f"--seeds {given.seeds} is neither a number, a range like 1..1000, today nor fresh", file=sys.stderr)
         return 2
     if given.log:
         logging.disable(logging.CRITICAL)
@@ -51,6 +53,10 @@ def _seeds(text: str) -> Iterable[int]:
         first = secrets.randbelow(_FRESH_BELOW)
         print(f"fresh seeds from {first} on", flush=True)
         return count(first)
+    if text == "today":
+        first = datetime.now(UTC).toordinal() * _A_DAY
+        print(f"today's seeds, from {first} on", flush=True)
+        return range(first, first + _A_DAY)
     begin, dots, end = text.partition("..")
     return range(int(begin), int(end) + 1) if dots else [int(text)]
 
