@@ -9,9 +9,9 @@ import os
 import secrets
 import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from itertools import count
 
+from batchpools.telemetry.clock import SystemClock
 from batchpools.testing.simulation.history import play, script_of
 from batchpools.testing.simulation.many import play_many
 from batchpools.testing.simulation.shrink import shrink
@@ -54,7 +54,7 @@ def _seeds(text: str) -> Iterable[int]:
         print(f"fresh seeds from {first} on", flush=True)
         return count(first)
     if text == "today":
-        first = datetime.now(UTC).toordinal() * _A_DAY
+        first = SystemClock().now().toordinal() * _A_DAY
         print(f"today's seeds, from {first} on", flush=True)
         return range(first, first + _A_DAY)
     begin, dots, end = text.partition("..")
