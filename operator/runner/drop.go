@@ -124,6 +124,18 @@ func (s *server) ownFile(file *os.File, message request) error {
 	return errors.Join(file.Chown(uid, s.tasks.gid), file.Chmod(mode))
 }
 
+// deliver gives a file that was brought to the run's user, with the mode that was asked for.
+func (s *server) deliver(file *os.File, message request, mode fs.FileMode) error {
+	if s.tasks == nil {
+		return file.Chmod(mode)
+	}
+	uid := s.tasks.uid
+	if message.Elevated {
+		uid = 0
+	}
+	return errors.Join(file.Chown(uid, s.tasks.gid), file.Chmod(mode))
+}
+
 // give hands a directory over by its descriptor: what has its name by then does not matter.
 func give(parent *os.Root, name string, uid, gid int, mode fs.FileMode) error {
 	folder, err := parent.Open(name + "/.")

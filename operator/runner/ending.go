@@ -17,7 +17,10 @@ type ending struct {
 // begin notes the process; an end that was asked for while it was being forked is carried out now.
 func (r *run) begin(pid int, at time.Time) {
 	r.mu.Lock()
-	r.pid, r.startedAt = pid, at
+	r.pid = pid
+	if r.startedAt.IsZero() {
+		r.startedAt = at
+	}
 	why := r.why
 	r.mu.Unlock()
 	if why != nil {
@@ -42,7 +45,10 @@ func (r *run) end(why ending) {
 	started := r.pid > 0
 	r.mu.Unlock()
 	switch {
-	case !started: // fork or begin sees it
+	case !started: // await, fork or begin sees it
+		if first {
+			close(r.asked)
+		}
 	case first:
 		r.terminate(why.grace)
 	default:

@@ -27,6 +27,9 @@ func (s *server) adopt(agent *connection) {
 	}
 	for _, run := range s.runs {
 		reply.Running = append(reply.Running, run.started())
+		if run.isAwaiting() { // it is told below, after this hello
+			run.end(ending{cause: causeBootLost, message: "the agent that was bringing its files is gone"})
+		}
 	}
 	for _, id := range s.order {
 		reply.Finished = append(reply.Finished, s.finished[id])

@@ -8,11 +8,15 @@ package main
 // hello: what does not fit goes before it, in known messages. A run with an id that is known, also as acknowledged, starts
 // nothing; unknown answers a kill, or such a run, of an id that does not run here and will not. Times are Unix seconds, durations seconds.
 //
-// agent -> runner    hello, deadline, run, kill, ack, read, list, usage, remove, exit, restart
+// A run that awaits files has its directories at once, and its process when the agent says begin: until then put brings files
+// into its working directory. It is told as started before, with pid 0, since bringing them is part of it. With the next hello
+// of an agent it ends: nobody knows any more what was to be brought.
+//
+// agent -> runner    hello, deadline, run, put, begin, fail, kill, ack, read, list, usage, remove, exit, restart
 // runner -> agent    known, hello, refused, started, finished, unknown, memory, data, entries, usage, done, error, bye, stopping
 
 const (
-	protocolVersion = 3
+	protocolVersion = 4
 	maxFrame        = 1 << 20
 	maxRead         = 64 << 10
 
@@ -31,7 +35,7 @@ type request struct {
 	Op      string `json:"op"`
 	Version int    `json:"version"` // hello
 
-	ID             string   `json:"id"`             // run, kill: the execution id
+	ID             string   `json:"id"`             // run, put, begin, fail, kill: the execution id
 	Label          string   `json:"label"`          // run: given back in started and finished
 	Dir            string   `json:"dir"`            // run: the task's directory, relative to the root
 	Argv           []string `json:"argv"`           // run
@@ -45,14 +49,21 @@ type request struct {
 	Elevated       bool     `json:"elevated"`       // run: with this process's rights, where others are given the tasks' user
 	StartTask      bool     `json:"startTask"`      // run: needs nobody's word, and what it leaves running stays when it succeeds
 
+	Awaits  bool   `json:"awaits"`  // run: until begin or fail
+	Data    []byte `json:"data"`    // put: base64 in JSON; the file is path, relative to wd, from offset on
+	Mode    uint32 `json:"mode"`    // put, the last: permissions
+	Last    bool   `json:"last"`    // put: the file is whole with this
+	Failure string `json:"failure"` // fail: a code
+	Text    string `json:"text"`    // fail: a sentence
+
 	At float64 `json:"at"` // deadline: CLOCK_BOOTTIME in seconds; runs start and go on only until then
 
 	Grace float64  `json:"grace"` // kill
 	IDs   []string `json:"ids"`   // ack
 
-	Req    int64  `json:"req"`    // read, list, usage, remove, restart: given back in the answer
+	Req    int64  `json:"req"`    // put, read, list, usage, remove, restart: given back in the answer
 	Path   string `json:"path"`   // read, list, remove: relative to the root
-	Offset int64  `json:"offset"` // read: negative counts from the end
+	Offset int64  `json:"offset"` // read: negative counts from the end; put: 0 begins the file anew
 	Limit  int    `json:"limit"`  // read: at most maxRead
 
 	Code int `json:"code"` // exit (only in mode start-task)
@@ -80,7 +91,7 @@ type known struct {
 	Acked    []string   `json:"acked"`
 }
 
-// started also stands in hello, there with pid and startedAt 0 while a run is being launched.
+// started also stands in hello, there with pid and startedAt 0 while a run is being launched. It comes twice of a run that awaits files.
 type started struct {
 	Op        string  `json:"op"`
 	ID        string  `json:"id"`
@@ -99,6 +110,7 @@ const (
 	causeOutputLimit  = "outputLimit"
 	causeOutOfMemory  = "outOfMemory" // the container's memory was nearly full, and this run had the most of it
 	causeDiskFull     = "diskFull"    // the node's disk was nearly full, and this run's directory held the most of it
+	causeBootLost     = "bootLost"    // the agent began anew while it was bringing files
 	causeExpired      = "expired"     // the deadline passed, or there was none when the run was asked for
 )
 
@@ -129,7 +141,8 @@ type memory struct {
 
 // note is any small answer: refused, unknown, done, error, bye, stopping.
 //
-// Codes of error: NotFound, NotRegular, Escapes, InUse (remove: a run is live there), Failed (of files); Refused (exit, restart), BadRequest, Unknown (op).
+// Codes of error: NotFound, NotRegular, Escapes, InUse (remove: a run is live there), Failed (of files); NotAwaiting
+// and codes of failures (put); Refused (exit, restart), BadRequest, Unknown (op).
 type note struct {
 	Op      string `json:"op"`
 	ID      string `json:"id,omitempty"`

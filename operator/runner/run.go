@@ -15,44 +15,56 @@ type run struct {
 	request request
 	cookie  string
 	ended   chan struct{} // closed when the main process has ended
+	asked   chan struct{} // closed when its end was asked for before it had one
+	inbox   chan brought  // what is said of the files that it awaits; nil when it awaits none
 
 	mu        sync.Mutex
 	pid       int // 0 until started
 	startedAt time.Time
+	awaiting  bool    // it takes files
 	gone      bool    // the main process has ended: its ids may soon be another's, and nothing changes the cause
 	why       *ending // nil while nobody asked for its end
 }
 
 func newRun(message request) *run {
-	return &run{request: message, cookie: randomHex(), ended: make(chan struct{})}
+	r := &run{request: message, cookie: randomHex(), ended: make(chan struct{}), asked: make(chan struct{})}
+	if message.Awaits {
+		r.awaiting, r.inbox = true, make(chan brought, mostWaiting)
+	}
+	return r
 }
 
-// started tells of a run; pid and startedAt are 0 while it is being launched.
+// started tells of a run; pid and startedAt are 0 while it is being launched, pid alone while it awaits files.
 func (r *run) started() started {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	told := started{Op: "started", ID: r.request.ID, Label: r.request.Label}
-	if r.pid > 0 {
-		told.Pid, told.StartedAt = r.pid, seconds(r.startedAt)
+	told.Pid = r.pid
+	if !r.startedAt.IsZero() {
+		told.StartedAt = seconds(r.startedAt)
 	}
 	return told
 }
 
 // execute is the life of a run: launch, wait, clean up, report.
 func (s *server) execute(r *run) {
-	files, code, err := s.launch(r)
-	if err != nil {
-		now := seconds(time.Now())
-		s.report(r, finished{Cause: causeLaunchFailed, StartedAt: now, EndedAt: now, Code: code, Message: err.Error()})
-		return
-	}
-	defer files.close()
 	if limit := r.request.WallClock; limit > 0 {
 		text := fmt.Sprintf("the task ran longer than its limit of %g s", limit)
 		why := ending{causeWallClock, "TaskEnded", text, r.request.KillGrace}
 		timer := time.AfterFunc(duration(limit), func() { r.end(why) })
 		defer timer.Stop()
 	}
+	files, code, err := s.launch(r)
+	if err != nil {
+		now := seconds(time.Now())
+		began := now
+		if told := r.started(); told.StartedAt > 0 {
+			began = told.StartedAt
+		}
+		s.report(r, finished{Cause: causeLaunchFailed, StartedAt: began, EndedAt: now, Code: code, Message: err.Error()})
+		return
+	}
+	defer files.close()
 	go r.watchOutput(files)
 	done := s.wait(r)
 	lines := s.linesFor(r, done) // before it is told: a retry would empty the files
@@ -60,14 +72,22 @@ func (s *server) execute(r *run) {
 	s.toContainerLog(lines)
 }
 
-// launch makes the directories and files and forks. The string is the failure's code.
+// launch makes the directories and files, takes what the run awaits, and forks. The string is the failure's code.
 func (s *server) launch(r *run) (*outputs, string, error) {
 	message := r.request
+	defer r.closeInbox()
 	files, code, err := s.prepare(message)
 	if err != nil {
 		return nil, code, err
 	}
-	if code, err = s.fork(r, files); err != nil {
+	if message.Awaits {
+		code, err = s.await(r)
+		r.closeInbox()
+	}
+	if err == nil {
+		code, err = s.fork(r, files)
+	}
+	if err != nil {
 		files.close()
 		return nil, code, err
 	}
@@ -99,7 +119,7 @@ func (s *server) fork(r *run, files *outputs) (string, error) {
 		s.daemons.close()
 	}
 	if r.askedToEnd() {
-		return "", errors.New("ended before it started")
+		return "", errEndedBefore
 	}
 	startedAt := time.Now()
 	pid, err := s.children.fork(program, argv, &syscall.ProcAttr{

@@ -112,6 +112,8 @@ func (s *server) handle(agent *connection, message request) {
 		s.start(agent, message)
 	case "kill":
 		s.kill(agent, message)
+	case "put", "begin", "fail":
+		s.bring(agent, message)
 	case "deadline":
 		s.setDeadline(agent, message)
 	case "ack":
@@ -148,7 +150,7 @@ func (s *server) start(agent *connection, message request) {
 		return
 	}
 	if known, there := s.runs[message.ID]; there {
-		if told := known.started(); told.Pid > 0 {
+		if told := known.started(); told.StartedAt > 0 {
 			s.tell(told)
 		}
 		return

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.agent.runners import RealRunner
-from tests.agent.test_runner_contract import Open, talk
-
-__all__ = ["talk"]
+from tests.agent.talk import Open
 
 
 @pytest.fixture

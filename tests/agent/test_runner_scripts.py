@@ -33,29 +33,42 @@ def script(seed: int) -> list[Line]:
             "dir": f"workitems/j/{dice.choice('xy')}",
             "argv": dice.choice(commands),
         }
-        run |= {"fresh": dice.random() < 0.4, "killGrace": 5, "env": []}
+        run |= {"fresh": dice.random() < 0.4, "killGrace": 5, "env": [], "awaits": dice.random() < 0.3}
+        put = {
+            "id": one,
+            "path": "x",
+            "data": "",
+            "last": True,
+            "offset": dice.choice([0, 0, 1]),
+            "mode": 0o700,
+            "req": 1,
+        }
         choices: list[Line] = [
             ("run", run),
             ("kill", {"id": one, "grace": dice.choice([0, 5])}),
+            ("put", put),
+            ("begin", {"id": one}),
+            ("fail", {"id": one, "failure": "BlobNotFound", "text": "no"}),
             ("ack", {"ids": dice.sample(IDS, 4)}),
             ("hello", {}),
             ("remove", {"path": f"workitems/j/{dice.choice('xy')}", "req": 1}),
             ("deadline", {"at": 0.01}),
             ("deadline", {"at": HOUR}),
         ]
-        lines += dice.choices(choices, weights=[10, 4, 5, 2, 1, 1, 2])
+        lines += dice.choices(choices, weights=[10, 4, 3, 6, 1, 5, 2, 1, 1, 2])
     return lines
 
 
 def said(note: Mapping[str, Any]) -> Told:
     """What of a note must be the same."""
-    return tuple(note.get(word) for word in ("op", "id", "label", "cause", "exitCode", "signal", "code", "req"))
+    words = ("op", "id", "label", "cause", "exitCode", "signal", "code", "req")
+    return (*(note.get(word) for word in words), note.get("pid") == 0)
 
 
 def greeting(hello: Mapping[str, Any], now: float) -> Told:
     """What of a hello must be the same."""
     running = sorted((one["id"], one["label"]) for one in hello["running"])
-    finished = [said(one) for one in hello["finished"]]
+    finished = sorted((said(one) for one in hello["finished"]), key=repr)  # what ends together ends in no order
     return ("hello", hello["mode"], running, finished, sorted(hello["acked"]), hello["deadline"] > now)
 
 
@@ -75,8 +88,8 @@ class Played:
         op, fields = line
         self.told = []
         if op == "hello":
-            (hello,) = self.model.hello("agent", PROTOCOL, self.at())
-            self.told.append(greeting(hello, self.now))
+            hello, *later = self.model.hello("agent", PROTOCOL, self.at())
+            self.told += [greeting(hello, self.now), *map(said, later)]
         else:
             moved = {"at": self.now + fields["at"]} if op == "deadline" else {}
             self.model.handle("agent", {"op": op, **fields, **moved}, self.at())

@@ -8,13 +8,11 @@ from typing import Any
 import pytest
 from tests.agent.cgroups import memory_cgroup
 from tests.agent.runners import WAIT, RealRunner, behaviour_of
-from tests.agent.test_runner_contract import Open, talk
+from tests.agent.talk import Open
 
 from batchpools.agent.runner_notes import event_of_note
 from batchpools.core.lost_container import MemoryScarce
 from batchpools.testing.runner_model import PROTOCOL, Moment, RunnerModel
-
-__all__ = ["talk"]
 
 MEBI = 1 << 20
 LIMIT = 400 * MEBI  # 5 % of it is what grows in 200 ms: so long may a busy machine keep the runner waiting

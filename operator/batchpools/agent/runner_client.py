@@ -13,7 +13,7 @@ import msgspec
 
 _log = logging.getLogger(__name__)
 
-PROTOCOL = 3
+PROTOCOL = 4
 _LIMIT = 1 << 20
 _ANSWER_TIME = 10.0
 MAX_FRAME = 1 << 20

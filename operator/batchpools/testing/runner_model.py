@@ -5,7 +5,6 @@ simulator's runner and the fake of the tests are shells around it, and one suite
 program, so that it cannot lie. It knows neither frames nor limits of output.
 """
 
-import base64
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,13 +14,13 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from batchpools.api import names
+from batchpools.testing.runner_directories import Delivery, Directories, is_relative
 
-PROTOCOL = 3
+PROTOCOL = 4
 MAX_ID = 128  # bytes in a frame
 MAX_LABEL = 260
 ACKNOWLEDGED_KEPT = 600.0
 _ROUNDING = 1e-6  # seconds; a timer may come by so much too early
-_ENTRIES = ("stderr.txt", "stdout.txt", "tmp", "wd")
 _SIGTERM, _SIGKILL = 143, 137
 _START_TASK_ID = "start-task:"
 _EXPIRED = "no leader has vouched for this node in time"
@@ -99,6 +98,7 @@ class _Run:
     exit_code: int
     limit_at: float  # boot: its wall clock is over
     why: _Why | None = None
+    awaits: Delivery | None = None  # files, and has no process yet
 
     @property
     def label(self) -> str:
@@ -116,12 +116,6 @@ class _Run:
         """What comes first ends it."""
         if when < self.ends_at:
             self.ends_at, self.exit_code = when, exit_code
-
-
-@dataclass(slots=True)
-class _Directory:
-    tries: int = 0
-    output: bytes = b""
 
 
 @dataclass(slots=True)
@@ -143,7 +137,7 @@ class RunnerModel:
     _runs: dict[str, _Run] = field(default_factory=dict)
     _finished: dict[str, Note] = field(default_factory=dict)
     _acked: dict[str, float] = field(default_factory=dict)
-    _directories: dict[str, _Directory] = field(default_factory=dict)
+    _directories: Directories = field(default_factory=Directories)
     _pids: Iterator[int] = field(default_factory=lambda: itertools.count(2))
 
     # ---------------------------------------------------------------- what is asked of it
@@ -179,7 +173,8 @@ class RunnerModel:
             "running": [_started(one, run) for one, run in self._runs.items()], "finished": list(self._finished.values()),
             "acked": list(self._acked), "deadline": self.deadline,
         }  # fmt: skip
-        return [hello, {"op": "stopping"}] if self.stopping else [hello]
+        stopping = [{"op": "stopping"}] if self.stopping else []
+        return [hello, *stopping, *self._lose_what_awaits(at)]
 
     def gone(self, agent: Any) -> None:
         """An agent's connection has ended; runs go on."""
@@ -192,6 +187,8 @@ class RunnerModel:
         match message["op"]:
             case "run":
                 self._run(agent, message, at)
+            case "put" | "begin" | "fail":
+                self._bring(agent, message, at)
             case "kill":
                 self._kill(agent, message, at)
             case "deadline":
@@ -200,7 +197,8 @@ class RunnerModel:
             case "ack":
                 self._acknowledge(message["ids"], at)
             case "read" | "list" | "remove":
-                self.world.tell(agent, {**self._of_files(message), "req": message["req"]})
+                live = [str(run.request["dir"]) for run in self._runs.values()]
+                self.world.tell(agent, {**self._directories.answer(message, live), "req": message["req"]})
             case "usage":
                 self.world.tell(agent, {**usage_after(at.boot), "req": message["req"]})
             case "exit":
@@ -256,8 +254,10 @@ class RunnerModel:
     def _finish(self, one: str, at: Moment) -> None:
         run = self._runs.pop(one)
         why = run.why or _Why("exit")
-        self.world.ended(one, why.cause)
-        self._settle(_result(one, run.label, why, run.exit_code, run.started_at, at.wall))
+        if run.awaits is None:
+            self.world.ended(one, why.cause)
+        exit_code = run.exit_code if run.awaits is None else None
+        self._settle(_result(one, run.label, why, exit_code, run.started_at, at.wall))
 
     def _over_limit(self, run: _Run, at: Moment) -> None:
         run.limit_at = math.inf
@@ -271,6 +271,9 @@ class RunnerModel:
 
     def _end(self, run: _Run, why: _Why, grace: float, at: Moment) -> None:
         """SIGTERM, SIGKILL after the grace; without one SIGKILL at once. The first to ask gives the cause."""
+        if run.awaits is not None:
+            run.why, run.ends_at = run.why or why, at.boot
+            return
         if run.why is None:
             run.why = why
             if grace > 0:
@@ -284,7 +287,7 @@ class RunnerModel:
     def _leave(self, exit_code: int) -> None:
         if not self._has_left:
             self._has_left = True
-            for one in self._runs:
+            for one in (one for one, run in self._runs.items() if run.awaits is None):
                 self.world.ended(one, "left")  # PID 1 takes everything along
             self._runs.clear()
             self._leaves_at = math.inf
@@ -313,35 +316,70 @@ class RunnerModel:
             self._launch(one, label, message, at)
 
     def _launch(self, one: str, label: str, message: Note, at: Moment) -> None:
-        failed, behaviour = self._prepare(message)
-        if behaviour is None:
-            self._settle(_result(one, label, failed, None, at.wall, at.wall))
-            return
-        made = self._directories[message["dir"]]
-        made.tries += behaviour.counts
-        made.output = behaviour.output
-        limit = message.get("wallClock", 0.0)
-        self._runs[one] = _Run(
-            message,
-            behaviour,
-            pid=next(self._pids),
-            started_at=at.wall,
-            ends_at=at.boot + behaviour.seconds,
-            exit_code=made.tries if behaviour.counts else behaviour.exit_code,
-            limit_at=at.boot + limit if limit > 0 else math.inf,
-        )
-        self.world.started(one)
-        self._say(_started(one, self._runs[one]))
-
-    def _prepare(self, message: Note) -> tuple[_Why, Behaviour | None]:
-        """What its command will do, or why it cannot begin."""
-        folder, argv = message["dir"], message["argv"]
-        if not _is_relative(folder):
+        folder = message["dir"]
+        if not is_relative(folder):
             text = f"the directory must be relative and clean: {folder}"
-            return _Why("launchFailed", "ResourceDirectoryCreateFailed", text), None
-        made = self._directories.setdefault(folder, _Directory())
+            why = _Why("launchFailed", "ResourceDirectoryCreateFailed", text)
+            self._settle(_result(one, label, why, None, at.wall, at.wall))
+            return
+        made = self._directories.made(folder)
         if message.get("fresh"):
             made.tries = 0
+        limit = message.get("wallClock", 0.0)
+        limit_at = at.boot + limit if limit > 0 else math.inf
+        run = _Run(message, Behaviour(math.inf), 0, at.wall, math.inf, 0, limit_at)
+        if message.get("awaits"):
+            run.awaits = Delivery()
+            self._runs[one] = run
+            self._say(_started(one, run))
+            return
+        self._fork(one, run, at)
+
+    def _fork(self, one: str, run: _Run, at: Moment) -> None:
+        """Its process begins, or why it cannot."""
+        failed, behaviour = self._program(run.request)
+        if behaviour is None:
+            self._runs.pop(one, None)
+            self._settle(_result(one, run.label, failed, None, run.started_at, at.wall))
+            return
+        made = self._directories.made(run.request["dir"])
+        made.tries += behaviour.counts
+        made.output = behaviour.output
+        run.awaits, run.behaviour, run.pid = None, behaviour, next(self._pids)
+        run.ends_at = at.boot + behaviour.seconds
+        run.exit_code = made.tries if behaviour.counts else behaviour.exit_code
+        self._runs[one] = run
+        self.world.started(one)
+        self._say(_started(one, run))
+
+    def _bring(self, agent: Any, message: Note, at: Moment) -> None:
+        """Of files that a run awaits: only the present agent knows which."""
+        run = self._runs.get(message["id"])
+        if run is None or run.awaits is None or agent is not self._agent:
+            if message["op"] == "put":
+                refused = {"op": "error", "code": "NotAwaiting", "message": "no run awaits that file"}
+                self.world.tell(agent, {**refused, "req": message["req"]})
+        elif message["op"] == "put":
+            self.world.tell(agent, {**run.awaits.put(message), "req": message["req"]})
+        elif message["op"] == "begin":
+            self._fork(message["id"], run, at)
+        else:
+            del self._runs[message["id"]]
+            why = _Why("launchFailed", message.get("failure", ""), message.get("text", ""))
+            self._settle(_result(message["id"], run.label, why, None, run.started_at, at.wall))
+
+    def _lose_what_awaits(self, at: Moment) -> list[Note]:
+        """A newer agent knows nothing of what was to be brought: what came of it, told after its hello."""
+        why = _Why("bootLost", "", "the agent that was bringing its files is gone")
+        lost = [(one, run) for one, run in self._runs.items() if run.awaits is not None]
+        for one, run in lost:
+            del self._runs[one]
+            self._finished[one] = _result(one, run.label, why, None, run.started_at, at.wall)
+        return [self._finished[one] for one, _ in lost]
+
+    def _program(self, message: Note) -> tuple[_Why, Behaviour | None]:
+        """What its command will do, or why it cannot begin."""
+        argv = message["argv"]
         if not argv or not argv[0]:
             return _Why("launchFailed", "CommandLaunchFailed", "the command is empty"), None
         if message.get("elevated") and not self.elevates:
@@ -391,28 +429,6 @@ class RunnerModel:
         self.world.tell(agent, {"op": "bye", "req": req})
         self._leave(names.RESTART_EXIT_CODE)
 
-    # ---------------------------------------------------------------- files
-
-    def _of_files(self, message: Note) -> dict[str, Any]:
-        path = message["path"]
-        if not _is_relative(path) or (message["op"] == "remove" and not path.startswith("workitems/")):
-            return {"op": "error", "code": "Escapes", "message": "the path must be relative and clean"}
-        if message["op"] == "remove":
-            live = (str(run.request["dir"]) for run in self._runs.values())
-            if used := next((one for one in live if _is_within(one, path) or _is_within(path, one)), None):
-                return {"op": "error", "code": "InUse", "message": f"a run is live in {used}"}
-            for one in [one for one in self._directories if _is_within(one, path)]:
-                del self._directories[one]
-            return {"op": "done"}
-        folder, _, name = path.rpartition("/")
-        if message["op"] == "list" and path in self._directories:
-            entries = [{"name": one, "dir": "." not in one, "size": 0, "modifiedAt": 0.0} for one in _ENTRIES]
-            return {"op": "entries", "entries": entries, "more": False}
-        if message["op"] == "read" and folder in self._directories and name in {"stdout.txt", "stderr.txt"}:
-            content = self._directories[folder].output if name == "stdout.txt" else b""
-            return _piece(content, message)
-        return {"op": "error", "code": "NotFound", "message": "no such file"}
-
     # ---------------------------------------------------------------- inside
 
     def _settle(self, result: Note) -> None:
@@ -437,14 +453,6 @@ def _result(one: str, label: str, why: _Why, exit_code: int | None, started_at: 
     }  # fmt: skip
 
 
-def _piece(content: bytes, message: Note) -> dict[str, Any]:
-    size, offset = len(content), message["offset"]
-    if offset < 0:
-        offset = max(0, size + offset)
-    body = base64.b64encode(content[offset : offset + message["limit"]]).decode()
-    return {"op": "data", "data": body, "offset": offset, "size": size}
-
-
 def usage_after(seconds: float) -> dict[str, Any]:
     """A container that always uses half of its core."""
     whole = int(seconds)
@@ -452,14 +460,6 @@ def usage_after(seconds: float) -> dict[str, Any]:
         "op": "usage", "cpu": seconds / 2, "cores": 1.0, "memory": 64 << 20, "disk": 1 << 30, "readBytes": 10 * whole,
         "writeBytes": 20 * whole, "readOps": whole, "writeOps": 2 * whole, "networkIn": 30 * whole, "networkOut": 40 * whole,
     }  # fmt: skip
-
-
-def _is_within(path: str, folder: str) -> bool:
-    return f"{path}/".startswith(f"{folder}/")
-
-
-def _is_relative(path: str) -> bool:
-    return bool(path) and all(part not in {"", ".", ".."} for part in path.split("/"))
 
 
 def _size(text: str) -> int:
