@@ -86,7 +86,7 @@ async def test_it_makes_its_objects_ended_from_the_start_and_no_cache_shows_them
 async def test_it_waits_for_a_watch_that_lags_and_what_was_written_before_is_seen_by_then(scene: Scene) -> None:
     """Without it a finished task runs again: the leader's cache shows it active while the API server has its end."""
     await scene.passing(1)
-    gate = scene.kube.faults.hold("watch", kind="Task")
+    gate = scene.kube.faults.hold("watch", kind="Task", times=10**6)
     scene.kube.end_watches()
     await settle()
     scene.kube.seed(manifest(task("written.before")))
@@ -96,6 +96,66 @@ async def test_it_waits_for_a_watch_that_lags_and_what_was_written_before_is_see
     gate.set()
     await passing
     assert [view.metadata.name for view in scene.cache.tasks] == ["written.before"]
+
+
+@played
+async def test_a_watch_that_died_unnoticed_begins_anew_after_five_seconds(scene: Scene) -> None:
+    """The client would notice after 90 s; so long nothing would be dispatched."""
+    await scene.passing(1)
+    scene.kube.faults.hold("watch", kind="Task")  # for ever
+    scene.kube.end_watches()
+    await settle()
+    scene.kube.seed(manifest(task("written.before")))
+    await asyncio.wait_for(scene.passing(2), 6.0)
+    assert [view.metadata.name for view in scene.cache.tasks] == ["written.before"]
+    assert scene.informers[3].relists == 1, "it goes on from where it was"
+
+
+@played
+async def test_a_watch_that_is_only_slow_is_given_more_time_at_each_turn(scene: Scene) -> None:
+    await scene.passing(1)
+    opened: list[float] = []
+    watch, began = scene.kube.watch, asyncio.get_running_loop().time()
+
+    async def slow(resource: Any, *place: str, **words: Any) -> AsyncIterator[Any]:
+        if resource is TASKS:
+            opened.append(asyncio.get_running_loop().time() - began)
+            await asyncio.sleep(18.0)
+        async for event in watch(resource, *place, **words):
+            yield event
+
+    scene.kube.watch = slow  # type: ignore[assignment, method-assign]
+    scene.kube.end_watches()
+    await settle()
+    await asyncio.wait_for(scene.passing(2), 60)
+    assert len(opened) == 3
+    assert opened[2] - opened[1] > 2 * (opened[1] - opened[0])
+
+
+@played
+async def test_neither_a_watch_that_speaks_nor_a_list_is_cut_off(scene: Scene) -> None:
+    await scene.passing(1)
+    heard = asyncio.create_task(_speak(scene))
+    gate = scene.kube.faults.hold("patch", kind="Job", times=10**6)
+    passing = scene.passing(2)
+    await asyncio.sleep(60)
+    assert [one.begin_anew(5.0) for one in scene.informers] == [True, True, True, False]
+    heard.cancel()
+    held = scene.kube.faults.hold("list", kind="Task")
+    scene.kube.compact()
+    scene.kube.end_watches(gone=True)
+    await asyncio.sleep(60)
+    assert not scene.informers[3].begin_anew(5.0)
+    held.set()
+    gate.set()
+    await passing
+
+
+async def _speak(scene: Scene) -> None:
+    """Something is written every three seconds."""
+    for number in range(100):
+        scene.kube.seed(manifest(task(f"a-{number}")))
+        await asyncio.sleep(3.0)
 
 
 @played
@@ -115,7 +175,7 @@ async def test_a_mark_of_a_former_epoch_that_arrives_late_passes_nothing(scene: 
 @played
 async def test_an_object_that_is_deleted_while_it_waits_is_made_again(scene: Scene) -> None:
     await scene.passing(1)
-    gate = scene.kube.faults.hold("watch", kind="Job")
+    gate = scene.kube.faults.hold("watch", kind="Job", times=10**6)
     scene.kube.end_watches()
     await settle()
     passing = scene.passing(2)
@@ -202,7 +262,7 @@ def test_in_namespaced_mode_each_watched_namespace_has_its_own_and_all_are_waite
         await asyncio.gather(*(informer.synced.wait() for informer in informers))
         await barrier.passed(1)
         assert [kube.object(JOBS, where, NAME) is not None for where in ("one", "two", HOME)] == [True, True, False]
-        gate = kube.faults.hold("watch", kind="Task")  # of either namespace
+        gate = kube.faults.hold("watch", kind="Task", times=10**6)  # of either namespace
         kube.end_watches()
         await settle()
         passing = asyncio.create_task(barrier.passed(2))

@@ -26,7 +26,8 @@ from batchpools.telemetry.logs import bound
 _log = logging.getLogger(__name__)
 
 NAME = "batchpools-barrier"
-AGAIN_AFTER = 5.0  # seconds: perhaps somebody deleted the object before the watch showed it
+AGAIN_AFTER = 5.0  # seconds: perhaps somebody deleted the object before the watch showed it, or the watch is dead
+_LONGEST_SILENCE = 60.0  # seconds that a watch is given at last: it may only be slow
 _PAUSE = 0.5
 
 _SPECS: Mapping[Resource, Mapping[str, Any]] = {
@@ -79,11 +80,11 @@ class Barrier:
         self._seen: dict[_Place, str] = {}
         self._news = asyncio.Event()
         self.on_epoch: Callable[[int], None] = lambda _: None
-        self._places: list[_Place] = []
+        self._places: dict[_Place, Informer[Any]] = {}
         for informer in informers:
             if informer.resource in _SPECS:
                 place = _Place(informer.resource, informer.namespace or namespace)
-                self._places.append(place)
+                self._places[place] = informer
                 informer.on_mark = self._on_mark(place)
 
     async def passed(self, epoch: int) -> None:
@@ -95,8 +96,12 @@ class Barrier:
     # ---------------------------------------------------------------- inside
 
     async def _pass(self, place: _Place, epoch: int) -> None:
-        """Mark, and wait for the mark; a mark that is not seen for a while is made anew."""
+        """Mark, and wait for the mark; a mark that is not seen for a while is made anew, and so is a watch that is silent.
+
+        Each time the watch is given twice the time: one that is only slow is not cut off for ever.
+        """
         written: set[str] = set()
+        silence = AGAIN_AFTER
         while True:
             mark = f"{epoch}.{next(self._marks)}"
             try:
@@ -106,6 +111,8 @@ class Barrier:
                     await self._until_seen(place, written)
             except TimeoutError:
                 bound(_log, epoch=epoch).warning("the watch of %s has not shown our mark yet", place)
+                if self._places[place].begin_anew(silence):
+                    silence = min(2 * silence, _LONGEST_SILENCE)
             except KubeError as error:
                 bound(_log, epoch=epoch).warning("%s could not be marked: %s", place, error.sentence)
                 await asyncio.sleep(_PAUSE)

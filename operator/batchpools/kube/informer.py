@@ -73,6 +73,8 @@ class Informer(Generic[ViewT]):
         self._last_heard = clock.monotonic()
         self._version = ""
         self._barren = 0  # rounds in a row that brought nothing
+        self._watch: asyncio.Timeout | None = None  # around the watch that is open now
+        self._watch_began = 0.0
         self.synced = asyncio.Event()
         self.relists = 0
         self.on_mark: Callable[[str, str, str], None] = lambda *_: None
@@ -86,6 +88,18 @@ class Informer(Generic[ViewT]):
     def stale(self) -> bool:
         """Whether the store may no longer be like the API server's: no negative conclusion may be drawn from it."""
         return self.age > STALE_AFTER
+
+    def begin_anew(self, silence: float) -> bool:
+        """Give up a watch that has said nothing for so many seconds, and watch again from there: it may have died unnoticed.
+
+        Whether it was given up; one that speaks, or is only as old, is not, and a list is let finish.
+        """
+        since = max(self._last_heard, self._watch_began)
+        if self._watch is None or self._clock.monotonic() - since < silence:
+            return False
+        self._watch.reschedule(0.0)
+        self._watch = None
+        return True
 
     async def run(self) -> None:
         """List and watch until cancelled; back off, with jitter, while nothing comes of it."""
@@ -106,6 +120,19 @@ class Informer(Generic[ViewT]):
         """One watch, after a list if there is none to go on from."""
         if not self._version:
             self._version = await self._relist()
+        self._watch_began = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(None) as given_up:
+                self._watch = given_up
+                await self._follow()
+        except TimeoutError:
+            if not given_up.expired():
+                raise
+            _log.warning("watch of %s said nothing and begins anew", self.resource.plural)
+        finally:
+            self._watch = None
+
+    async def _follow(self) -> None:
         async for event in self._api.watch(
             self.resource, self.namespace, resource_version=self._version, label_selector=self._selector
         ):
