@@ -183,6 +183,31 @@ def test_a_node_that_is_heard_again_takes_tasks_only_once_its_status_says_so() -
     play(story)
 
 
+def test_a_node_that_nobody_hears_is_not_read_at_each_look() -> None:
+    """A pool without room has many that are pending for hours; each is read live once it is heard, and takes tasks then."""
+
+    async def story(stage: Stage) -> None:
+        uid = await standing(stage)
+        session = stage.hub.connected.pop(uid)
+        stage.ledger.contacts[uid] = Contact.RECORDED
+        stage.ledger.set_aside(uid)
+        await stage.look()
+        stage.show()
+        before = stage.kube.count("get")
+        assert await stage.look(20) is not None
+        assert stage.kube.count("get") == before
+        stage.hub.connected[uid] = session
+        stage.ledger.contacts[uid] = Contact.IN_TOUCH
+        await stage.look()
+        assert stage.kube.count("get") == before + 2, "the node and its pod"
+        assert stage.ledger.aside == set()
+        stage.show()
+        await stage.look(20)
+        assert stage.kube.count("get") == before + 2
+
+    play(story)
+
+
 def test_a_pod_that_the_kubelet_rejects_is_replaced() -> None:
     async def story(stage: Stage) -> None:
         stage.seed(stage.node(pod_generation=1, pod_name=FIRST), stage.pod(1))

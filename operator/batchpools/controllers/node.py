@@ -120,14 +120,16 @@ class NodeController:
         return plan.requeue_after
 
     async def _confirmed(self, key: Key, held: PoolNodeView) -> tuple[PoolNodeView | None, PodView | None]:
-        """The node and its present pod. What would make or end a pod is believed only as the API server says it now.
+        """The node and its present pod. What would make a pod, or give a silent node tasks again, is believed only as the API
+        server says it now.
 
-        The cache may be late: a node in a former state, a pod that is not there yet, or one of a later generation.
+        The cache may be late: a node in a former state, a pod that is not there yet, or one of a later generation. A node that
+        is silent, or was never heard, is looked at as it is in the cache: what it says at worst is said once more.
         """
         uid, generation = self._written.get(key, ("", 0))
         late = uid == held.metadata.uid and held.status.pod_generation < generation
         pod = self._cache.pods.get(key.namespace, held.status.pod_name) if held.status.pod_name else None
-        late = late or self._ledger.is_set_aside(held.status.pod_uid)
+        late = late or self._may_be_taken_back(held.status.pod_uid)
         if pod is not None and _owns(held, pod) and not late and not self._other_pods(held):
             return held, pod
         node = await live(self._api, POOL_NODES, PoolNodeView, key.namespace, key.name)
@@ -177,9 +179,14 @@ class NodeController:
     def _take_back(self, situation: NodeSituation, persisted: PoolNodeStatus) -> None:
         """A node that is heard again takes tasks once its status, as the API server has it, says so (safety rule S3.4)."""
         uid = situation.node.status.pod_uid
-        heard = situation.contact is Contact.IN_TOUCH and situation.report is not None
+        heard = situation.contact is Contact.IN_TOUCH and situation.report is not None  # so the node was read live
         if heard and not is_set_aside(persisted) and self._ledger.is_set_aside(uid):
             self._ledger.take_back(uid)
+
+    def _may_be_taken_back(self, uid: str) -> bool:
+        """Whether it takes no tasks for its silence, and is heard."""
+        is_aside = self._ledger.is_set_aside(uid)
+        return is_aside and self._ledger.contact(uid) is Contact.IN_TOUCH and self._report(uid) is not None
 
     def _other_pods(self, node: PoolNodeView) -> tuple[PodView, ...]:
         pods = self._cache.pods.indexed("by_node", (node.metadata.namespace, node.metadata.name))
