@@ -10,12 +10,13 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 import uvloop
@@ -28,7 +29,7 @@ from batchpools.api import names
 from batchpools.core.node_config import NODE_CONFIG_ENV, NodeConfig
 from batchpools.kube.client import KubeClient
 from batchpools.kube.credentials import load_credentials
-from batchpools.kube.errors import KubeError
+from batchpools.kube.errors import ConflictError, KubeError, NotFoundError
 from batchpools.kube.port import Resource
 from batchpools.kube.resources import LEASES, PODS
 from batchpools.telemetry.clock import SystemClock
@@ -39,7 +40,9 @@ PODS_A_MACHINE = 250
 _MACHINES = Resource("Node", "", "v1", "nodes", namespaced=False)
 _HEARTBEAT = 10.0  # seconds; the node controller gives up after 50
 _AGENT_STOP = 5.0
+_FIRST_PAUSE, _LAST_PAUSE = 0.5, 10.0  # seconds until a write that failed is made again
 
+AnswerT = TypeVar("AnswerT")
 Json = dict[str, Any]
 
 
@@ -159,18 +162,40 @@ class FakeMachines:
             await asyncio.sleep(_HEARTBEAT)
 
     async def _follow(self) -> None:
-        """Every pod of ours, as it is bound, changes and is told to go."""
-        page = await self._client.list(PODS, self._namespace)
-        version = page.resource_version
+        """Every pod of ours, as it is bound, changes and is told to go, whatever the API server answers meanwhile."""
         while True:
-            async for event in self._client.watch(PODS, self._namespace, resource_version=version):
-                pod = msgspec.json.decode(event.object)
-                version = pod["metadata"]["resourceVersion"]
-                if event.type in {"ADDED", "MODIFIED"} and pod["spec"].get("nodeName") in self._names:
-                    self._take(pod)
+            with contextlib.suppress(KubeError):
+                await self._follow_on(await self._look())
+            await asyncio.sleep(_FIRST_PAUSE)
+
+    async def _look(self) -> str:
+        """All pods as they are; what is no more is told to go as well. The resourceVersion to watch from."""
+        seen, page = set(), ""
+        while True:
+            found = await self._client.list(PODS, self._namespace, page=page)
+            for raw in found.items:
+                pod = msgspec.json.decode(raw)
+                seen.add(pod["metadata"]["uid"])
+                self._take(pod)
+            page = found.next_page
+            if not page:
+                break
+        for uid in self._doomed.keys() - seen:
+            self._doomed[uid].set()
+        return found.resource_version
+
+    async def _follow_on(self, version: str) -> None:
+        async for event in self._client.watch(PODS, self._namespace, resource_version=version):
+            pod = msgspec.json.decode(event.object)
+            if event.type in {"ADDED", "MODIFIED"}:
+                self._take(pod)
+            elif event.type == "DELETED" and pod["metadata"]["uid"] in self._doomed:
+                self._doomed[pod["metadata"]["uid"]].set()
 
     def _take(self, pod: Json) -> None:
         uid = pod["metadata"]["uid"]
+        if pod["spec"].get("nodeName") not in self._names:
+            return
         if uid not in self._pods:
             self._doomed[uid] = asyncio.Event()
             self._pods[uid] = asyncio.create_task(self._live(pod, self._doomed[uid]))
@@ -180,22 +205,25 @@ class FakeMachines:
     async def _live(self, pod: Json, doomed: asyncio.Event) -> None:
         """One pod: its agent runs until the pod is told to go; then the kubelet's last word, and the object's end."""
         meta = pod["metadata"]
-        node, serving = await self._start(pod)
-        await self._write(pod, _status(running=True))
-        await doomed.wait()
-        await node.finish(_AGENT_STOP)
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
+        token = await until_done(lambda: self._token(pod))
+        if token is not None:
+            node, serving = await self._start(pod, token)
+            await self._write(pod, _status(running=True))
+            await doomed.wait()
+            await node.finish(_AGENT_STOP)
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
         await self._write(pod, _status(running=False))
-        with contextlib.suppress(KubeError):
-            await self._client.delete(PODS, meta["namespace"], meta["name"], uid=meta["uid"], grace_seconds=0)
+        with contextlib.suppress(ConflictError):  # another one has the name by now
+            await until_done(
+                lambda: self._client.delete(PODS, meta["namespace"], meta["name"], uid=meta["uid"], grace_seconds=0),
+                but=ConflictError,
+            )
 
-    async def _start(self, pod: Json) -> tuple[Node, asyncio.Task[None]]:
+    async def _start(self, pod: Json, token: str) -> tuple[Node, asyncio.Task[None]]:
         meta = pod["metadata"]
         async with self._at_once:
-            places = _furnished(
-                Path(self._home.name, meta["uid"]), meta["annotations"][names.ANNOTATION_CA], await self._token(pod)
-            )
+            places = _furnished(Path(self._home.name, meta["uid"]), meta["annotations"][names.ANNOTATION_CA], token)
 
         async def connect(address: str) -> RunnerClient:
             if address != names.RUNNER_SOCKET:
@@ -223,8 +251,25 @@ class FakeMachines:
     async def _write(self, pod: Json, status: Json) -> None:
         meta = pod["metadata"]
         operations = [{"op": "add", "path": f"/status/{key}", "value": value} for key, value in status.items()]
-        with contextlib.suppress(KubeError):
-            await self._client.patch(PODS, meta["namespace"], meta["name"], operations, subresource="status")
+        await until_done(
+            lambda: self._client.patch(PODS, meta["namespace"], meta["name"], operations, subresource="status")
+        )
+
+
+async def until_done(call: Callable[[], Awaitable[AnswerT]], but: type[KubeError] = NotFoundError) -> AnswerT | None:
+    """As the kubelet does: ask again until the API server has it. None when the object is no more; `but` is raised."""
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return await call()
+        except NotFoundError:
+            return None
+        except KubeError as error:
+            if isinstance(error, but):
+                raise
+            print(f"asked again in {pause:g} s: {error.sentence}", file=sys.stderr, flush=True)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LAST_PAUSE)
 
 
 def _say_why(serving: "asyncio.Task[None]") -> None:
