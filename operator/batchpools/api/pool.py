@@ -15,6 +15,7 @@ from batchpools.api.common import (
     Model,
     RequestId,
     Status,
+    Text,
     opaque,
     rule,
     rules,
@@ -338,6 +339,7 @@ class PoolStatus(Status):
         default=None,
         description="The last evaluation of autoScale; kept when it is switched off, as long as its size is.",
     )
+    image: Text = Field(default="", description="The image that tasks run in, whichever form the pool is written in.")
     image_check: ImageCheck | None = Field(default=None, description="The last look at what the image's tag is.")
 
 

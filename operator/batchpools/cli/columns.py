@@ -85,7 +85,7 @@ _POOL = (
     Column("NODES", lambda one: f"{one.status.current_nodes}/{one.status.target_nodes}"),
     Column("STATES", _states),
     Column("SLOTS", lambda one: f"{one.status.task_slots.used}/{one.status.task_slots.total}"),
-    Column("IMAGE", lambda one: one.spec.image, wide=True),
+    Column("IMAGE", lambda one: one.status.image, wide=True),
     Column("SLOTS/NODE", lambda one: one.spec.task_slots_per_node, wide=True),
     Column("FILL", lambda one: one.spec.task_scheduling_policy.node_fill_type, wide=True),
     Column("ALLOCATION", lambda one: one.status.allocation_state, wide=True),

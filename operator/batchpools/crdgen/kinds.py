@@ -43,7 +43,7 @@ KINDS = (
             ("Ready", ".status.conditions[?(@.type=='Ready')].status", "string"),
             ("Allocation*", ".status.allocationState", "string"),
             ("Autoscale*", ".status.autoScaleRun.timestamp", "date"),
-            ("Image*", ".spec.image", "string"),
+            ("Image*", ".status.image", "string"),
             _AGE,
         ),
         categories=("batchpools",),

@@ -4,6 +4,7 @@ from cProfile import Profile
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.core.pools.situations import NOW, node, pool
 
 from batchpools.api import names
@@ -14,7 +15,7 @@ from batchpools.core.pools.order import in_order
 from batchpools.core.pools.pool_plan import plan_pool
 from batchpools.core.pools.resize import names_to_make
 from batchpools.core.pools.situation import PoolSituation
-from batchpools.core.views import NodeError, PoolStatus, PoolView
+from batchpools.core.views import NodeError, PoolSpec, PoolStatus, PoolView
 
 KEY = Key("Pool", "ns", "p")
 
@@ -58,6 +59,13 @@ def test_the_status_counts_nodes_by_state_and_names_what_is_wrong() -> None:
     assert ready is not None
     assert (degraded.status, ready.status) == ("True", "True"), "one bad node of many does not make a pool unready"
     assert "no such image" in degraded.message
+
+
+def test_the_status_names_the_image_of_the_task_container_in_either_form() -> None:
+    tool = {"name": "tool", "image": "tool"}
+    long = {"spec": {"containers": [tool, {"name": "task", "image": "work"}]}}
+    for spec, image in ((PoolSpec(image="short"), "short"), (PoolSpec(template=long), "work")):
+        assert status_of(PoolSituation(replace(pool(), spec=spec))).image == image
 
 
 def test_a_pod_refused_by_quota_is_a_resize_error_and_one_refused_by_admission_stalls_the_pool() -> None:

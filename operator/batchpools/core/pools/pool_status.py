@@ -53,6 +53,7 @@ def status_of(situation: PoolSituation, allocation: Allocation, now: datetime) -
         node_counts={_camel(state): number for state, number in sorted(counts.items())},
         task_slots=SlotCounts(total=total, used=used),
         resize_errors=errors,
+        image=read_template(pool.spec).image,
         conditions=_conditions(situation, counts, allocation, errors, now),
     )
 

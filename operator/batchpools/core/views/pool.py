@@ -190,6 +190,7 @@ class PoolStatus(View, frozen=True):
     task_slots: SlotCounts = SlotCounts()
     resize_errors: tuple[ResizeError, ...] = ()
     auto_scale_run: AutoScaleRun | None = None
+    image: str = ""
     image_check: ImageCheck | None = None
     conditions: tuple[ConditionView, ...] = ()
 
