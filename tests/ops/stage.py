@@ -11,7 +11,7 @@ from e2e.cluster import pki
 
 from batchpools.api import names
 from batchpools.core.ledger import Explanation, NodeRuns
-from batchpools.core.views import PoolNodeStatus, TaskStatus
+from batchpools.core.views import PoolNodeStatus, TaskConstraints, TaskStatus
 from batchpools.hub.certificates import Authority, issue, issue_client, new_authority
 from batchpools.hub.shown import Shown
 from batchpools.kube.cache import Cache
@@ -112,14 +112,21 @@ class Stage:
         connector = aiohttp.TCPConnector(ssl=context, resolver=_Local())
         return aiohttp.ClientSession(f"https://{NAME}:{self.port}", connector=connector)
 
-    def put_task(self, state: str = "Completed", node: str = "demo-0000", **status: Any) -> None:
-        told = TaskStatus(state=state, pool_node_name=node, **status)
-        self.cache.tasks.put(builders.task("words.raven", job_name="words", id="raven", status=told))
+    def put_task(
+        self,
+        state: str = "Completed",
+        node: str = "demo-0000",
+        constraints: TaskConstraints | None = None,
+        **status: Any,
+    ) -> None:
+        told, limits = TaskStatus(state=state, pool_node_name=node, **status), constraints or TaskConstraints()
+        task = builders.task("words.raven", job_name="words", id="raven", constraints=limits, status=told)
+        self.cache.tasks.put(task)
 
     def put_node(
-        self, name: str = "demo-0000", pod_uid: str = "pod-uid", content: bytes | None = None, state: str = "Idle"
+        self, name: str = "demo-0000", pod_uid: str = "pod-uid", content: bytes | None = None, **more: Any
     ) -> None:
-        status = PoolNodeStatus(pod_uid=pod_uid, pod_name=f"{name}-1", state=state)
+        status = PoolNodeStatus(**{"pod_uid": pod_uid, "pod_name": f"{name}-1", "state": "Idle", **more})
         self.cache.nodes.put(builders.node(name, status=status))
         if content is not None:
             self.files.content[pod_uid] = content

@@ -1,13 +1,16 @@
 """Where a log is and when it is over, without a network: requeues, retries, nodes that come, go and fall silent."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.ops.stage import Stage
 
+from batchpools.core.views import TaskConstraints
 from batchpools.ops.task_logs import LogError, TaskLogs, Wanted
+from batchpools.testing.clock import FakeClock
 
 WANTED = Wanted("default", "words.raven")
 Step = Callable[[], None]
@@ -22,7 +25,8 @@ class Reader:
         self.steps: list[Step] = []
         hub: Any = self.stage.files
         ledger: Any = self.stage.ledger
-        self._logs = TaskLogs(self.stage.cache, ledger, hub, self._pause)
+        self.clock = FakeClock()
+        self._logs = TaskLogs(self.stage.cache, ledger, hub, self.clock, self._pause)
         self.pauses = 0
 
     async def _pause(self, seconds: float) -> None:
@@ -37,6 +41,11 @@ class Reader:
         with pytest.raises(LogError) as caught:
             await self.read(follow=follow)
         return caught.value.status, str(caught.value)
+
+    async def code(self) -> str:
+        with pytest.raises(LogError) as caught:
+            await self.read()
+        return caught.value.reason
 
 
 @pytest.fixture
@@ -66,6 +75,28 @@ async def test_a_new_pod_of_the_node_has_not_the_files_of_the_former(reader: Rea
     reader.stage.put_task()
     reader.stage.put_node(pod_uid="the-next-one")
     assert await reader.refusal() == (410, "Node demo-0000 no longer has the files of this task.")
+
+
+async def test_files_that_were_kept_for_their_retention_time_were_cleaned_and_that_is_said(reader: Reader) -> None:
+    ended = reader.clock.now()
+    reader.stage.put_task(end_time=ended, constraints=TaskConstraints(retention_time="1h"))
+    reader.stage.put_node()
+    reader.clock.advance(3599)
+    assert await reader.refusal() == (410, "Node demo-0000 no longer has the files of this task.")
+    reader.clock.advance(1)
+    told = "The files of task words.raven were removed from node demo-0000: its retentionTime of 1h was over at "
+    for follow in (False, True):
+        assert await reader.refusal(follow=follow) == (410, f"{told}{reader.clock.now().isoformat()}.")
+    reader.stage.put_node(start_time=ended + timedelta(minutes=1))
+    assert await reader.refusal() == (410, "Node demo-0000 no longer has the files of this task."), "another pod"
+
+
+async def test_azures_codes_tell_the_two_apart(reader: Reader) -> None:
+    reader.stage.put_task(end_time=reader.clock.now())
+    reader.stage.put_node()
+    assert await reader.code() == "TaskFilesUnavailable"
+    reader.clock.advance(168 * 3600)
+    assert await reader.code() == "TaskFilesCleanedup"
 
 
 async def test_a_long_file_comes_in_pieces_and_ends_where_it_ended_when_asked(reader: Reader) -> None:

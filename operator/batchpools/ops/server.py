@@ -58,7 +58,6 @@ class OpsServer:
         clock: Clock | None = None,
     ) -> None:
         self.evaluate: Evaluate = lambda *_: None
-        self._logs = TaskLogs(cache, ledger, hub)
         self._cache = cache
         self._ledger = ledger
         self._api = api
@@ -66,6 +65,7 @@ class OpsServer:
         self._to_leader = ToLeader(standing)
         self._tls = LivingContext(ssl.CERT_OPTIONAL)
         self._clock = clock or SystemClock()
+        self._logs = TaskLogs(cache, ledger, hub, self._clock)
         self._strangers = Seldom(self._clock)
         self._front: FrontProxy | None = None
         self._runner: web.AppRunner | None = None

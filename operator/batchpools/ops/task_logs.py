@@ -10,12 +10,16 @@ from typing import NamedTuple
 
 from batchpools.api.states import TaskState
 from batchpools.core.ledger import RunLedger
+from batchpools.core.pools.retention import was_cleaned
+from batchpools.core.tasks.retention import DEFAULT, kept_until
 from batchpools.core.views import TaskView
 from batchpools.hub.port import HubPort
 from batchpools.kube.cache import Cache
 from batchpools.link.messages import FileChunk
+from batchpools.telemetry.clock import Clock
 
 PIECE = 64 << 10  # bytes; what the runner reads at once, and so the most that `tail` can go back
+CLEANED, UNAVAILABLE = "TaskFilesCleanedup", "TaskFilesUnavailable"
 _FIRST_POLL, _LAST_POLL = 0.2, 1.0  # seconds between looks at a file that does not grow
 _PATIENCE = 30  # looks at a node that does not answer, while its task is followed
 
@@ -53,11 +57,13 @@ class TaskLogs:
         cache: Cache,
         ledger: RunLedger,
         hub: HubPort,
+        clock: Clock,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._cache = cache
         self._ledger = ledger
         self._hub = hub
+        self._clock = clock
         self._pause = pause
 
     def is_placed(self, wanted: Wanted) -> bool:
@@ -173,16 +179,23 @@ class TaskLogs:
         return (told.node if told is not None else "") or task.status.pool_node_name
 
     def _why_nothing(self, wanted: Wanted) -> LogError:
-        """What to say when there is no place, or no file in it."""
-        node_name = self._node_of(wanted, self._task(wanted))
+        """What to say when there is no place, or no file in it. Reasons are Azure's codes where it has one."""
+        task = self._task(wanted)
+        node_name = self._node_of(wanted, task)
         if not node_name:
             return LogError(409, "Conflict", f"Task {wanted.name} has not run yet.")
         node = self._cache.nodes.get(wanted.namespace, node_name)
         if node is None or not node.status.pod_uid:
-            return LogError(410, "Gone", f"Node {node_name}, which held the files of this task, is gone.")
+            return LogError(410, UNAVAILABLE, f"Node {node_name}, which held the files of this task, is gone.")
         if not self._has_ended(wanted):
             return LogError(409, "Conflict", f"Task {wanted.name} has written nothing yet: it is about to start.")
-        return LogError(410, "Gone", f"Node {node_name} no longer has the files of this task.")
+        until = kept_until(task)
+        if until is not None and was_cleaned(task, node, self._clock.now()):
+            kept = f"its retentionTime of {task.spec.constraints.retention_time or DEFAULT} was over at {until.isoformat()}"
+            return LogError(
+                410, CLEANED, f"The files of task {wanted.name} were removed from node {node_name}: {kept}."
+            )
+        return LogError(410, UNAVAILABLE, f"Node {node_name} no longer has the files of this task.")
 
     def _task(self, wanted: Wanted) -> TaskView:
         task = self._cache.tasks.get(wanted.namespace, wanted.name)

@@ -27,6 +27,11 @@ def may_be_cleaned(task: TaskView, node: PoolNodeView, now: datetime) -> bool:
     return is_over(task, now) and not is_disabled and not _is_older(task, node)
 
 
+def was_cleaned(task: TaskView, node: PoolNodeView, now: datetime) -> bool:
+    """Whether that is why its files are not there: the node's present pod is the one that it ended in."""
+    return is_over(task, now) and not _is_older(task, node)
+
+
 def _is_older(task: TaskView, node: PoolNodeView) -> bool:
     """Whether it ended before the node's present pod began."""
     began, ended = node.status.start_time, task.status.end_time

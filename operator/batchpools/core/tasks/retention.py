@@ -9,7 +9,7 @@ from batchpools.api.durations import parse_duration
 from batchpools.api.states import TaskState
 from batchpools.core.views import TaskView
 
-DEFAULT_RETENTION = timedelta(days=7)
+DEFAULT = "168h"
 
 
 def kept_until(task: TaskView) -> datetime | None:
@@ -17,8 +17,7 @@ def kept_until(task: TaskView) -> datetime | None:
     ended = task.status.end_time
     if ended is None or task.status.state != TaskState.COMPLETED:
         return None
-    told = task.spec.constraints.retention_time
-    return ended + (timedelta(seconds=parse_duration(told)) if told else DEFAULT_RETENTION)
+    return ended + timedelta(seconds=parse_duration(task.spec.constraints.retention_time or DEFAULT))
 
 
 def is_over(task: TaskView, now: datetime) -> bool:
