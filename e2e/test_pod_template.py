@@ -1,8 +1,15 @@
 """Stories of what a node's pod is made of, and how a change of it reaches nodes."""
 
 import base64
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from e2e.cluster.images import python_image
+from e2e.cluster.local import LocalCluster
+from e2e.operator_install import Installation
+from e2e.registry import Shelf, on_the_node
 from e2e.stories import IMAGE, REQUESTS, Namespace, condition, job, pool, sh, task, until
 
 
@@ -29,7 +36,7 @@ def test_a_changed_template_rolls_one_node_after_the_other_while_tasks_run(space
 
 
 def test_an_image_that_cannot_be_looked_at_is_said_and_renews_nobody(space: Namespace) -> None:
-    """There is no registry here: the kubelet of the pod that looks says so."""
+    """No registry has it here: the kubelet of the pod that looks says so."""
     space.apply(pool(), job("work"))
     space.ready_pool("demo", 1)
     before = space.every("pod")[0]["metadata"]["uid"]
@@ -50,6 +57,36 @@ def test_an_image_that_cannot_be_looked_at_is_said_and_renews_nobody(space: Name
 
     space.kubectl("delete", "bpool", "demo", "--wait=true", "--timeout=60s")
     until(lambda: not space.every("pod"), "nothing is left")
+
+
+def test_a_tag_that_has_moved_rolls_nodes_one_after_the_other_and_each_once(
+    space: Namespace, operator: Installation, tmp_path: Path
+) -> None:
+    if not isinstance(operator.cluster, LocalCluster):
+        pytest.skip("the registry has to be on the node's own loopback address, where plain HTTP is spoken")
+    shelf = Shelf(tmp_path / "shelf", python_image())
+    before = shelf.tag("latest", {"etc/which": "before"})
+    with on_the_node(operator.cluster, tmp_path / "shelf") as registry:
+        space.apply(_tagged(registry))
+        space.ready_pool("demo", 2)
+        assert {_digest(node) for node in space.nodes("demo")} == {before}
+
+        after = shelf.tag("latest", {"etc/which": "after"})
+        space.apply(_tagged(registry, upgradePolicy={"imageCheckInterval": "1m"}))
+        away: list[int] = []
+
+        def rolled() -> bool:
+            nodes = space.nodes("demo")
+            away.append(sum(node["status"].get("state") not in {"Idle", "Running"} for node in nodes))
+            return away[-1] == 0 and {_digest(node) for node in nodes} == {after}
+
+        until(rolled, "both nodes have what the tag is now")
+        assert max(away) == 1
+        assert space.status("bpool", "demo")["imageCheck"]["digest"] == after
+        assert sorted(one["metadata"]["name"] for one in space.every("pod")) == ["demo-0000-2", "demo-0001-2"]
+        space.apply(job("which", [sh("one", "cat /etc/which")]))
+        space.finished("bjob", "which")
+        assert space.output("which/one") == "after"
 
 
 def test_a_pool_has_a_network_policy_that_follows_its_spec_and_goes_with_it(space: Namespace) -> None:
@@ -155,6 +192,15 @@ def test_a_task_that_fills_its_nodes_disk_fails_and_its_neighbour_goes_on(space:
 def _coloured(colour: str) -> dict[str, Any]:
     container = {"name": "task", "image": IMAGE, "resources": REQUESTS, "env": [{"name": "COLOUR", "value": colour}]}
     return pool(nodes=2, template={"spec": {"containers": [container]}})
+
+
+def _tagged(registry: str, **spec: Any) -> dict[str, Any]:
+    image = {"image": f"{registry}/python:latest", "imagePullPolicy": "Always"}
+    return pool(nodes=2, template={"spec": {"containers": [{"name": "task", "resources": REQUESTS, **image}]}}, **spec)
+
+
+def _digest(node: dict[str, Any]) -> str:
+    return str(node["status"].get("imageID", "")).rpartition("@")[2]
 
 
 def _colours(space: Namespace) -> list[str]:
