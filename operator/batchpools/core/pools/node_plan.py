@@ -31,6 +31,7 @@ from batchpools.core.pools.disruption import mark
 from batchpools.core.pools.emptying import emptied_by, is_marked, requeue_reason, why_ended
 from batchpools.core.pools.former_pods import clear, is_in_the_way
 from batchpools.core.pools.node_action import Restarts
+from batchpools.core.pools.node_events import pod_lost
 from batchpools.core.pools.node_pod import NodePodSettings, create_pod, pod_name, start_task_hash
 from batchpools.core.pools.node_state import (
     NodeFacts,
@@ -209,7 +210,8 @@ def _new_pod(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
     if wrong:
         return Plan(status=_status(_refused(situation, wrong), now))
     if not status.pod_name or status.pod_uid:  # none yet, or one that is gone and drained
-        return Plan(status=_next_generation(situation, now), requeue_after=LOOK_AGAIN)
+        lost = pod_lost(node, pool, None)
+        return Plan(status=_next_generation(situation, now), events=lost, requeue_after=LOOK_AGAIN)
     create = create_pod(pool, node, status.pod_generation, situation.settings)
     told = _status(situation, now)
     again = REFUSED_AGAIN if situation.refusal else LOOK_AGAIN
@@ -277,7 +279,8 @@ def _bury(situation: NodeSituation, pod: PodView, now: datetime) -> Plan[PoolNod
     if is_dead and not situation.released:
         effects.append(ReleaseNode(pod.metadata.uid))
     if situation.released and (is_dead or situation.contact is Contact.GIVEN_UP):
-        return Plan(effects=tuple(effects), status=_next_generation(situation, now), requeue_after=LOOK_AGAIN)
+        lost = pod_lost(situation.node, situation.pool, pod)
+        return Plan(tuple(effects), _next_generation(situation, now), events=lost, requeue_after=LOOK_AGAIN)
     return Plan(effects=tuple(effects), status=_status(situation, now), requeue_after=LOOK_AGAIN)
 
 
