@@ -125,6 +125,17 @@ def test_the_operators_environment_is_what_it_reads(rendered: list[Manifest]) ->
     assert settings.image == "batchpools.dev/batchpools:dev"
 
 
+def test_warnings_refuse_nothing_and_are_left_out_where_there_may_be_no_cluster_wide_objects(
+    rendered: list[Manifest],
+) -> None:
+    policies = [one for one in rendered if one["kind"] == "ValidatingAdmissionPolicy"]
+    bindings = [one["spec"] for one in rendered if one["kind"] == "ValidatingAdmissionPolicyBinding"]
+    assert {one["metadata"]["name"] for one in policies} == {one["policyName"] for one in bindings}
+    assert {one["spec"]["failurePolicy"] for one in policies} == {"Ignore"}
+    assert [one["validationActions"] for one in bindings] == [["Warn"]] * 2
+    assert not [one for one in render("watchNamespaces={a}") if "AdmissionPolicy" in one["kind"]]
+
+
 def test_names_and_ports_are_those_of_the_code(rendered: list[Manifest]) -> None:
     hub = only(rendered, "Service", names.HUB_SERVICE)["spec"]
     assert (hub["clusterIP"], hub["publishNotReadyAddresses"]) == ("None", True)
