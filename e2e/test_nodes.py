@@ -1,12 +1,15 @@
 """Stories of single nodes: rebooted, reimaged, removed, disabled; start tasks inside the task container; a shell on a node."""
 
 import json
+import os
 import time
 from typing import Any
 
 import pytest
 
-from e2e.stories import KubectlError, Namespace, job, pool, sh, until
+from e2e.cluster.local import LocalCluster
+from e2e.operator_install import Installation
+from e2e.stories import KubectlError, Namespace, condition, job, pool, sh, until
 
 
 def standing(space: Namespace, **spec: Any) -> dict[str, Any]:
@@ -145,6 +148,30 @@ def test_a_command_of_exec_has_the_nodes_directory_and_variables(space: Namespac
     assert told.stdout == "/mnt/batch\ndemo-0000\nevidence\n"
 
 
+def test_a_node_that_cannot_launch_tasks_takes_none_for_a_while_and_says_why(
+    space: Namespace, operator: Installation
+) -> None:
+    """On its machine the directory in which tasks are to have theirs is taken away: what tasks could do to it is mended."""
+    if not isinstance(operator.cluster, LocalCluster):
+        pytest.skip("the node's files have to be on this machine: a directory is given to somebody else")
+    uid, at = standing(space)["podUID"], operator.cluster.at.run
+    root = f"{operator.cluster.node_root}{at}/kubelet/pods/{uid}/volumes/kubernetes.io~empty-dir/batchpools-root"
+    os.chown(f"{root}/workitems", 0, 0)
+    os.chmod(f"{root}/workitems", 0o700)
+    space.apply(job("bad", [sh(f"t{number}", "true") for number in range(3)]))
+    space.finished("bjob", "bad")
+    failures = [one["status"]["failureInfo"] for one in space.every("btask")]
+    assert {(one["category"], one["code"]) for one in failures} == {("ServerError", "ResourceDirectoryCreateFailed")}
+
+    told = space.wait_for("bnode", "demo-0000", lambda status: status["state"] == "Unusable")
+    assert told["errors"][0]["code"] == "TaskLaunchFailed"
+    assert "No task is sent there for a while" in told["errors"][0]["message"]
+    space.apply(job("good", [sh("one", "true")]))
+    until(lambda: "No node of pool" in space.batch("explain", "good/one").stdout, "the task waits")
+    assert space.status("btask", "good.one")["state"] == "Active"
+    assert condition(space.status("bpool", "demo"), "Degraded")["status"] == "True"
+
+
 def test_a_busy_node_is_not_evicted_and_an_idle_one_is(space: Namespace) -> None:
     def evict(pod: str) -> str:
         """What `kubectl drain` asks for; the refusal, empty when it was granted."""
@@ -206,3 +233,6 @@ def test_kubectl_drain_takes_idle_nodes_waits_for_busy_ones_and_loses_no_task(sp
         space.kubectl("uncordon", machine)
     space.ready_pool("drained", 2)
     assert [node["status"]["podGeneration"] for node in space.nodes("drained")] == [2, 2]
+    told = space.kubectl("describe", "bnode", idle)
+    assert "LocalDataLost" in told
+    assert "what tasks had left on the node is lost" in told
