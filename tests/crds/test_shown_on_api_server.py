@@ -15,9 +15,10 @@ pytestmark = pytest.mark.cluster
 def test_fresh_objects_have_their_state_without_a_write(kubectl: Kubectl, namespace: str) -> None:
     waits = {"suspend": True, "jobTemplate": {"spec": {"poolName": "p"}}}
     for kind, spec in (("Task", task_spec()), ("Job", {"poolName": "no-such-pool"}), ("JobSchedule", waits)):
-        kubectl("create", "-n", namespace, "-f", "-", stdin=manifest(kind, "fresh", spec), check=True)
-        held = kubectl("get", f"{kind.lower()}s.batchpools.dev", "fresh", "-n", namespace, "-o", "json").stdout
-        status = json.loads(held)["status"]
+        made = kubectl(
+            "create", "-n", namespace, "-o", "json", "-f", "-", stdin=manifest(kind, "fresh", spec), check=True
+        )
+        status = json.loads(made.stdout)["status"]
         assert status["state"] == "Active"
         assert [one["status"] for one in status["conditions"] if one["type"] == "Finished"] == ["False"]
 
