@@ -48,7 +48,9 @@ class QuietLedger:
     def job_counts(self, namespace: str, job: str) -> TaskCounts:
         tasks = list(self._cache.tasks.indexed("by_job", (namespace, job)))
         succeeded = sum(task.status.result == "Success" for task in tasks)
-        return TaskCounts(active=len(tasks) - succeeded, completed=succeeded, succeeded=succeeded)
+        completed = sum(task.status.state == "Completed" for task in tasks)
+        left, failed = len(tasks) - completed, completed - succeeded
+        return TaskCounts(active=left, completed=completed, succeeded=succeeded, failed=failed)
 
     def node_runs(self, pod_uid: str) -> NodeRuns:
         return NodeRuns(slots_used=int(pod_uid in self.busy), running_tasks=int(pod_uid in self.busy))

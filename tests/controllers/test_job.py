@@ -11,7 +11,17 @@ from tests.controllers.task_stage import Stage, played, ready_node
 from batchpools.api import names
 from batchpools.controllers.job import JobController
 from batchpools.core.identity import Key
-from batchpools.core.views import AutoPool, InlineTask, JobStatus, JobView, PoolView, TaskView
+from batchpools.core.views import (
+    AutoPool,
+    InlineTask,
+    JobManagerTask,
+    JobStatus,
+    JobView,
+    PoolView,
+    TaskStatus,
+    TaskView,
+    Terminate,
+)
 from batchpools.kube.applier import Applier
 from batchpools.kube.cache import Cache
 from batchpools.kube.errors import ForbiddenError, UnreachableError
@@ -29,8 +39,12 @@ class Scene:
     def __init__(self, clock: VirtualClock) -> None:
         self.kube, self.cache, self.clock = FakeKube(clock), Cache(), clock
         self.ledger = QuietLedger(self.cache)
-        applier = Applier(self.kube, clock, lambda: 1, self.ledger)
-        self.controller = JobController(self.cache, self.kube, applier, self.ledger, clock)
+        self.controller = self.another()
+
+    def another(self) -> JobController:
+        """A leader that remembers nothing."""
+        applier = Applier(self.kube, self.clock, lambda: 1, self.ledger)
+        return JobController(self.cache, self.kube, applier, self.ledger, self.clock)
 
     def job(self, *, deleted: bool = False, status: JobStatus | None = None, **spec: Any) -> None:
         """The job, in API server and cache alike."""
@@ -41,11 +55,26 @@ class Scene:
             manifest["metadata"]["deletionGracePeriodSeconds"] = 0
         self.cache.jobs.put(msgspec.convert(self.kube.seed(manifest), JobView))
 
-    def state(self) -> str:
+    def see(self) -> None:
+        """The cache shows the job as it is."""
+        held = self.kube.object(JOBS, NS, "words")
+        self.cache.jobs.put(msgspec.convert(held, JobView))
+
+    def show(self, name: str, state: str, result: str = "") -> None:
+        """A task of the job as the cache shows it."""
+        view = builders.task(name, job_name="words", status=TaskStatus(state=state, result=result))
+        owner = builders.owner_reference(builders.job("words"))
+        self.cache.tasks.put(msgspec.structs.replace(view, metadata=builders.meta(name, owner_references=(owner,))))
+
+    def status(self) -> Any:
         """As the API server has it."""
         held = self.kube.object(JOBS, NS, "words")
         assert held is not None
-        return str(held["status"]["state"])
+        return held["status"]
+
+    def state(self) -> str:
+        """Of it the state."""
+        return str(self.status()["state"])
 
 
 def play(story: Any) -> None:
@@ -77,6 +106,46 @@ def test_with_its_namespace_a_job_goes_at_once() -> None:
         scene.kube.close_namespace(NS)
         await scene.controller.reconcile(KEY)
         assert (live(scene.kube, JOBS), scene.ledger.ended) == ([], set())
+
+    play(story)
+
+
+def test_a_job_that_is_terminated_ends_its_tasks_first() -> None:
+    async def story(scene: Scene) -> None:
+        told = JobStatus(tasks_created=1)
+        scene.job(status=told, tasks=(InlineTask(id="a", command=("true",)),), terminate=Terminate(reason="enough"))
+        scene.show("words.a", "Active")
+        await scene.controller.reconcile(KEY)
+        assert (scene.state(), scene.ledger.ended) == ("Terminating", set())
+        scene.see()
+        await scene.controller.reconcile(KEY)
+        assert (scene.state(), scene.ledger.ended) == ("Terminating", {"words"})
+        await scene.controller.reconcile(KEY)
+        assert scene.state() == "Terminating", "its task waits, and is ended by the book of runs"
+        scene.show("words.a", "Completed", "Failure")
+        await scene.controller.reconcile(KEY)
+        status = scene.status()
+        assert (status["state"], status["result"], status["terminateReason"]) == ("Completed", "Failure", "enough")
+        assert status["taskCounts"]["failed"] == 1
+
+    play(story)
+
+
+def test_a_manager_is_made_once_although_the_status_was_lost_and_the_cache_shows_nothing() -> None:
+    async def story(scene: Scene) -> None:
+        scene.kube.faults.fail("patch", UnreachableError("gone"), kind="Job", times=1)
+        scene.job(job_manager_task=JobManagerTask(id="boss", command=("run",)))
+        with pytest.raises(UnreachableError):
+            await scene.controller.reconcile(KEY)
+        (made,) = scene.kube.objects(TASKS, NS)
+        for controller in (scene.controller, scene.another(), scene.another()):
+            await controller.reconcile(KEY)
+            scene.see()
+        assert [one["metadata"]["uid"] for one in scene.kube.objects(TASKS, NS)] == [made["metadata"]["uid"]]
+        assert scene.status()["tasksCreated"] == 1
+        scene.kube.remove(TASKS, NS, "words.boss")
+        await scene.another().reconcile(KEY)
+        assert live(scene.kube, TASKS) == [], "one that somebody deletes is not made again"
 
     play(story)
 

@@ -9,7 +9,7 @@ from tests.controllers.pool_stage import NS, QuietLedger, Replica, delete, live,
 
 from batchpools.controllers.schedule import ScheduleController
 from batchpools.core.identity import Key
-from batchpools.core.views import JobScheduleView, JobTemplate, Schedule, TerminateSchedule
+from batchpools.core.views import JobScheduleView, JobTemplate, Schedule, Terminate
 from batchpools.kube.applier import Applier
 from batchpools.kube.cache import Cache
 from batchpools.kube.errors import ForbiddenError, UnreachableError
@@ -297,11 +297,14 @@ def test_terminated_it_ends_its_active_job_and_then_itself() -> None:
     async def story(kube: FakeKube, replica: Replica) -> None:
         seed(kube)
         await pass_time()
-        await change(kube, "terminate", msgspec.to_builtins(TerminateSchedule(reason="enough")))
+        await change(kube, "terminate", msgspec.to_builtins(Terminate(reason="enough")))
         await pass_time(0.5)
         assert status(kube)["state"] == "Terminating"
         await pass_time()
         assert replica.ledger.ended == {"nightly-1"}
+        assert status(kube)["state"] == "Terminating", "its job waits for the end of its task"
+        kube.set_status(TASKS, NS, "nightly-1.work", state="Completed", result="Failure")
+        await pass_time()
         job = kube.object(JOBS, NS, "nightly-1")
         assert job is not None
         ended = job["status"]
@@ -313,6 +316,31 @@ def test_terminated_it_ends_its_active_job_and_then_itself() -> None:
         assert status(kube)["state"] == "Completed"
         await pass_time(300)
         assert live(kube, JOBS) == ["nightly-1"]
+
+    play(story)
+
+
+def test_a_job_that_ends_with_its_manager_lets_the_next_one_begin() -> None:
+    led = {
+        "poolName": "demo",
+        "onAllTasksComplete": "NoAction",
+        "jobManagerTask": {"id": "boss", "command": ["true"]},
+        "tasks": [{"id": "work", "command": ["true"]}],
+    }
+
+    async def story(kube: FakeKube, _: Replica) -> None:
+        seed(kube, job_template=JobTemplate(spec=led))
+        await pass_time(100)
+        assert live(kube, JOBS) == ["nightly-1"]
+        assert live(kube, TASKS) == ["nightly-1.boss", "nightly-1.work"]
+        kube.set_status(TASKS, NS, "nightly-1.boss", state="Completed", result="Success")
+        await pass_time()
+        kube.set_status(TASKS, NS, "nightly-1.work", state="Completed", result="Failure")
+        await pass_time()
+        job = kube.object(JOBS, NS, "nightly-1")
+        assert job is not None
+        assert (job["status"]["state"], job["status"]["terminateReason"]) == ("Completed", "JMComplete")
+        assert live(kube, JOBS) == ["nightly-1", "nightly-2"]
 
     play(story)
 

@@ -258,7 +258,7 @@ async def _terminate(stage: Stage, *, by_us: bool) -> None:
     assert killed.failure_info is not None
     assert waited.failure_info is not None
     assert (killed.state, killed.result, killed.requeue_count) == ("Completed", "Failure", 0)
-    assert (killed.failure_info.code, waited.failure_info.code) == ("TaskEnded", "JobCompleted")
+    assert (killed.failure_info.code, waited.failure_info.code) == ("TaskEnded", "TaskEnded")
     assert (len(agent.runs), len(stage.hub.acks)) == (1, 1)
 
 

@@ -9,6 +9,8 @@ from tests.crds.objects import Manifest, manifest, task_spec
 
 pytestmark = pytest.mark.cluster
 
+MANAGER = {"id": "boss", "command": ["true"]}
+
 
 @pytest.mark.parametrize(
     ("kind", "first", "then", "sentence"),
@@ -26,6 +28,14 @@ pytestmark = pytest.mark.cluster
             {"suspend": True, "terminate": {}, "jobTemplate": {"spec": {"poolName": "p"}}},
             {"suspend": True, "jobTemplate": {"spec": {"poolName": "p"}}},
             "no way back from terminate",
+        ),
+        ("Job", {"poolName": "p", "terminate": {}}, {"poolName": "p"}, "no way back from terminate"),
+        ("Job", {"poolName": "p"}, {"poolName": "p", "jobManagerTask": MANAGER}, "jobManagerTask cannot change"),
+        (
+            "Job",
+            {"poolName": "p", "jobManagerTask": MANAGER},
+            {"poolName": "p", "jobManagerTask": {**MANAGER, "killJobOnCompletion": False}},
+            "jobManagerTask cannot change",
         ),
         ("Job", {"poolName": "p"}, {"autoPool": {"template": {"image": "i"}}}, "poolName cannot change"),
         (

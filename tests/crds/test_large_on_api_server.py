@@ -8,10 +8,12 @@ from tests.crds.objects import manifest
 
 pytestmark = pytest.mark.cluster
 
+_MANAGER = {"id": f"manager-{'x' * 40}", "command": ["echo", "y" * 200]}
+
 
 def test_a_schedule_of_a_thousand_tasks_passes_creation_update_and_status(kubectl: Kubectl, namespace: str) -> None:
     tasks = [{"id": f"task-{n:04d}-{'x' * 40}", "command": ["echo", "y" * 200]} for n in range(1000)]
-    big = {"suspend": True, "jobTemplate": {"spec": {"poolName": "p", "tasks": tasks}}}
+    big = {"suspend": True, "jobTemplate": {"spec": {"poolName": "p", "tasks": tasks, "jobManagerTask": _MANAGER}}}
     done = kubectl("create", "-n", namespace, "-f", "-", stdin=manifest("JobSchedule", "big", big))
     assert done.stderr == ""
     for path, flags in (
@@ -25,7 +27,7 @@ def test_a_schedule_of_a_thousand_tasks_passes_creation_update_and_status(kubect
 
 def test_a_job_of_a_thousand_tasks_passes_creation_update_and_status(kubectl: Kubectl, namespace: str) -> None:
     tasks = [{"id": f"task-{n:04d}-{'x' * 40}", "command": ["echo", "y" * 200]} for n in range(1000)]
-    big = manifest("Job", "big", {"poolName": "p", "tasks": tasks[:-1]})
+    big = manifest("Job", "big", {"poolName": "p", "tasks": tasks[:-1], "jobManagerTask": _MANAGER})
     assert kubectl("create", "-n", namespace, "-f", "-", stdin=big).stderr == ""
     more = json.dumps([{"op": "add", "path": "/spec/tasks/-", "value": tasks[-1]}])
     assert kubectl("patch", "bjob", "big", "-n", namespace, "--type=json", f"-p={more}").stderr == ""

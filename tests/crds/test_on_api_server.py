@@ -86,6 +86,16 @@ GOOD: list[Manifest] = [
     ),
     manifest("PoolNode", "good", {"poolName": "p", "action": {"type": "Reboot", "requestId": "7"}}),
     manifest("Job", "good", {"poolName": "p", "tasks": [{"id": "a", "command": ["true"]}]}),
+    manifest(
+        "Job",
+        "good",
+        {
+            "poolName": "p",
+            "terminate": {"reason": "enough"},
+            "jobManagerTask": {"id": "boss", "command": ["true"], "killJobOnCompletion": False, "requiredSlots": 2},
+            "tasks": [{"id": "a", "command": ["true"]}],
+        },
+    ),
     manifest("Job", "good", {"autoPool": {"autoPoolNamePrefix": "x", "keepAlive": True, "template": {"image": "i"}}}),
     manifest("Task", "good", task_spec(constraints={"maxWallClockTime": "10m"}, env=[{"name": "A", "value": "b"}])),
     manifest("JobSchedule", "good", {"jobTemplate": {"spec": {"poolName": "p"}}}),
@@ -302,6 +312,20 @@ BAD: list[tuple[Manifest, str]] = [
         "doNotRunAfter must be later than doNotRunUntil",
     ),
     (manifest("JobSchedule", "bad", {"schedule": {}}), "jobTemplate"),
+    (manifest("Job", "bad", {"poolName": "p", "jobManagerTask": {"id": "boss"}}), "exactly one of command"),
+    (manifest("Job", "bad", {"poolName": "p", "jobManagerTask": {"command": ["true"]}}), "spec.jobManagerTask.id"),
+    (
+        manifest(
+            "Job",
+            "bad",
+            {
+                "poolName": "p",
+                "jobManagerTask": {"id": "a", "command": ["true"]},
+                "tasks": [{"id": "a", "command": ["true"]}],
+            },
+        ),
+        "the id of jobManagerTask must not be that of one of the tasks",
+    ),
     (manifest("JobSchedule", "bad", {"jobTemplate": {"spec": {}}}), "exactly one of poolName and autoPool"),
     (
         manifest("JobSchedule", "bad", {"jobTemplate": {"spec": {"poolName": "p", "tasks": [{"id": "a"}]}}}),

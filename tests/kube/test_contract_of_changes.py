@@ -10,7 +10,7 @@ from batchpools.kube.errors import InvalidError
 from batchpools.kube.port import Resource
 from batchpools.kube.resources import JOB_SCHEDULES, JOBS, POOL_NODES, TASKS
 
-_INLINE = [{"id": "a", "command": ["true"]}, {"id": "b", "command": ["true"]}]
+_INLINE: list[dict[str, Any]] = [{"id": "a", "command": ["true"]}, {"id": "b", "command": ["true"]}]
 _SCHEDULE: dict[str, Any] = {"suspend": True, "schedule": {}, "jobTemplate": {"spec": {"poolName": "demo"}}}
 _TRANSITIONS = [
     (POOL_NODES, {"poolName": "demo"}, {"poolName": "other"}, "a node stays in its pool"),
@@ -40,6 +40,15 @@ _TRANSITIONS = [
         "poolLifetime cannot change",
     ),
     (JOB_SCHEDULES, {**_SCHEDULE, "terminate": {}}, _SCHEDULE, "no way back from terminate"),
+    (JOBS, {"poolName": "demo", "terminate": {}}, {"poolName": "demo"}, "no way back from terminate"),
+    (JOBS, {"poolName": "demo", "jobManagerTask": _INLINE[0]}, {"poolName": "demo"}, "jobManagerTask cannot change"),
+    (JOBS, {"poolName": "demo"}, {"poolName": "demo", "jobManagerTask": _INLINE[0]}, "jobManagerTask cannot change"),
+    (
+        JOBS,
+        {"poolName": "demo", "jobManagerTask": _INLINE[0]},
+        {"poolName": "demo", "jobManagerTask": {**_INLINE[0], "runExclusive": False}},
+        "jobManagerTask cannot change",
+    ),
     (JOBS, {"poolName": "demo", "tasks": _INLINE}, {"poolName": "demo", "tasks": _INLINE[1:]}, "added at the end"),
     (JOBS, {"poolName": "demo", "tasks": _INLINE}, {"poolName": "demo"}, "added at the end"),
     (

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from batchpools.api.states import NodeFillType
-from batchpools.core.scheduling.book import PoolBook, WaitingTask
+from batchpools.core.scheduling.book import PoolBook, Space, WaitingTask
 from batchpools.core.scheduling.cycle import schedule
-from batchpools.core.scheduling.placement import Room
+from batchpools.core.scheduling.ordering import MANAGER, ORDINARY
+from batchpools.core.scheduling.placement import Room, space_of
 
 JOBS = ("a", "b", "c", "d")
 jobs = st.sampled_from(JOBS)
@@ -54,7 +55,7 @@ def test_everything_that_can_run_runs(book: PoolBook, free: list[Room], fill: st
     for binding in schedule(book, free, fill):
         left[binding.node] -= binding.task.slots
     most = max(left.values(), default=0)
-    assert all(job.oldest_fitting(most) is None for job in book.jobs())
+    assert all(job.oldest_fitting(Space(most, most, most)) is None for job in book.jobs())
 
 
 @given(book=books(), free=rooms(), fill=fills)
@@ -63,7 +64,7 @@ def test_a_lower_priority_goes_first_only_where_a_higher_one_does_not_fit(
 ) -> None:
     priorities = {job.name: job.priority for job in book.jobs()}
     left = {room.node: room.free for room in free}
-    waiting = {job.name: [job.oldest_fitting(256)] for job in book.jobs()}
+    waiting = {job.name: [job.oldest_fitting(Space(256, 256, 256))] for job in book.jobs()}
     assert set(waiting) == set(priorities)
     copies = {name: sorted(one.slots for one in _tasks(book, name)) for name in priorities}
     for binding in schedule(book, free, fill):
@@ -91,6 +92,33 @@ def test_jobs_that_always_have_work_never_drift_apart(counts: list[int], steps: 
             assert max(given_slots.values()) - min(given_slots.values()) <= 2 * largest
 
 
+@given(book=books(), free=rooms(), fill=fills, manages=st.lists(st.booleans(), min_size=len(JOBS), max_size=len(JOBS)))
+def test_while_a_manager_waits_nothing_of_its_job_goes_and_nothing_is_put_beside_one_that_is_exclusive(
+    book: PoolBook, free: list[Room], fill: str, manages: list[bool]
+) -> None:
+    for job, has_one in zip(JOBS, manages, strict=True):
+        if has_one:
+            task = WaitingTask(9.0, f"{job}-manager", 1, rank=MANAGER, exclusive=True)
+            book.add(job, task, priority=0, created=0.0, job_uid=job)
+    before = len(book)
+    bindings = schedule(book, free, fill)
+    placed = [one.job for one in bindings if one.task.manages]
+    went: set[str] = set()
+    for binding in bindings:
+        beside = [one for one in bindings if one.node == binding.node and one is not binding]
+        if binding.task.manages:
+            assert not beside
+            assert next(room.free == room.total for room in free if room.node == binding.node)
+            went.add(binding.job)
+        elif manages[JOBS.index(binding.job)]:
+            assert binding.job in went
+    waiting = {job.name for job in book.managed()}
+    assert waiting == {job for job, has_one in zip(JOBS, manages, strict=True) if has_one} - set(placed)
+    assert len(book) == before - len(bindings)
+    used = {room.node for room in free if room.free < room.total} | {one.node for one in bindings}
+    assert not waiting or space_of(room for room in free if room.node not in used).empty == 0
+
+
 def _tasks(book: PoolBook, job: str) -> list[WaitingTask]:
     queue = book.job(job)
     return list(queue._alive.values()) if queue is not None else []
@@ -113,11 +141,13 @@ class QueueMachine(RuleBasedStateMachine):
         self.priorities = dict.fromkeys(JOBS, 0)
         self.made = 0
 
-    @rule(job=jobs, age=st.integers(0, 5), slots=sizes)
-    def add(self, job: str, age: int, slots: int) -> None:
-        """A task becomes runnable."""
+    @rule(job=jobs, age=st.integers(0, 5), slots=sizes, manages=st.booleans(), exclusive=st.booleans())
+    def add(self, job: str, age: int, slots: int, manages: bool, exclusive: bool) -> None:
+        """A task becomes runnable; the manager of a job that has none waiting may be one."""
         self.made += 1
-        task = WaitingTask(float(age), f"t{self.made}", slots)
+        manages = manages and self.made % 3 == 0 and self._manager(job) is None
+        rank, alone = MANAGER if manages else ORDINARY, manages and exclusive
+        task = WaitingTask(float(age), f"t{self.made}", slots, rank=rank, exclusive=alone)
         priority = self.priorities[job]
         self.book.add(job, task, priority=priority, created=0.0, job_uid=job)
         if job not in self.model:
@@ -142,15 +172,16 @@ class QueueMachine(RuleBasedStateMachine):
             held.given = self._least(priority)
             held.priority = priority
 
-    @rule(free=st.integers(1, 6))
-    def run_one(self, free: int) -> None:
+    @rule(free=st.integers(1, 6), empty=st.integers(0, 6))
+    def run_one(self, free: int, empty: int) -> None:
         """What goes next is what the model says, and its job is charged."""
-        expected = self._next(free)
-        found = self.book.next_job(free)
+        expected = self._next(free, empty)
+        space = Space(free, free, empty)
+        found = self.book.next_job(space)
         assert (found.name if found else None) == (expected[0] if expected else None)
         if found is None or expected is None:
             return
-        assert found.oldest_fitting(free) == expected[1]
+        assert found.oldest_fitting(space) == expected[1]
         self.book.charge(found.name, expected[1].slots)
         self.model[expected[0]].given += expected[1].slots
         self.book.remove(expected[0], expected[1].uid)
@@ -164,9 +195,16 @@ class QueueMachine(RuleBasedStateMachine):
             name: (job.given, len(job.tasks)) for name, job in self.model.items()
         }
 
-    def _next(self, free: int) -> tuple[str, WaitingTask] | None:
+    def _manager(self, job: str) -> WaitingTask | None:
+        tasks = self.model[job].tasks.values() if job in self.model else ()
+        return next((task for task in tasks if task.manages), None)
+
+    def _next(self, free: int, empty: int) -> tuple[str, WaitingTask] | None:
         for name in sorted(self.model, key=lambda one: (-self.model[one].priority, self.model[one].given, one)):
-            fitting = sorted(task for task in self.model[name].tasks.values() if task.slots <= free)
+            manager = self._manager(name)
+            may_go = [manager] if manager is not None else self.model[name].tasks.values()
+            most = min(free, empty) if manager is not None and manager.exclusive else free
+            fitting = sorted(task for task in may_go if task.slots <= most)
             if fitting:
                 return name, fitting[0]
         return None

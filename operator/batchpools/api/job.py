@@ -31,6 +31,15 @@ class JobConstraints(Model):
     )
 
 
+class Terminate(Model):
+    """The end of a job or a schedule, asked for by its user."""
+
+    reason: Annotated[str, Field(max_length=256)] = Field(default="", description="Why, in the user's words.")
+
+
+_MANAGER_STAYS = "jobManagerTask cannot change"
+
+
 class InlineTask(TaskBody):
     """A task written inside its job."""
 
@@ -38,6 +47,18 @@ class InlineTask(TaskBody):
         json_schema_extra=rules(ONE_COMMAND, rule("self == oldSelf", "a task of a job cannot change once it is there"))
     )
     id: TaskId = Field(description="Its id, unique in the job.")
+
+
+class JobManagerTask(TaskBody):
+    """The task that runs the job: it goes first, and the job ends with it."""
+
+    model_config = ConfigDict(json_schema_extra=rules(ONE_COMMAND, rule("self == oldSelf", _MANAGER_STAYS)))
+    id: TaskId = Field(description="Its id, unique in the job.")
+    kill_job_on_completion: bool = Field(
+        default=True, description="Whether the job ends when it has ended, whatever else runs or waits."
+    )
+    run_exclusive: bool = Field(default=True, description="Whether nothing else runs on its node while it does.")
+    allow_low_priority_node: bool = Field(default=True, description="Whether it may run on a low-priority node.")
 
 
 class JobSpec(Model):
@@ -60,6 +81,12 @@ class JobSpec(Model):
                 " || (has(self.onAllTasksComplete) && self.onAllTasksComplete == 'TerminateJob')",
                 "there is no way back from onAllTasksComplete: TerminateJob",
             ),
+            rule("has(self.jobManagerTask) == has(oldSelf.jobManagerTask)", _MANAGER_STAYS),
+            rule(
+                "!has(self.jobManagerTask) || !has(self.tasks) || !self.tasks.exists(t, t.id == self.jobManagerTask.id)",
+                "the id of jobManagerTask must not be that of one of the tasks",
+            ),
+            rule("!has(oldSelf.terminate) || has(self.terminate)", "there is no way back from terminate"),
         )
     )
     pool_name: DnsLabel | None = Field(
@@ -72,6 +99,12 @@ class JobSpec(Model):
     on_all_tasks_complete: OnAllTasksComplete | None = Field(
         default=None,
         description="TerminateJob ends the job once all its tasks have ended; the default with inline tasks, else NoAction.",
+    )
+    job_manager_task: JobManagerTask | None = Field(
+        default=None, description="A task that runs before all others, and whose end is that of the job."
+    )
+    terminate: Terminate | None = Field(
+        default=None, description="Ends the job for good: what runs is killed, what waits ends with it."
     )
     tasks: (
         Annotated[
@@ -113,8 +146,10 @@ class JobStatus(Status):
     scheduling_error: SchedulingError | None = Field(
         default=None, description="Why it could not be scheduled, and has ended for it."
     )
-    terminate_reason: Annotated[str, Field(max_length=64)] = Field(default="", description="Why it ended.")
-    tasks_created: int = Field(default=0, description="How many of spec.tasks have been made.")
+    terminate_reason: Annotated[str, Field(max_length=256)] = Field(default="", description="Why it ended.")
+    tasks_created: int = Field(
+        default=0, description="How many tasks have been made: its manager, then spec.tasks in order."
+    )
     task_counts: TaskCounts = Field(default=TaskCounts(), description="Its tasks by state; seconds old.")
     conditions: Conditions = Field(default=[], description="Complete, Failed, Finished, Schedulable, Stalled, by type.")
 

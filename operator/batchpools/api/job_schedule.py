@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from batchpools.api.common import EPOCH_RULE, FRESH_CONDITIONS, Conditions, Duration, Model, Status, Text, rule, rules
-from batchpools.api.job import JobSpec
+from batchpools.api.job import JobSpec, Terminate
 from batchpools.api.pod_template import Label
 from batchpools.api.states import JobScheduleState
 
@@ -93,12 +93,6 @@ class JobTemplate(Model):
     )
 
 
-class TerminateSchedule(Model):
-    """The end of a schedule, asked for by its user."""
-
-    reason: Annotated[str, Field(max_length=256)] = Field(default="", description="Why, in the user's words.")
-
-
 class JobScheduleSpec(Model):
     """A schedule as the user wants it."""
 
@@ -113,7 +107,7 @@ class JobScheduleSpec(Model):
         description="When jobs are made; one at once when it says nothing.",
     )
     suspend: bool = Field(default=False, description="No job is made while it is true; the one that is active goes on.")
-    terminate: TerminateSchedule | None = Field(
+    terminate: Terminate | None = Field(
         default=None, description="Ends the schedule for good, and the job that is active."
     )
     job_template: JobTemplate = Field(description="The jobs.")

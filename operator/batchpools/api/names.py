@@ -13,6 +13,9 @@ LABEL_POOL = f"{GROUP}/pool"
 LABEL_NODE = f"{GROUP}/node"
 LABEL_JOB = f"{GROUP}/job"
 LABEL_JOB_SCHEDULE = f"{GROUP}/job-schedule"  # on what was made for a schedule: its name
+LABEL_JOB_MANAGER = (
+    f"{GROUP}/job-manager"  # "true" on the Task of a job's manager, for people: decisions ask `core.jobs.manager`
+)
 LABEL_AUTO_POOL_OF = f"{GROUP}/auto-pool-of"  # on a pool that was made for a job or a schedule: its uid
 LABEL_TASK_ID = f"{GROUP}/task-id"
 LABEL_BUSY = f"{GROUP}/busy"  # on node pods: "true" while tasks run there (safety rule S9.4)

@@ -30,6 +30,9 @@ class Reason(StrEnum):
     NO_FREE_SLOTS = "NoFreeSlots"
     REQUIRED_SLOTS_TOO_LARGE = "RequiredSlotsTooLarge"
     NODES_NOT_HEARD = "NodesNotHeard"
+    JOB_MANAGER_FIRST = "JobManagerFirst"
+    NO_EMPTY_NODE = "NoEmptyNode"
+    NO_DEDICATED_NODE = "NoDedicatedNode"
     JOB_NOT_ACTIVE = "JobNotActive"
     CONTAINER_NOT_FOUND = "ContainerNotFound"
     JOB_COMPLETED = "JobCompleted"
@@ -46,6 +49,8 @@ class Reason(StrEnum):
     SCHEDULING_ERROR = "SchedulingError"
     DELETED = "Deleted"
     TERMINATE_JOB_SCHEDULE = "TerminateJobSchedule"
+    JM_COMPLETE = "JMComplete"
+    USER_TERMINATE = "UserTerminate"
     # schedules
     SCHEDULE_INVALID = "ScheduleInvalid"
     JOB_REFUSED = "JobRefused"
@@ -132,6 +137,9 @@ class RequeueReason(StrEnum):
     CONTAINER_LOST = "ContainerLost"
     LEADER_CHANGED = "LeaderChanged"  # a leader that is no more had asked for its end, and recorded nowhere why
     NODE_DISABLED = "NodeDisabled"
+    DISPLACED_BY_JOB_MANAGER = (
+        "DisplacedByJobManager"  # the manager of its job, or of one of higher priority, had to run again
+    )
     NODE_LOST = "NodeLost"
     NODE_REBOOTED = "NodeRebooted"
     NODE_REIMAGED = "NodeReimaged"

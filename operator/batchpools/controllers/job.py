@@ -6,9 +6,12 @@ from dataclasses import replace
 from msgspec import structs
 
 from batchpools.api import names
+from batchpools.api.states import JobState
 from batchpools.core.identity import Key
 from batchpools.core.jobs.auto_pool import is_auto_pool_of
+from batchpools.core.jobs.children import children_of
 from batchpools.core.jobs.completion import ends_by_itself, unseen
+from batchpools.core.jobs.manager import manager_name
 from batchpools.core.jobs.plan import COUNTER_INTERVAL, plan_job
 from batchpools.core.jobs.situation import JobSituation
 from batchpools.core.ledger import RunLedger
@@ -118,6 +121,7 @@ class JobController:
         settled = counts.active == 0 and counts.running == 0
         wanted = settled or job.metadata.deletion_timestamp is not None
         tasks = tuple(self._cache.tasks.indexed("by_job", (key.namespace, key.name))) if wanted else ()
+        manager = manager_name(job)
         last = self._counted.get(key)
         pool = self._cache.pools.get(key.namespace, job.pool)
         return JobSituation(
@@ -128,6 +132,7 @@ class JobController:
             pool_exists=pool is not None,
             auto_pool=pool if pool is not None and is_auto_pool_of(pool, job) else None,
             pool_refusal=self._pool_refusals.get(key, ""),
+            manager=self._cache.tasks.get(key.namespace, manager) if manager else None,
             schedule=self._cache.schedules.by_uid(job.schedule.uid) if job.schedule is not None else None,
             conflicts=self._conflicts.get(key, frozenset()),
             confirmed_gone=self._gone.get(key, frozenset()),
@@ -138,8 +143,9 @@ class JobController:
     async def _confirm(self, key: Key, situation: JobSituation) -> JobSituation | None:
         """Before a job ends: tasks that were made and that the cache does not show are asked for. None = look again later."""
         job = situation.job
-        made = job.status.tasks_created >= len(job.spec.tasks)
-        if not (situation.settled and made and ends_by_itself(situation)) or job.status.state != "Active":
+        made = job.status.tasks_created >= len(children_of(job))
+        ends = job.status.state == JobState.ACTIVE and made and ends_by_itself(situation)
+        if not situation.settled or not (ends or job.status.state == JobState.TERMINATING):
             return situation
         missing = unseen(situation)
         if not missing:

@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from batchpools.api import names
+from batchpools.api.states import TaskState
 from batchpools.controllers.elevation import Elevation
 from batchpools.core.autoscale.run import Scaling
 from batchpools.core.identity import Key
+from batchpools.core.jobs.manager import manager_name, manages
 from batchpools.core.ledger import RunLedger
 from batchpools.core.plan import Annotate, Delete
 from batchpools.core.pools.emptying import is_marked
@@ -137,7 +139,7 @@ class PoolController:
     def _situation(self, key: Key, pool: PoolView) -> PoolSituation:
         found = self._cache.nodes.indexed("by_pool", (key.namespace, key.name))
         nodes = tuple(sorted(found, key=lambda node: node.metadata.name))
-        used = {node.metadata.name: self._ledger.node_runs(node.status.pod_uid).slots_used for node in nodes}
+        runs = {node.metadata.name: self._ledger.node_runs(node.status.pod_uid) for node in nodes}
         asked = self._leaving.get(key, frozenset())
         wanted, renewing = self._renewing.get(key, ("", frozenset()))
         if wanted != _wanted(pool):
@@ -149,7 +151,8 @@ class PoolController:
         return PoolSituation(
             pool=pool,
             nodes=nodes,
-            used_slots=used,
+            used_slots={name: told.slots_used for name, told in runs.items()},
+            managing=self._recorded_managers(key) | {name for name, told in runs.items() if told.manages},
             slots=self._ledger.pool_slots(key.namespace, key.name),
             counts_due=due,
             leaving=frozenset(node.metadata.uid for node in nodes if node.metadata.uid in asked),
@@ -165,6 +168,15 @@ class PoolController:
             probe_refusal=self._probe_refusals.get(key, ""),
             scaled=self._scaling.turn(pool, nodes) if self._scaling is not None and not deleted else None,
         )
+
+    def _recorded_managers(self, key: Key) -> frozenset[str]:
+        """Nodes on which job managers run, as is persisted: what the book may not have heard yet since an election."""
+        found = set()
+        for job in self._cache.jobs.indexed("by_pool", (key.namespace, key.name)):
+            manager = self._cache.tasks.get(key.namespace, name) if (name := manager_name(job)) else None
+            if manager is not None and manages(manager, job) and manager.status.state == TaskState.RUNNING:
+                found.add(manager.status.pool_node_name)
+        return frozenset(found)
 
 
 def _waits_for_mark(node: PoolNodeView, pool: PoolView, asked: frozenset[str]) -> bool:

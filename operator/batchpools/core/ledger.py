@@ -32,6 +32,7 @@ class NodeRuns(NamedTuple):
     busy: bool = False  # for long enough that nobody should take its machine away
     quarantine: str = ""  # why it takes no tasks for a while, in a sentence
     quarantined_for: Reason = Reason.TASK_LAUNCH_FAILED
+    manages: bool = False  # a job manager is there
 
 
 class PoolLoad(NamedTuple):

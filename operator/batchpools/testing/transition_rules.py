@@ -107,6 +107,8 @@ SPEC: dict[str, list[tuple[str, Holds]]] = {
         ("tasks may only be added at the end", _only_more_tasks),
         ("a task of a job cannot change once it is there", _tasks_stay_as_they_are),
         ("there is no way back from onAllTasksComplete: TerminateJob", _no_way_back),
+        ("jobManagerTask cannot change", _same("jobManagerTask")),
+        ("there is no way back from terminate", _stays_terminated),
     ],
     "JobSchedule": [("there is no way back from terminate", _stays_terminated)],
     "Task": [

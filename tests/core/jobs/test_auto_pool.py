@@ -125,6 +125,17 @@ def test_a_pool_that_the_api_server_refuses_ends_the_job_with_its_sentence(sente
     assert status.state == "Completed"
 
 
+def test_tasks_that_wait_end_before_a_job_that_cannot_be_scheduled() -> None:
+    waiting: dict[str, Any] = {"pool_refusal": "no", "settled": False}
+    first = plan_job(situation(with_pool(), **waiting), now=NOW).status
+    assert first is not None
+    assert (first.state, first.end_time) == ("Terminating", None)
+    going = with_pool(status=first)
+    ended = plan_job(situation(going, runs_ended=True), now=NOW).status
+    assert ended is not None
+    assert (ended.state, ended.result, ended.scheduling_error) == ("Completed", "Failure", first.scheduling_error)
+
+
 def test_a_pool_that_waits_for_quota_ends_no_job() -> None:
     waiting = ConditionView(type="Stalled", status="True", reason="AccountCoreQuotaReached", message="later")
     view = with_pool(status=JobStatus(tasks_created=2))

@@ -26,7 +26,7 @@ from batchpools.core.views import (
     TaskSpec,
     TaskStatus,
     TaskView,
-    TerminateSchedule,
+    Terminate,
 )
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -213,7 +213,7 @@ def test_an_id_that_is_no_dns_label_gets_a_hash(task_id: str, name: str) -> None
 
 
 def test_with_its_schedule_terminated_a_job_ends_its_runs_first_and_has_failed() -> None:
-    over = JobScheduleView(metadata=Meta(name="s"), spec=JobScheduleSpec(terminate=TerminateSchedule(reason="enough")))
+    over = JobScheduleView(metadata=Meta(name="s"), spec=JobScheduleSpec(terminate=Terminate(reason="enough")))
     counts = TaskCounts(active=1, running=1, completed=3, succeeded=2, failed=1)
     facts: dict[str, Any] = {"schedule": over, "counts": counts, "settled": False}
     first = plan_job(JobSituation(job(status=CREATED), **facts), now=NOW)
@@ -222,10 +222,13 @@ def test_with_its_schedule_terminated_a_job_ends_its_runs_first_and_has_failed()
     assert first.status.state == "Terminating"
     going = job(status=first.status)
     assert plan_job(JobSituation(going, **facts), now=NOW) == Plan(effects=(EndJob("ns", "j"),), requeue_after=1.0)
-    ended = plan_job(JobSituation(going, runs_ended=True, **facts), now=NOW).status
+    waits = plan_job(JobSituation(going, runs_ended=True, **facts), now=NOW)
+    assert waits == Plan(requeue_after=5.0), "what waits ends first"
+    after: dict[str, Any] = {"schedule": over, "tasks": (task("a"), task("b", result="Failure"))}
+    ended = plan_job(JobSituation(going, runs_ended=True, **after), now=NOW).status
     assert ended is not None
     assert (ended.state, ended.result, ended.terminate_reason) == ("Completed", "Failure", "TerminateJobSchedule")
-    assert ended.task_counts == TaskCounts(completed=5, succeeded=2, failed=3)
+    assert ended.task_counts == TaskCounts(completed=2, succeeded=1, failed=1)
     failed = find_condition(ended.conditions, "Failed")
     assert failed is not None
     assert (failed.status, failed.reason) == ("True", "TerminateJobSchedule")
@@ -233,8 +236,42 @@ def test_with_its_schedule_terminated_a_job_ends_its_runs_first_and_has_failed()
 
 
 def test_what_has_begun_to_end_goes_on_although_its_schedule_is_gone() -> None:
-    going = job(status=replace(CREATED, state="Terminating"))
+    going = job(status=replace(CREATED, state="Terminating", terminate_reason="TerminateJobSchedule"))
     assert plan_job(JobSituation(going), now=NOW).effects == (EndJob("ns", "j"),)
-    ended = plan_job(JobSituation(going, runs_ended=True), now=NOW).status
+    ended = plan_job(JobSituation(going, (task("a"), task("b")), runs_ended=True), now=NOW).status
     assert ended is not None
-    assert ended.state == "Completed"
+    assert (ended.state, ended.terminate_reason) == ("Completed", "TerminateJobSchedule")
+
+
+@pytest.mark.parametrize(("said", "reason"), [("", "UserTerminate"), ("enough", "enough")])
+def test_a_job_that_its_user_terminates_ends_for_the_reason_that_was_given(said: str, reason: str) -> None:
+    spec = JobSpec(pool_name="p", tasks=TWO, terminate=Terminate(reason=said))
+    first = plan_job(JobSituation(job(spec)), now=NOW).status
+    assert first is not None
+    assert (first.state, first.terminate_reason, first.tasks_created) == ("Terminating", reason, 0)
+    ended = plan_job(JobSituation(job(spec, first), runs_ended=True), now=NOW).status
+    assert ended is not None
+    assert (ended.state, ended.terminate_reason, ended.end_time) == ("Completed", reason, NOW)
+    assert ended.result == "Failure", "its tasks were never made: it was cut short"
+    failed = find_condition(ended.conditions, "Failed")
+    assert failed is not None
+    assert (failed.status, failed.reason) == ("True", "UserTerminate")
+
+
+def test_a_job_that_is_terminated_when_all_has_succeeded_has_succeeded() -> None:
+    spec = JobSpec(pool_name="p", tasks=TWO, on_all_tasks_complete="NoAction", terminate=Terminate())
+    going = job(spec, replace(CREATED, state="Terminating", terminate_reason="UserTerminate"))
+    ended = plan_job(JobSituation(going, (task("a"), task("b")), runs_ended=True), now=NOW).status
+    assert ended is not None
+    assert (ended.result, ended.task_counts) == ("Success", TaskCounts(completed=2, succeeded=2))
+
+
+def test_a_terminated_job_waits_for_tasks_that_the_cache_does_not_show_yet_but_not_for_those_of_others() -> None:
+    going = job(status=replace(CREATED, state="Terminating", terminate_reason="enough"))
+    facts: dict[str, Any] = {"tasks": (task("a"),), "runs_ended": True}
+    assert plan_job(JobSituation(going, **facts), now=NOW) == Plan(requeue_after=5.0)
+    tellings: list[dict[str, Any]] = [{"confirmed_gone": frozenset({"j.b"})}, {"conflicts": frozenset({"j.b"})}]
+    for told in tellings:
+        ended = plan_job(JobSituation(going, **facts, **told), now=NOW).status
+        assert ended is not None
+        assert (ended.state, ended.result) == ("Completed", "Success" if "confirmed_gone" in told else "Failure")

@@ -49,6 +49,17 @@ def test_a_node_whose_removal_is_asked_for_leaves_first() -> None:
     assert [one.metadata.name[-1] for one in order] == ["0", "1", "2"]
 
 
+def test_nodes_with_a_job_manager_leave_last_by_whatever_option_and_stay_first_when_a_pool_grows_again() -> None:
+    nodes = (there(0, "Running"), there(1, "Running"), there(2, "Running"), there(3, "Idle"))
+    facts: dict[str, Any] = {"used_slots": {"p-0000": 4, "p-0001": 4, "p-0002": 1}, "managing": frozenset({"p-0002"})}
+    assert [one.metadata.name[-1] for one in in_order(nodes, **facts)] == ["3", "1", "0", "2"]
+    for option in NodeDeallocationOption:
+        found = next_step(PoolSituation(pool(), nodes, **facts), Target(1, 0, option))
+        assert sorted(one.metadata.name[-1] for one in (*found.delete, *found.mark)) == ["0", "1", "3"]
+    marked = {node.metadata.uid: True for node in nodes}
+    assert step(PoolSituation(pool(), nodes, marks=marked, **facts), Target(1, 0, TASK_COMPLETION))["keep"] == ["2"]
+
+
 def test_what_the_book_says_counts_and_not_what_status_says() -> None:
     nodes = [there(0, "Idle"), there(1, "Running"), there(2, "Unusable")]
     order = in_order(nodes, {"p-0000": 1, "p-0002": 1})

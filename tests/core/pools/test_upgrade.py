@@ -45,6 +45,13 @@ def renewed(view: PoolView, *nodes: PoolNodeView, **used: int) -> list[str]:
     return [one.metadata.name for one in nodes_to_renew(view, nodes, used)]
 
 
+def test_a_node_with_a_job_manager_is_renewed_after_those_of_the_same_use() -> None:
+    nodes = [old_node(0, "Running"), old_node(1, "Running")]
+    used = {"p-0000": 1, "p-0001": 2}
+    assert [one.metadata.name for one in nodes_to_renew(NEW, nodes, used)] == ["p-0000"]
+    assert [one.metadata.name for one in nodes_to_renew(NEW, nodes, used, managing={"p-0000"})] == ["p-0001"]
+
+
 @pytest.mark.parametrize(
     ("changed", "rolls"),
     [

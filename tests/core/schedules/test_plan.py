@@ -19,7 +19,7 @@ from batchpools.core.views import (
     JobTemplateMetadata,
     JobView,
     Schedule,
-    TerminateSchedule,
+    Terminate,
 )
 from batchpools.testing import builders
 from batchpools.testing.clock import EPOCH
@@ -246,7 +246,7 @@ def test_a_single_job_whose_window_has_passed_is_told_and_the_schedule_ends_with
 
 
 def test_terminated_it_waits_for_the_end_of_its_job_and_has_ended_then_for_good() -> None:
-    view = hourly(replace(RUN_TWICE, active_job="nightly-2"), terminate=TerminateSchedule(reason="enough"))
+    view = hourly(replace(RUN_TWICE, active_job="nightly-2"), terminate=Terminate(reason="enough"))
     view = after(view, job(2, hours=1), hours=1.5)
     assert (view.status.state, view.status.active_job) == ("Terminating", "nightly-2")
     assert plan(view, job(2, hours=1), hours=7) == Plan()

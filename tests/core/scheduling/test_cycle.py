@@ -111,7 +111,8 @@ def test_tasks_are_placed_as_the_pool_says(fill: str, expected: list[str]) -> No
 
 
 def test_spread_looks_at_used_slots_not_at_free_ones() -> None:
-    assert place([room("big", 5, 8), room("small", 2, 2)], 1, SPREAD) == room("small", 2, 2)
+    task = WaitingTask(0.0, "t", 1)
+    assert place([room("big", 5, 8), room("small", 2, 2)], task, SPREAD) == room("small", 2, 2)
 
 
 def test_the_given_rooms_are_not_changed() -> None:

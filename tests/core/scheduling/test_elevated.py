@@ -3,7 +3,7 @@
 import pytest
 
 from batchpools.api.states import NodeFillType
-from batchpools.core.scheduling.book import Need, PoolBook, WaitingTask
+from batchpools.core.scheduling.book import Need, PoolBook, Space, WaitingTask
 from batchpools.core.scheduling.cycle import schedule
 from batchpools.core.scheduling.placement import Room
 
@@ -41,6 +41,6 @@ def test_an_elevated_task_that_is_too_large_for_its_nodes_waits_too() -> None:
     waiting = book(WaitingTask(0.0, "high", 3, elevated=True))
     rooms = [room("old", 4, elevates=False), room("new", 2, elevates=True)]
     assert schedule(waiting, rooms, NodeFillType.SPREAD) == []
-    assert Need(3, True).fits(4, 2) is False
-    assert Need(3).fits(4, 2) is True
+    assert Need(3, True).fits(Space(4, 2, 4)) is False
+    assert Need(3).fits(Space(4, 2, 4)) is True
     assert waiting.slots == 3

@@ -12,6 +12,7 @@ from batchpools.controllers.task.entry import Entry, JobKey, PoolKey, created_at
 from batchpools.controllers.task.nodes import Nodes
 from batchpools.controllers.task.records import Records
 from batchpools.controllers.task.tally import Tally
+from batchpools.core.jobs.manager import manages
 from batchpools.core.scheduling.book import PoolBook, WaitingTask
 from batchpools.core.scheduling.fit import (
     Question,
@@ -19,16 +20,18 @@ from batchpools.core.scheduling.fit import (
     first_refusal,
     job_exists,
     job_is_active,
+    manager_was_made,
     pool_exists,
     slots_fit_the_pool,
 )
+from batchpools.core.scheduling.ordering import MANAGER, ORDINARY
 from batchpools.core.tasks.lifecycle import TABLE, Done, Held, State, Waiting, holds_slots, name_of, pod_of
 from batchpools.core.transitions import check
-from batchpools.core.views import JobView, PoolView, TaskView
+from batchpools.core.views import JobManagerTask, JobView, PoolView, TaskView
 from batchpools.kube.cache import Cache
 
 _STORY_KEPT = 20
-_ENTRY_CHECKS = (job_exists, job_is_active, pool_exists, container_exists, slots_fit_the_pool)
+_ENTRY_CHECKS = (job_exists, job_is_active, manager_was_made, pool_exists, container_exists, slots_fit_the_pool)
 _ENDED = {JobState.COMPLETED, JobState.TERMINATING}
 
 
@@ -137,11 +140,18 @@ class RunBook:
         if slots_on != entry.slots_on:
             self._free(entry)
             if slots_on:
-                self.nodes.hold(slots_on, entry.uid, entry.view.spec.required_slots)
+                self._hold(entry, slots_on)
             entry.slots_on = slots_on
         if counted != entry.counted:
             self.tally.running(entry.view, 1 if counted else -1)
             entry.counted = counted
+
+    def _hold(self, entry: Entry, pod_uid: str) -> None:
+        """An exclusive manager takes all slots of its node: nothing runs beside it."""
+        manager, page = self.manager(entry), self.nodes.get(pod_uid)
+        alone = page is not None and manager is not None and manager.run_exclusive
+        slots = page.total if page is not None and alone else entry.view.spec.required_slots
+        self.nodes.hold(pod_uid, entry.uid, slots, manages=manager is not None)
 
     def _free(self, entry: Entry) -> None:
         self.nodes.free(entry.slots_on, entry.uid)
@@ -160,7 +170,12 @@ class RunBook:
         job = self.cache.jobs.get(namespace, job_name)
         pool = live_pool or (self.cache.pools.get(namespace, job.pool) if job is not None else None)
         spec = entry.view.spec
-        return Question(job_name, spec.required_slots, job, pool, container=spec.container)
+        manager = manages(entry.view, job)
+        return Question(job_name, spec.required_slots, job, pool, container=spec.container, manager=manager)
+
+    def manager(self, entry: Entry) -> JobManagerTask | None:
+        """What is said of the task beside, if it is its job's manager."""
+        return manages(entry.view, self.cache.jobs.get(*entry.job_key))
 
     def pool_of(self, job: JobKey) -> PoolKey | None:
         """The pool of a job; None when the cache has no such job."""
@@ -176,7 +191,7 @@ class RunBook:
         entry.refusal = first_refusal(question, _ENTRY_CHECKS)
         job = question.job
         if entry.refusal is None and job is not None:
-            self._queue(entry, job)
+            self._queue(entry, job, question)
             return
         self.dequeue(entry)
         if job is not None and job.status.state in _ENDED:
@@ -184,14 +199,14 @@ class RunBook:
         elif entry.refusal is not None and entry.refusal.reason is Reason.CONTAINER_NOT_FOUND:
             self.on_no_container(entry)
 
-    def _queue(self, entry: Entry, job: JobView) -> None:
+    def _queue(self, entry: Entry, job: JobView, question: Question) -> None:
         key = (job.metadata.namespace, job.pool)
         if entry.queued_in not in {None, key}:
             self.dequeue(entry)
-        born, spec = job.metadata.creation_timestamp, entry.view.spec
+        born = job.metadata.creation_timestamp
         self._pools.setdefault(key, PoolBook()).add(
             job.metadata.name,
-            WaitingTask(created_at(entry.view), entry.uid, spec.required_slots, spec.elevated, spec.container),
+            _waiting(entry, question),
             priority=job.spec.priority,
             created=born.timestamp() if born else 0.0,
             job_uid=job.metadata.uid,
@@ -203,9 +218,11 @@ class RunBook:
         """Take an entry out of its queue, if it is in one."""
         book = self._pools.get(entry.queued_in) if entry.queued_in is not None else None
         if book is not None and entry.queued_in is not None:
-            book.remove(entry.view.spec.job_name, entry.uid)
+            gone = book.remove(entry.view.spec.job_name, entry.uid)
             if not len(book):
                 del self._pools[entry.queued_in]
+            if gone is not None and gone.manages:
+                self.wake_pool(entry.queued_in)  # its job, and whatever room was kept for it, waited for it
         entry.queued_in = None
 
     def look_again(self, namespace: str, job: str) -> None:
@@ -220,6 +237,7 @@ class RunBook:
         book = self._pools.get((job.metadata.namespace, job.pool))
         if book is not None:
             book.reprioritize(job.metadata.name, job.spec.priority)
+            self.wake_pool((job.metadata.namespace, job.pool))
 
     def pool_book(self, pool: PoolKey | None) -> PoolBook | None:
         """The queue of a pool; None when nothing waits."""
@@ -236,6 +254,24 @@ class RunBook:
         self._losing.clear()
         self._pools.clear()
         self.tally.reset_running()
+
+
+def _waiting(entry: Entry, question: Question) -> WaitingTask:
+    spec, whole = entry.view.spec, 0
+    if question.is_exclusive and question.pool is not None:
+        whole = question.pool.spec.task_slots_per_node
+    return WaitingTask(
+        created_at(entry.view),
+        entry.uid,
+        spec.required_slots,
+        spec.elevated,
+        spec.container,
+        rank=ORDINARY if question.manager is None else MANAGER,
+        exclusive=question.is_exclusive,
+        dedicated=question.is_dedicated,
+        again=max(entry.attempt, entry.status.attempt) > 0,
+        whole=whole,
+    )
 
 
 def is_terminal(view: TaskView) -> bool:

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from batchpools.api.durations import parse_duration
 from batchpools.api.reasons import FailureCode
 from batchpools.controllers.task.book import RunBook
 from batchpools.controllers.task.entry import Entry, PoolKey, directory_of, task_id
+from batchpools.controllers.task.making_room import MakingRoom
 from batchpools.controllers.task.settler import Settler
 from batchpools.core.ended import Ended
 from batchpools.core.identity import NO_ELEMENT, ExecutionId
@@ -14,10 +16,11 @@ from batchpools.core.node_config import EnvReference
 from batchpools.core.scheduling import quarantine
 from batchpools.core.scheduling.cycle import Binding, schedule
 from batchpools.core.scheduling.fit import job_is_active
+from batchpools.core.scheduling.placement import Room
 from batchpools.core.tasks.command import argv_of
 from batchpools.core.tasks.lifecycle import Bound, Waiting
 from batchpools.core.tasks.references import references_of, unlisted
-from batchpools.core.views import EnvVar, JobView, TaskView
+from batchpools.core.views import EnvVar, JobView, PoolView, TaskView
 from batchpools.hub.port import HubPort, NodeIdentity
 from batchpools.link.bounds import clip_duration
 from batchpools.link.messages import Run
@@ -38,6 +41,7 @@ class Dispatcher:
         self._settler = settler
         self._monotonic = monotonic
         self._woken: set[PoolKey] = set()
+        self.making_room = MakingRoom(book, settler, self.wake)
         self.on_latency: Callable[[float], None] = lambda _: None
         self.on_quarantine: Callable[[NodeIdentity], None] = lambda _: None  # it began or ended
 
@@ -100,10 +104,17 @@ class Dispatcher:
             pool = self._book.cache.pools.get(*pool_key)
             if queue is None or pool is None or pool.metadata.deletion_timestamp is not None:
                 continue
-            # where none may be elevated it fails wherever it goes
-            rooms = self._book.nodes.rooms(pool_key, any_elevates=not pool.spec.allow_elevated)
-            for binding in schedule(queue, rooms, pool.spec.task_scheduling_policy.node_fill_type):
+            for binding in schedule(queue, self._rooms(pool), pool.spec.task_scheduling_policy.node_fill_type):
                 self._bind(binding)
+            self.making_room.make(pool_key, queue, partial(self._rooms, pool))
+
+    def _rooms(self, pool: PoolView) -> list[Room]:
+        """The nodes that take tasks; where none may be elevated, an elevated one fails wherever it goes."""
+        key = (pool.metadata.namespace, pool.metadata.name)
+        rooms = self._book.nodes.rooms(key, any_elevates=not pool.spec.allow_elevated)
+        for room in rooms:
+            room.kept_for = self.making_room.kept_for(room.pod_uid)
+        return rooms
 
     def _bind(self, binding: Binding) -> None:
         entry = self._book.entries.get(binding.task.uid)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from batchpools.api.reasons import FailureCode
+from batchpools.api.states import JobState
 from batchpools.controllers.task.book import RunBook, is_terminal
 from batchpools.controllers.task.entry import Entry, task_id
 from batchpools.controllers.task.settler import Settler
@@ -77,6 +78,7 @@ class Intake:
         if wanted and not page.wanted:
             self._book.wake_pool(page.pool)
         page.wanted = wanted
+        page.is_dedicated = node is None or node.spec.is_dedicated
 
     def admit(self, view: TaskView) -> Entry | None:
         """Take a task into the book, or note how it stands; ended ones leave it: the API server beats memory."""
@@ -137,18 +139,28 @@ class Intake:
         self.on_deleted(view, node.status.pod_uid if node is not None else "")
 
     def _fail_for_job(self, entry: Entry) -> None:
-        sentence = f"Job {entry.view.spec.job_name!r} has ended."
-        self._settler.fail(entry, FailureCode.JOB_COMPLETED, sentence)
+        """It waits while its job is being ended: it ends with it. One that comes when the job has ended came too late."""
+        job = self._book.cache.jobs.get(*entry.job_key)
+        if job is not None and job.status.state == JobState.TERMINATING:
+            self._settler.fail(entry, FailureCode.TASK_ENDED, "The task was ended with its job while it waited.")
+        else:
+            sentence = f"Job {entry.view.spec.job_name!r} has ended."
+            self._settler.fail(entry, FailureCode.JOB_COMPLETED, sentence)
 
 
 def _alike(old: JobView, new: JobView) -> bool:
     """Whether nothing changed that decides about tasks (but the priority)."""
     return (
-        old.metadata.uid == new.metadata.uid
+        _misses_its_manager(old) == _misses_its_manager(new)
+        and old.metadata.uid == new.metadata.uid
         and old.status.state == new.status.state
         and old.pool == new.pool
         and (old.metadata.deletion_timestamp is None) == (new.metadata.deletion_timestamp is None)
     )
+
+
+def _misses_its_manager(job: JobView) -> bool:
+    return job.spec.job_manager_task is not None and not job.status.tasks_created
 
 
 def _same_for_tasks(old: PoolView, new: PoolView) -> bool:

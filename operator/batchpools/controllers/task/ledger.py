@@ -94,6 +94,7 @@ class RunLedgerOfLeader:
     def lead(self, epoch: int) -> None:
         """Begin from the cache, before the hub announces the epoch: what may be running somewhere waits until it is known."""
         self._book.clear()
+        self._dispatcher.making_room.clear()
         self._book.leading = True
         self._book.epoch = epoch
         self._book.claims.claim_all(self._cache.tasks)
@@ -150,7 +151,7 @@ class RunLedgerOfLeader:
         why = sentence(page.standing) if page.quarantined else ""
         did = self._book.records.of(page.identity.namespace, page.identity.node)
         done = (did.run, did.succeeded, tuple(did.recent))
-        return NodeRuns(page.used, len(page.holding), *done, busy, why, page.standing.reason)
+        return NodeRuns(page.used, len(page.holding), *done, busy, why, page.standing.reason, bool(page.managers))
 
     def pool_slots(self, namespace: str, pool: str) -> tuple[int, int]:
         """(total, used) slots of the pool's ready nodes."""

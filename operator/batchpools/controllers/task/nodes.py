@@ -32,6 +32,8 @@ class NodePage:
     strangers: set[str] = field(default_factory=set)  # live runs there that are no task's: their slots are not free
     holding: dict[str, int] = field(default_factory=dict)
     used: int = 0
+    managers: set[str] = field(default_factory=set)  # those of `holding` that are managers of their jobs
+    is_dedicated: bool = True
 
     @property
     def pool(self) -> PoolKey:
@@ -139,18 +141,21 @@ class Nodes:
             if not pool:
                 del self._by_pool[page.pool]
 
-    def hold(self, pod_uid: str, task_uid: str, slots: int) -> None:
-        """A task takes its slots; twice is once."""
+    def hold(self, pod_uid: str, task_uid: str, slots: int, *, manages: bool = False) -> None:
+        """A task takes its slots; twice is once. manages: it is its job's manager."""
         page = self._pages.get(pod_uid)
         if page is not None and task_uid not in page.holding:
             page.holding[task_uid] = slots
             page.used += slots
+            if manages:
+                page.managers.add(task_uid)
 
     def free(self, pod_uid: str, task_uid: str) -> None:
         """A task gives its slots back; twice is once."""
         page = self._pages.get(pod_uid)
         if page is not None:
             page.used -= page.holding.pop(task_uid, 0)
+            page.managers.discard(task_uid)
 
     def of_pool(self, pool: PoolKey) -> list[NodePage]:
         """The nodes of a pool."""
@@ -166,6 +171,7 @@ class Nodes:
                 page.total - page.used,
                 any_elevates or page.elevates,
                 page.containers,
+                page.is_dedicated,
             )
             for page in self.of_pool(pool)
             if page.takes_tasks

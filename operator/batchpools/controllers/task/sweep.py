@@ -1,6 +1,7 @@
 """Now and then: tells tasks that wait for what may never come why they wait, and asks again for what was not answered."""
 
 import asyncio
+from dataclasses import replace
 
 from batchpools.api.reasons import Reason
 from batchpools.controllers.task.book import RunBook
@@ -8,7 +9,7 @@ from batchpools.controllers.task.entry import Entry, PoolKey
 from batchpools.controllers.task.settler import Settler
 from batchpools.controllers.task.takeover import Takeover
 from batchpools.controllers.task.writer import StatusWriter
-from batchpools.core.scheduling.fit import Refusal, nodes_exist
+from batchpools.core.scheduling.fit import MANAGER_CHECKS, Refusal, first_refusal, nodes_exist
 from batchpools.core.tasks import status as statuses
 from batchpools.core.tasks.lifecycle import Ending, Waiting
 from batchpools.kube.applier import NotLeadingError
@@ -16,7 +17,14 @@ from batchpools.telemetry.clock import Clock
 
 SWEEP_EVERY = 10.0
 TELL_AFTER = 30.0  # seconds that a task waits before its status says why
-_TOLD = {Reason.JOB_NOT_FOUND, Reason.POOL_NOT_FOUND, Reason.REQUIRED_SLOTS_TOO_LARGE, Reason.NO_NODES}
+_TOLD = {
+    Reason.JOB_NOT_FOUND,
+    Reason.POOL_NOT_FOUND,
+    Reason.REQUIRED_SLOTS_TOO_LARGE,
+    Reason.NO_NODES,
+    Reason.NO_DEDICATED_NODE,
+    Reason.NO_EMPTY_NODE,
+}
 
 
 class Sweep:
@@ -51,9 +59,17 @@ class Sweep:
             if isinstance(entry.state, Ending):
                 self._settler.kill(entry.state.pod_uid, str(entry.state.execution))
             elif isinstance(entry.state, Waiting) and now - entry.since >= TELL_AFTER:
-                tellable.append((entry, entry.refusal or self._without_nodes(entry, without_nodes)))
+                tellable.append((entry, entry.refusal or self._in_queue(entry, without_nodes)))
         for entry, refusal in tellable:
             await self._tell(entry, refusal)
+
+    def _in_queue(self, entry: Entry, known: dict[PoolKey, Refusal | None]) -> Refusal | None:
+        """What one in the queue waits for, but its turn."""
+        pool = entry.queued_in
+        if pool is None or self._book.manager(entry) is None:
+            return self._without_nodes(entry, known)
+        question = replace(self._book.question(entry), rooms=self._book.nodes.rooms(pool))
+        return first_refusal(question, MANAGER_CHECKS)
 
     def _without_nodes(self, entry: Entry, known: dict[PoolKey, Refusal | None]) -> Refusal | None:
         """The refusal of a queue whose pool has no node that takes tasks; asked once per pool and round."""

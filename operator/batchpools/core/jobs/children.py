@@ -1,4 +1,4 @@
-"""Decides what the Task object of an inline task is called and contains. Deterministic: making it twice is making it once."""
+"""Decides which tasks a job makes, what their objects are called and contain. Deterministic: making one twice is making it once."""
 
 import hashlib
 import re
@@ -10,7 +10,7 @@ from batchpools.api import names
 from batchpools.core.identity import Key
 from batchpools.core.owner import owner_reference
 from batchpools.core.plan import Create
-from batchpools.core.views import InlineTask, JobView
+from batchpools.core.views import InlineTask, JobManagerTask, JobView
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
@@ -28,8 +28,14 @@ def task_name(job: str, task_id: str) -> str:
     return f"{job}.{plain}-{digest}" if plain else f"{job}.{digest}"
 
 
+def children_of(job: JobView) -> tuple[InlineTask, ...]:
+    """The tasks that are made with a job, in this order: its manager, which is never added later, then the others."""
+    manager = job.spec.job_manager_task
+    return job.spec.tasks if manager is None else (manager, *job.spec.tasks)
+
+
 def create_task(job: JobView, inline: InlineTask) -> Create:
-    """The effect that makes an inline task's object, owned by its job."""
+    """The effect that makes the object of a task of the job's spec, owned by its job."""
     meta = job.metadata
     name = task_name(meta.name, inline.id)
     manifest: dict[str, Any] = {
@@ -38,7 +44,7 @@ def create_task(job: JobView, inline: InlineTask) -> Create:
         "metadata": {
             "name": name,
             "namespace": meta.namespace,
-            "labels": _labels(meta.name, inline.id),
+            "labels": _labels(meta.name, inline),
             "ownerReferences": [owner_reference("Job", meta)],
         },
         "spec": {"jobName": meta.name, **_spec(inline)},
@@ -46,13 +52,16 @@ def create_task(job: JobView, inline: InlineTask) -> Create:
     return Create(Key("Task", meta.namespace, name), manifest, owner_uid=meta.uid)
 
 
-def _labels(job: str, task_id: str) -> dict[str, str]:
+def _labels(job: str, inline: InlineTask) -> dict[str, str]:
     labels = {names.LABEL_MANAGED_BY: names.MANAGED_BY, names.LABEL_JOB: job}
-    if _LABEL_VALUE.fullmatch(task_id):
-        labels[names.LABEL_TASK_ID] = task_id
+    if isinstance(inline, JobManagerTask):
+        labels[names.LABEL_JOB_MANAGER] = "true"
+    if _LABEL_VALUE.fullmatch(inline.id):
+        labels[names.LABEL_TASK_ID] = inline.id
     return labels
 
 
 def _spec(inline: InlineTask) -> dict[str, Any]:
     spec: dict[str, Any] = msgspec.to_builtins(inline)
-    return {field: value for field, value in spec.items() if value not in ({}, (), [])}
+    of_tasks = InlineTask.__struct_encode_fields__  # what a manager has beside is said of it in the job alone
+    return {field: value for field, value in spec.items() if field in of_tasks and value not in ({}, (), [])}

@@ -1,7 +1,7 @@
 """Decides whether a job ends by itself, and with which result (safety rule S5.3: on persisted results alone)."""
 
-from batchpools.api.states import JobState, OnAllTasksComplete, Result, TaskState
-from batchpools.core.jobs.children import task_name
+from batchpools.api.states import OnAllTasksComplete, Result, TaskState
+from batchpools.core.jobs.children import children_of, task_name
 from batchpools.core.jobs.situation import JobSituation
 from batchpools.core.views import TaskCounts, TaskView
 
@@ -13,27 +13,22 @@ def ends_by_itself(situation: JobSituation) -> bool:
     return wanted == OnAllTasksComplete.TERMINATE_JOB or (wanted is None and bool(spec.tasks))
 
 
-def is_terminated(situation: JobSituation) -> bool:
-    """Whether the job ends since its schedule was terminated; what has begun goes on although the schedule is gone."""
-    schedule, state = situation.schedule, situation.job.status.state
-    return state == JobState.TERMINATING or (schedule is not None and schedule.spec.terminate is not None)
-
-
 def unseen(situation: JobSituation) -> list[str]:
-    """Names of inline tasks that the cache does not show as ours and of which nobody has confirmed that they are gone."""
+    """Names of tasks that were made, that the cache does not show as ours, and of which nobody has confirmed that they are gone."""
     ours = {task.metadata.name for task in situation.tasks if _is_child(situation, task)}
     name = situation.job.metadata.name
-    expected = (task_name(name, inline.id) for inline in situation.job.spec.tasks)
+    made = children_of(situation.job)[: situation.job.status.tasks_created]
+    expected = (task_name(name, inline.id) for inline in made)
     return [child for child in expected if child not in ours and child not in situation.confirmed_gone]
 
 
 def all_tasks_complete(situation: JobSituation) -> bool:
     """Whether the job has had a task, every expected one is accounted for, and each known one is terminal in the API."""
-    spec, status = situation.job.spec, situation.job.status
+    status = situation.job.status
     has_had_a_task = bool(situation.tasks) or status.tasks_created > 0
     return (
         has_had_a_task
-        and status.tasks_created >= len(spec.tasks)
+        and status.tasks_created >= len(children_of(situation.job))
         and all(is_terminal(task) for task in situation.tasks)
         and not unseen(situation)
         and not situation.conflicts

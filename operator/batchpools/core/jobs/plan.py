@@ -14,9 +14,10 @@ from batchpools.api.states import JobState, Result
 from batchpools.core.conditions import set_condition
 from batchpools.core.identity import Key
 from batchpools.core.jobs.auto_pool import missing_pool, pool_to_delete, scheduling_error
-from batchpools.core.jobs.children import create_task, task_name
-from batchpools.core.jobs.completion import all_tasks_complete, ends_by_itself, final_counts, is_terminated, result_of
+from batchpools.core.jobs.children import children_of, create_task, task_name
+from batchpools.core.jobs.completion import all_tasks_complete, ends_by_itself, final_counts, result_of, unseen
 from batchpools.core.jobs.situation import JobSituation
+from batchpools.core.jobs.termination import result_of_ended, terminate_reason, told
 from batchpools.core.plan import AddFinalizer, Delete, EndJob, Plan, RemoveFinalizer
 from batchpools.core.views import ConditionView, InlineTask, JobStatus, SchedulingError, TaskCounts
 
@@ -37,15 +38,16 @@ def plan_job(situation: JobSituation, *, now: datetime) -> Plan[JobStatus]:
         return _plan_end_of_pool(situation)
     if names.FINALIZER_JOB not in meta.finalizers:
         return Plan(effects=(AddFinalizer(key, meta.uid, names.FINALIZER_JOB),), requeue_after=LOOK_AGAIN)
-    if is_terminated(situation):
-        return _plan_termination(situation, key, now)
+    reason = terminate_reason(situation)
+    if reason is not None:
+        return _plan_termination(situation, key, reason, now)
     pool_error = scheduling_error(situation)
     if pool_error is not None:
-        return Plan(status=_unschedulable(situation, pool_error, now))
+        return _plan_unschedulable(situation, pool_error, now)
     pool = missing_pool(situation)
     if pool is not None:
         return Plan(effects=(pool,), requeue_after=LOOK_AGAIN)
-    if status.tasks_created < len(situation.job.spec.tasks):
+    if status.tasks_created < len(children_of(situation.job)):
         return _plan_creation(situation, now)
     if situation.settled and ends_by_itself(situation) and all_tasks_complete(situation):
         return Plan(status=_completed(situation, now))
@@ -74,15 +76,27 @@ def _plan_deletion(situation: JobSituation, key: Key) -> Plan[JobStatus]:
     return Plan(effects=(RemoveFinalizer(key, meta.uid, names.FINALIZER_JOB),))
 
 
-def _plan_termination(situation: JobSituation, key: Key, now: datetime) -> Plan[JobStatus]:
-    """What runs is ended, confirmed, then the job is; what waits ends as tasks of an ended job do."""
-    status = situation.job.status
-    if status.state != JobState.TERMINATING:
-        told = replace(_active(situation, now, situation.counts), state=JobState.TERMINATING)
-        return Plan(status=told, requeue_after=LOOK_AGAIN)
+def _plan_termination(situation: JobSituation, key: Key, reason: str, now: datetime) -> Plan[JobStatus]:
+    """What runs is ended, confirmed; what waits ends too (`controllers.task.intake`); once all of that is persisted the job has.
+
+    So a task that waits in state Terminating ended with its job, and one that comes later came too late.
+    """
+    if situation.job.status.state != JobState.TERMINATING:
+        ending = replace(_active(situation, now, situation.counts), state=JobState.TERMINATING, terminate_reason=reason)
+        return Plan(status=ending, requeue_after=LOOK_AGAIN)
     if not situation.runs_ended:
         return Plan(effects=(EndJob(key.namespace, key.name),), requeue_after=1.0)
+    if not situation.settled or not situation.conflicts.issuperset(unseen(situation)):
+        return Plan(requeue_after=LOOK_AGAIN)
     return Plan(status=_terminated(situation, now))
+
+
+def _plan_unschedulable(situation: JobSituation, error: SchedulingError, now: datetime) -> Plan[JobStatus]:
+    """It ends; its tasks end first, if it has any."""
+    if situation.settled:
+        return Plan(status=_unschedulable(situation, error, now))
+    ending = replace(_active(situation, now, situation.counts), state=JobState.TERMINATING, scheduling_error=error)
+    return Plan(status=ending, requeue_after=LOOK_AGAIN)
 
 
 def _plan_end_of_pool(situation: JobSituation) -> Plan[JobStatus]:
@@ -91,11 +105,11 @@ def _plan_end_of_pool(situation: JobSituation) -> Plan[JobStatus]:
 
 
 def _plan_creation(situation: JobSituation, now: datetime) -> Plan[JobStatus]:
-    """Make the next inline tasks, then say how many were made; a restart in between makes the same ones again."""
+    """Make the next tasks, then say how many were made; a restart in between makes the same ones again."""
     job = situation.job
-    first = job.status.tasks_created
-    upto = min(first + CREATES_PER_PLAN, len(job.spec.tasks))
-    creates = tuple(create_task(job, inline) for inline in job.spec.tasks[first:upto])
+    children, first = children_of(job), job.status.tasks_created
+    upto = min(first + CREATES_PER_PLAN, len(children))
+    creates = tuple(create_task(job, inline) for inline in children[first:upto])
     status = replace(_active(situation, now, situation.counts), tasks_created=upto)
     return Plan(effects=creates, status=status, requeue_after=LOOK_AGAIN)
 
@@ -117,7 +131,7 @@ def _plan_counters(situation: JobSituation, now: datetime) -> Plan[JobStatus]:
 
 def _in_conflict(situation: JobSituation) -> list[InlineTask]:
     job = situation.job
-    return [inline for inline in job.spec.tasks if task_name(job.metadata.name, inline.id) in situation.conflicts]
+    return [inline for inline in children_of(job) if task_name(job.metadata.name, inline.id) in situation.conflicts]
 
 
 def _active(situation: JobSituation, now: datetime, counts: TaskCounts) -> JobStatus:
@@ -175,21 +189,17 @@ def _completed(situation: JobSituation, now: datetime) -> JobStatus:
 
 
 def _unschedulable(situation: JobSituation, error: SchedulingError, now: datetime) -> JobStatus:
-    """It ends; the tasks that wait end as those of an ended job."""
     conditions = _final_conditions(situation, now, Reason.SCHEDULING_ERROR, error.message, succeeded=False)
     ended = replace(_active(situation, now, situation.counts), conditions=conditions, scheduling_error=error)
     return _ended(ended, now, succeeded=False)
 
 
 def _terminated(situation: JobSituation, now: datetime) -> JobStatus:
-    """It was cut short, so it has failed; what has not succeeded by now never will."""
-    counts = situation.counts
-    total = counts.active + counts.running + counts.completed
-    final = TaskCounts(completed=total, succeeded=counts.succeeded, failed=total - counts.succeeded)
-    reason, message = Reason.TERMINATE_JOB_SCHEDULE, "Its schedule was terminated."
-    conditions = _final_conditions(situation, now, reason, message, succeeded=False)
-    ended = replace(_active(situation, now, final), conditions=conditions, terminate_reason=reason)
-    return _ended(ended, now, succeeded=False)
+    reason, message = told(situation)
+    succeeded = result_of_ended(situation) == Result.SUCCESS
+    conditions = _final_conditions(situation, now, reason, message, succeeded=succeeded)
+    ended = replace(_active(situation, now, final_counts(situation)), conditions=conditions)
+    return _ended(ended, now, succeeded=succeeded)
 
 
 def _ended(status: JobStatus, now: datetime, *, succeeded: bool) -> JobStatus:

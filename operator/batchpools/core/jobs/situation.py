@@ -14,6 +14,7 @@ class JobSituation:
     confirmed_gone: names of made tasks that a live GET did not find. runs_ended: the ledger confirmed that nothing of
     the job runs any more (asked for by the effect EndJob). counts_due: the last write of counters is long enough ago.
     auto_pool: the pool that was made for this very job, as the cache shows it; pool_refusal: why the API server did not take it.
+    manager: the Task of its job manager, as the cache shows it.
     schedule: the one that made the job, as the cache shows it.
     closing: the namespace is being deleted. When the job is to go, `tasks` without any are what the API server says.
     """
@@ -25,6 +26,7 @@ class JobSituation:
     pool_exists: bool = True
     auto_pool: PoolView | None = None
     pool_refusal: str = ""
+    manager: TaskView | None = None
     schedule: JobScheduleView | None = None
     conflicts: frozenset[str] = frozenset()
     confirmed_gone: frozenset[str] = frozenset()

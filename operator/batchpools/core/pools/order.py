@@ -3,7 +3,7 @@
 Source: overview ("Resize a pool": nodes with job managers go last); the rest of the order is ours (docs/decisions.md).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from batchpools.api.states import NodeState
 from batchpools.core.pools.node_action import is_to_be_removed
@@ -15,17 +15,23 @@ _USABLE = {NodeState.IDLE, NodeState.RUNNING}
 
 
 def in_order(
-    nodes: Sequence[PoolNodeView], used_slots: Mapping[str, int], first: frozenset[str] = frozenset()
+    nodes: Sequence[PoolNodeView],
+    used_slots: Mapping[str, int],
+    first: frozenset[str] = frozenset(),
+    managing: Collection[str] = (),
 ) -> list[PoolNodeView]:
-    """Broken nodes first, then offline ones, those that start, idle ones, and those that lose least; of equals the newest number.
+    """Broken nodes first, then offline ones, those that start, idle ones, those that lose least, and last of all those with a job
+    manager; of equals the newest number.
 
     used_slots: by name, as the book of runs has it now: a node that it calls busy is busy whatever its status says.
-    first: uids of nodes that go before all others, as those do whose removal is asked for.
+    first: uids of nodes that go before all others, as those do whose removal is asked for. managing: names of nodes with a job
+    manager.
     """
     ordered = sorted(nodes, key=_number, reverse=True)
     ordered.sort(
         key=lambda node: (
             not is_to_be_removed(node) and node.metadata.uid not in first,
+            node.metadata.name in managing,
             _rank(node, used_slots),
             used_slots.get(node.metadata.name, 0),
         )

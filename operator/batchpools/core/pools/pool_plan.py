@@ -127,7 +127,7 @@ def _renew(situation: PoolSituation) -> tuple[Effect, ...]:
     pool = situation.pool
     if situation.elevation or refused(read_template(pool.spec)):
         return ()
-    chosen = nodes_to_renew(pool, situation.staying, situation.used_slots, situation.renewing)
+    chosen = nodes_to_renew(pool, situation.staying, situation.used_slots, situation.renewing, situation.managing)
     return tuple(
         Annotate(
             Key("PoolNode", node.metadata.namespace, node.metadata.name),

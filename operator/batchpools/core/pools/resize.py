@@ -43,14 +43,14 @@ def next_step(situation: PoolSituation, target: Target, *, may_make: bool = True
     for is_dedicated, wanted in ((True, target.dedicated), (False, target.low_priority)):
         staying, marked = situation.staying_of(is_dedicated), situation.marked_of(is_dedicated)
         missing = wanted - len(staying)
-        ordered = in_order(marked, situation.used_slots)
+        ordered = in_order(marked, situation.used_slots, managing=situation.managing)
         kept = ordered[-missing:] if missing > 0 else []
         keep += kept
         count = min(missing - len(kept), NODES_PER_PLAN - len(make)) if may_make else 0
         names = names_to_make(situation.pool.metadata.name, taken, count, is_dedicated=is_dedicated)
         make += [(name, is_dedicated) for name in names]
         first = situation.unallocated if situation.is_stopped else frozenset()
-        leaving = in_order(staying, situation.used_slots, first)[: max(-missing, 0)]
+        leaving = in_order(staying, situation.used_slots, first, situation.managing)[: max(-missing, 0)]
         going = [*(node for node in ordered if node not in kept), *leaving]
         now = [node for node in going if _goes_now(node, situation, target.option)]
         delete += now

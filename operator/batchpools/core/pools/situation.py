@@ -18,7 +18,8 @@ NO_POD = frozenset({Reason.ALLOCATION_FAILED, Reason.NAME_CONFLICT, Reason.POD_U
 class PoolSituation:
     """A pool, its nodes, and what the ledger says of them. What follows from that for each node is found out once.
 
-    used_slots: by node name; slots: (total, used) of ready nodes; counts_due: the last write of counters is long enough ago.
+    used_slots: by node name; managing: names of nodes where a job manager is; slots: (total, used) of ready nodes; counts_due:
+    the last write of counters is long enough ago.
     leaving: uids of nodes whose deletion was asked for, marks: by uid whether a node was last marked or taken back, renewing: of
     nodes that were marked for a new pod; the cache may show none of it yet. cordoned: pod uids to which no task goes, since their
     nodes were chosen to leave. refusal: the API server's sentence for the last node that it did not make. closing: the
@@ -31,6 +32,7 @@ class PoolSituation:
     pool: PoolView
     nodes: tuple[PoolNodeView, ...] = ()
     used_slots: Mapping[str, int] = field(default_factory=dict)
+    managing: frozenset[str] = frozenset()
     slots: tuple[int, int] = (0, 0)
     counts_due: bool = True
     leaving: frozenset[str] = frozenset()

@@ -43,13 +43,18 @@ def is_renewing(node: PoolNodeView, pool: PoolView | None) -> bool:
 
 
 def nodes_to_renew(
-    pool: PoolView, nodes: Sequence[PoolNodeView], used_slots: Mapping[str, int], asked: Collection[str] = ()
+    pool: PoolView,
+    nodes: Sequence[PoolNodeView],
+    used_slots: Mapping[str, int],
+    asked: Collection[str] = (),
+    managing: Collection[str] = (),
 ) -> list[PoolNodeView]:
     """The nodes to mark now. asked: uids of nodes marked already, which the cache may not show yet.
 
     A node that is broken is renewed at once: it makes nothing worse, and a template that is corrected reaches it. Of those that
     start `maxUnavailable` at a time, of those that work so many that no more of the pool's nodes are out of use; idle ones
-    first. One that is silent is left alone: its tasks may go on, and it is heard again or gets another pod anyway.
+    first, those with a job manager (`managing`, by name) last. One that is silent is left alone: its tasks may go on, and it is
+    heard again or gets another pod anyway.
     """
     policy = pool.spec.upgrade_policy
     if policy.mode != UpgradeMode.AUTOMATIC:
@@ -64,4 +69,4 @@ def nodes_to_renew(
     starting = [node for node in outdated if node.status.state in _STARTING][: max(most - len(gone), 0)]
     gone |= {node.metadata.uid for node in nodes if node.status.state not in _USABLE}
     working = [node for node in outdated if node.status.state in _USABLE]
-    return [*broken, *starting, *in_order(working, used_slots)[: max(most - len(gone), 0)]]
+    return [*broken, *starting, *in_order(working, used_slots, managing=managing)[: max(most - len(gone), 0)]]

@@ -1,5 +1,7 @@
 """What waits in one pool: jobs, and in each job its tasks by required slots. Every change costs a logarithm of what waits.
 
+While a job's manager waits none of the job's other tasks goes: it is what they wait for.
+
 It knows order and counts, and decides nothing about nodes. Heaps are cleaned when their heads are looked at: an entry counts
 only as long as it says what is true now.
 """
@@ -9,36 +11,60 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from batchpools.api.names import TASK_CONTAINER
-from batchpools.core.scheduling.ordering import Turn, turn_of
+from batchpools.core.scheduling.ordering import MANAGER, ORDINARY, Turn, turn_of
 
 _KEPT_AT_LEAST = 32
 
 
+class Space(NamedTuple):
+    """Slots of the largest room that there is: of any, of a node for elevated tasks, of a node on which nothing runs."""
+
+    free: int
+    elevating: int
+    empty: int
+
+
 class Need(NamedTuple):
-    """What a task takes of a node; `elevated`: not every node has it."""
+    """What a task takes of a node; `elevated`: not every node has it; `exclusive`: nothing runs beside it."""
 
     slots: int
     elevated: bool = False
+    exclusive: bool = False
 
-    def fits(self, free: int, elevating: int) -> bool:
-        """Whether a room has it. free: the largest room that there is, elevating: that of a node for elevated tasks."""
-        return self.slots <= (elevating if self.elevated else free)
+    def fits(self, space: Space) -> bool:
+        """Whether a room may have it: one of each sort is large enough."""
+        has_room = self.slots <= (space.elevating if self.elevated else space.free)
+        return has_room and (not self.exclusive or self.slots <= space.empty)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class WaitingTask:
-    """A task that could run. Ordered by age: (creation in Unix seconds, uid)."""
+    """A task that could run. Ordered by rank and age: (rank, creation in Unix seconds, uid).
 
+    dedicated: no low-priority node takes it; again: it has run before; of an exclusive one `whole` are the slots of a node, for
+    nothing else runs there.
+    """
+
+    rank: int = field(default=ORDINARY, kw_only=True)
     created: float
     uid: str
     slots: int = field(compare=False)
     elevated: bool = field(default=False, compare=False)
     container: str = field(default=TASK_CONTAINER, compare=False)
+    exclusive: bool = field(default=False, compare=False, kw_only=True)
+    dedicated: bool = field(default=False, compare=False, kw_only=True)
+    again: bool = field(default=False, compare=False, kw_only=True)
+    whole: int = field(default=0, compare=False, kw_only=True)
 
     @property
     def need(self) -> Need:
         """What it takes."""
-        return Need(self.slots, self.elevated)
+        return Need(self.slots, self.elevated, self.exclusive)
+
+    @property
+    def manages(self) -> bool:
+        """Whether it is its job's manager."""
+        return self.rank == MANAGER
 
 
 class JobQueue:
@@ -50,6 +76,8 @@ class JobQueue:
         self.created = created
         self.uid = uid
         self.given = given
+        self.manager: WaitingTask | None = None  # when it waits
+        self.closed = False  # nothing of it goes in this cycle
         self._heaps: dict[Need, list[WaitingTask]] = {}
         self._counts: dict[Need, int] = {}
         self._alive: dict[str, WaitingTask] = {}
@@ -68,23 +96,32 @@ class JobQueue:
         return turn_of(self.priority, self.given, self.created, self.uid)
 
     def sizes(self) -> list[Need]:
-        """What its tasks need."""
-        return list(self._counts)
+        """What those of its tasks need that could go now."""
+        return [need for need in self._counts if self.offers(need)]
 
     @property
     def slots(self) -> int:
         """The slots that its tasks need together."""
-        return sum(need.slots * count for need, count in self._counts.items())
+        beside = max(self.manager.whole - self.manager.slots, 0) if self.manager is not None else 0
+        return sum(need.slots * count for need, count in self._counts.items()) + beside
 
     def wants(self, need: Need) -> bool:
         """Whether a task waits that needs exactly that."""
         return need in self._counts
+
+    def offers(self, need: Need) -> bool:
+        """Whether a task that needs exactly that could go now; while its manager waits, that one alone."""
+        if self.closed:
+            return False
+        return need in self._counts if self.manager is None else need == self.manager.need
 
     def add(self, task: WaitingTask) -> None:
         """Put a task in; twice is once."""
         if task.uid in self._alive:
             return
         need = task.need
+        if task.manages:
+            self.manager = task
         self._alive[task.uid] = task
         self._counts[need] = self._counts.get(need, 0) + 1
         heap = self._heaps.setdefault(need, [])
@@ -96,19 +133,21 @@ class JobQueue:
         """Take a task out; its entry in the heap is passed over later."""
         task = self._alive.pop(uid, None)
         if task is not None:
+            if self.manager is task:
+                self.manager = None
             need = task.need
             self._counts[need] -= 1
             if not self._counts[need]:
                 del self._counts[need], self._heaps[need]
         return task
 
-    def oldest_fitting(self, free: int, elevating: int | None = None) -> WaitingTask | None:
-        """The oldest task that needs at most `free` slots, `elevating` if it is elevated (None: as many); it stays in."""
-        high = free if elevating is None else elevating
-        return min((self._head(need) for need in self._counts if need.fits(free, high)), default=None)
+    def oldest_fitting(self, space: Space) -> WaitingTask | None:
+        """The first task of those that could go into such rooms; it stays in."""
+        fitting = [need for need in self._counts if self.offers(need) and need.fits(space)]
+        return self.manager if self.manager is not None and fitting else min(map(self._head, fitting), default=None)
 
     def ahead_of(self, uid: str) -> int:
-        """How many tasks of this job are older; linear, for explanations only."""
+        """How many tasks of this job come before; linear, for explanations only."""
         task = self._alive[uid]
         return sum(other < task for other in self._alive.values())
 
@@ -125,6 +164,7 @@ class PoolBook:
     def __init__(self) -> None:
         self._jobs: dict[str, JobQueue] = {}
         self._waiting = 0
+        self._managed: dict[str, None] = {}  # jobs whose manager waits
         self._by_size: dict[Need, list[tuple[Turn, str]]] = {}  # heap of the jobs with such tasks
         self._by_given: dict[int, list[tuple[int, str]]] = {}  # priority -> heap of (given, job)
 
@@ -154,17 +194,39 @@ class PoolBook:
         before = len(queue)
         is_first_of_size = not queue.wants(task.need)
         queue.add(task)
+        if task.manages:
+            self._managed[job] = None
         self._waiting += len(queue) - before
         if is_first_of_size:
             heapq.heappush(self._by_size.setdefault(task.need, []), (queue.turn, job))
 
-    def remove(self, job: str, uid: str) -> None:
-        """A task is runnable no more; a job without tasks goes with it."""
+    def remove(self, job: str, uid: str) -> WaitingTask | None:
+        """A task is runnable no more; a job without tasks goes with it. The task, if it was here."""
         queue = self._jobs.get(job)
-        if queue is not None and queue.remove(uid) is not None:
-            self._waiting -= 1
-            if not queue:
-                del self._jobs[job]
+        task = queue.remove(uid) if queue is not None else None
+        if queue is None or task is None:
+            return None
+        self._waiting -= 1
+        if not queue:
+            del self._jobs[job]
+        if task.manages:
+            self._managed.pop(job, None)
+            if queue:
+                self._reorder(queue)  # the others may go now
+        return task
+
+    def managed(self) -> list[JobQueue]:
+        """Jobs whose manager waits."""
+        return [self._jobs[name] for name in self._managed]
+
+    def close(self, job: str) -> None:
+        """Nothing of this job goes before it is opened again: its manager fits nowhere."""
+        self._jobs[job].closed = True
+
+    def open(self, job: str) -> None:
+        """It is looked at again."""
+        self._jobs[job].closed = False
+        self._reorder(self._jobs[job])
 
     def charge(self, job: str, slots: int) -> None:
         """The job was given slots: others of its priority come first now."""
@@ -181,10 +243,9 @@ class PoolBook:
             queue.priority = priority
             self._reorder(queue)
 
-    def next_job(self, free: int, elevating: int | None = None) -> JobQueue | None:
-        """The job whose turn it is, of those with a task that needs at most `free` slots, `elevating` if it is elevated."""
-        high = free if elevating is None else elevating
-        fitting = [need for need in self._by_size if need.fits(free, high)]
+    def next_job(self, space: Space) -> JobQueue | None:
+        """The job whose turn it is, of those with a task that could go into such rooms."""
+        fitting = [need for need in self._by_size if need.fits(space)]
         heads = [head for need in fitting if (head := self._first(need)) is not None]
         return self._jobs[min(heads)[1]] if heads else None
 
@@ -194,7 +255,7 @@ class PoolBook:
         while heap:
             turn, name = heap[0]
             queue = self._jobs.get(name)
-            if queue is not None and queue.wants(need) and queue.turn == turn:
+            if queue is not None and queue.offers(need) and queue.turn == turn:
                 return heap[0]
             heapq.heappop(heap)
         del self._by_size[need]

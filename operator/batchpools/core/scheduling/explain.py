@@ -1,5 +1,7 @@
 """Says why a waiting task waits: the same chain as the cycle's, with every refusal kept, and its place in the queue."""
 
+from dataclasses import replace
+
 from batchpools.api.reasons import Reason
 from batchpools.core.ledger import Explanation
 from batchpools.core.scheduling.book import PoolBook
@@ -8,12 +10,18 @@ from batchpools.core.scheduling.fit import CHECKS, Question, Refusal, room_refus
 
 def explain_waiting(question: Question, book: PoolBook | None, uid: str, state: str) -> Explanation:
     """The explanation of a task that does not run."""
+    question = replace(question, behind=_is_behind(book, question.job_name, uid))
     refusals = [refusal for check in CHECKS if (refusal := check(question)) is not None]
     refusals += room_refusals(question)
     position, waiting = place_in_queue(book, question.job_name, uid)
     first = refusals[0] if refusals else Refusal(Reason.WAITING, "Its turn has not come yet.")
     told = tuple((refusal.node, refusal.sentence) for refusal in refusals)
     return Explanation(state, "", first.reason, first.sentence, position, waiting, told)
+
+
+def _is_behind(book: PoolBook | None, job: str, uid: str) -> bool:
+    own = book.job(job) if book is not None else None
+    return own is not None and own.manager is not None and own.manager.uid != uid
 
 
 def place_in_queue(book: PoolBook | None, job: str, uid: str) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from batchpools.api.reasons import Reason
 from batchpools.api.states import JobState
 from batchpools.core.pools.template import containers_of
 from batchpools.core.scheduling.placement import Room
-from batchpools.core.views import JobView, PoolView
+from batchpools.core.views import JobManagerTask, JobView, PoolView
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A task that wants to run, and what is there for it. unheard: nodes not heard from since the election."""
+    """A task that wants to run, and what is there for it. unheard: nodes not heard from since the election.
+
+    manager: what it is told beside, if it is its job's manager; behind: whether its job's manager waits.
+    """
 
     job_name: str
     slots: int
@@ -31,6 +34,18 @@ class Question:
     rooms: Sequence[Room] = ()
     unheard: Sequence[str] = ()
     container: str = TASK_CONTAINER
+    manager: JobManagerTask | None = None
+    behind: bool = False
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether nothing is to run beside it."""
+        return self.manager is not None and self.manager.run_exclusive
+
+    @property
+    def is_dedicated(self) -> bool:
+        """Whether no low-priority node takes it."""
+        return self.manager is not None and not self.manager.allow_low_priority_node
 
 
 def job_exists(question: Question) -> Refusal | None:
@@ -46,6 +61,25 @@ def job_is_active(question: Question) -> Refusal | None:
     if job is not None and (job.status.state != JobState.ACTIVE or job.metadata.deletion_timestamp is not None):
         return Refusal(Reason.JOB_NOT_ACTIVE, f"Job {question.job_name!r} is {job.status.state}.")
     return None
+
+
+def manager_was_made(question: Question) -> Refusal | None:
+    """The job's manager goes first: it must have been made."""
+    job = question.job
+    if job is None or job.spec.job_manager_task is None or question.manager is not None or job.status.tasks_created:
+        return None
+    return Refusal(
+        Reason.JOB_MANAGER_FIRST, f"The manager of job {question.job_name!r} goes first, and is not there yet."
+    )
+
+
+def manager_has_gone(question: Question) -> Refusal | None:
+    """And it must not wait."""
+    if not question.behind:
+        return None
+    return Refusal(
+        Reason.JOB_MANAGER_FIRST, f"The manager of job {question.job_name!r} goes first, and waits for a node."
+    )
 
 
 def pool_exists(question: Question) -> Refusal | None:
@@ -90,15 +124,39 @@ def nodes_exist(question: Question) -> Refusal | None:
     return Refusal(Reason.NO_NODES, f"No node of pool {question.pool.metadata.name!r} is ready.")
 
 
+def dedicated_node_exists(question: Question) -> Refusal | None:
+    """For a manager that no low-priority node may have."""
+    if question.pool is None or not question.is_dedicated or any(room.is_dedicated for room in question.rooms):
+        return None
+    name = question.pool.metadata.name
+    sentence = f"No dedicated node of pool {name!r} is ready, and the job manager says allowLowPriorityNode: false."
+    return Refusal(Reason.NO_DEDICATED_NODE, sentence)
+
+
+def empty_node_exists(question: Question) -> Refusal | None:
+    """For a manager that has its node for itself."""
+    rooms = [room for room in question.rooms if room.is_dedicated or not question.is_dedicated]
+    if question.pool is None or not question.is_exclusive or any(room.free == room.total for room in rooms):
+        return None
+    name = question.pool.metadata.name
+    sentence = f"The job manager runs alone on its node, and on each of the {len(rooms)} nodes of pool {name!r} something runs."
+    return Refusal(Reason.NO_EMPTY_NODE, sentence)
+
+
 CHECKS: tuple[Callable[[Question], Refusal | None], ...] = (
     job_exists,
     job_is_active,
+    manager_was_made,
     pool_exists,
     container_exists,
     slots_fit_the_pool,
     nodes_were_heard,
+    manager_has_gone,
     nodes_exist,
+    dedicated_node_exists,
+    empty_node_exists,
 )
+MANAGER_CHECKS = (nodes_exist, dedicated_node_exists, empty_node_exists)  # what a manager in the queue waits for
 
 
 def first_refusal(
@@ -109,15 +167,21 @@ def first_refusal(
 
 
 def room_refusals(question: Question) -> list[Refusal]:
-    """Which nodes have too few free slots, or a pod of before the task's container was in the template; one refusal each."""
-    without = [room for room in question.rooms if question.container not in room.containers]
-    return [
+    """Why which nodes do not take it: a pod of before the task's container was in the template, a low-priority node, too few
+    free slots; one refusal each.
+    """
+    refusals = [
         Refusal(Reason.CONTAINER_NOT_FOUND, f"Its pod has no container {question.container!r}.", room.node)
-        for room in without
-    ] + [
-        Refusal(
-            Reason.NO_FREE_SLOTS, f"{room.free} of {room.total} slots are free, {question.slots} are needed.", room.node
-        )
         for room in question.rooms
-        if room.free < question.slots
+        if question.container not in room.containers
     ]
+    if question.is_dedicated:
+        sentence = "It is a low-priority node."
+        low = (room for room in question.rooms if not room.is_dedicated)
+        refusals += [Refusal(Reason.NO_DEDICATED_NODE, sentence, room.node) for room in low]
+    for room in question.rooms:
+        needed = room.total if question.is_exclusive else question.slots
+        if room.free < needed:
+            sentence = f"{room.free} of {room.total} slots are free, {needed} are needed."
+            refusals.append(Refusal(Reason.NO_FREE_SLOTS, sentence, room.node))
+    return refusals

@@ -31,6 +31,7 @@ class Why(StrEnum):
     DRAINED = "Drained"
     TERMINATED = "Terminated"  # with its node, and it is not to run again
     JOB_ENDED = "JobEnded"
+    DISPLACED = "Displaced"  # the manager of its job, or of one of higher priority, needs the room
 
 
 @dataclass(frozen=True, slots=True)

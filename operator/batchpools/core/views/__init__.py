@@ -31,11 +31,13 @@ from batchpools.core.views.job import (
     AutoPool,
     InlineTask,
     JobConstraints,
+    JobManagerTask,
     JobSpec,
     JobStatus,
     JobView,
     SchedulingError,
     TaskCounts,
+    Terminate,
 )
 from batchpools.core.views.job_schedule import (
     JobScheduleSpec,
@@ -44,7 +46,6 @@ from batchpools.core.views.job_schedule import (
     JobTemplate,
     JobTemplateMetadata,
     Schedule,
-    TerminateSchedule,
 )
 from batchpools.core.views.pool import (
     AutoScale,
@@ -96,6 +97,7 @@ __all__ = [
     "FailureInfo",
     "InlineTask",
     "JobConstraints",
+    "JobManagerTask",
     "JobScheduleSpec",
     "JobScheduleStatus",
     "JobScheduleView",
@@ -143,7 +145,7 @@ __all__ = [
     "TaskStats",
     "TaskStatus",
     "TaskView",
-    "TerminateSchedule",
+    "Terminate",
     "UpgradePolicy",
     "View",
 ]

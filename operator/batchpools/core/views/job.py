@@ -21,6 +21,14 @@ class InlineTask(View, frozen=True):
     container: str = "task"
 
 
+class JobManagerTask(InlineTask, frozen=True):
+    """The task that runs the job."""
+
+    kill_job_on_completion: bool = True
+    run_exclusive: bool = True
+    allow_low_priority_node: bool = True
+
+
 class JobConstraints(View, frozen=True):
     """What a job's tasks get when they say nothing."""
 
@@ -44,6 +52,12 @@ class SchedulingError(View, frozen=True, omit_defaults=False):
     message: str = ""
 
 
+class Terminate(View, frozen=True):
+    """The end of a job or a schedule, asked for by its user."""
+
+    reason: str = ""
+
+
 class JobSpec(View, frozen=True):
     """A job as the user wants it; exactly one of pool_name and auto_pool."""
 
@@ -53,6 +67,8 @@ class JobSpec(View, frozen=True):
     env: tuple[EnvVar, ...] = ()
     constraints: JobConstraints = JobConstraints()
     on_all_tasks_complete: str | None = None
+    job_manager_task: JobManagerTask | None = None
+    terminate: Terminate | None = None
     tasks: tuple[InlineTask, ...] = ()
 
 
@@ -78,7 +94,7 @@ class JobStatus(View, frozen=True):
     pool_name: str = ""
     scheduling_error: SchedulingError | None = None
     terminate_reason: str = ""
-    tasks_created: int = 0  # how many of spec.tasks have been made: one that was deleted since is not made again
+    tasks_created: int = 0  # of its manager and spec.tasks: one that was deleted since is not made again
     task_counts: TaskCounts = TaskCounts()
     conditions: tuple[ConditionView, ...] = ()
 

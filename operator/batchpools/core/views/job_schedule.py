@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from batchpools.core.views.base import ConditionView, Meta, View
+from batchpools.core.views.job import Terminate
 
 
 class Schedule(View, frozen=True):
@@ -31,18 +32,12 @@ class JobTemplate(View, frozen=True):
     spec: dict[str, Any] = {}
 
 
-class TerminateSchedule(View, frozen=True):
-    """The end of a schedule, asked for by its user."""
-
-    reason: str = ""
-
-
 class JobScheduleSpec(View, frozen=True):
     """A schedule as the user wants it."""
 
     schedule: Schedule = Schedule()
     suspend: bool = False
-    terminate: TerminateSchedule | None = None
+    terminate: Terminate | None = None
     job_template: JobTemplate = JobTemplate()
     successful_jobs_history_limit: int = 3
     failed_jobs_history_limit: int = 1
