@@ -286,7 +286,7 @@ def _recreate_job(stage: Stage, act: Act) -> bool:
     if item is None or "deletionTimestamp" in item["metadata"]:
         return False
     stage.delete(JOBS, item)
-    fresh = workload.inline_job(stage.size, Random(act.flavour + act.target))  # noqa: S311
+    fresh = workload.inline_job(stage.size, Random(act.flavour + act.target), stage.manager)  # noqa: S311
     _until_created(stage, JOBS, fresh)
     return True
 

@@ -12,6 +12,7 @@ from batchpools.core.identity import ExecutionId
 from batchpools.kube.resources import BUDGETS, JOB_SCHEDULES, JOBS, NETWORK_POLICIES, PODS, POOL_NODES, POOLS, TASKS
 from batchpools.testing.object_rules import Object
 from batchpools.testing.simulation import workload
+from batchpools.testing.simulation.job_checks import JobChecker
 from batchpools.testing.simulation.pool_checks import PoolChecker
 from batchpools.testing.simulation.scaling_checks import ScalingChecker
 from batchpools.testing.simulation.schedule_checks import ScheduleChecker
@@ -67,6 +68,7 @@ class Checker:
         world.on_acknowledged.append(self._acknowledged)
         ScalingChecker(world, self.says)
         self._schedules = ScheduleChecker(world, self.says)
+        self._jobs = JobChecker(world, self.says)
 
     @property
     def tasks(self) -> int:
@@ -135,7 +137,7 @@ class Checker:
             self._ended_without_run(uid, life, code)
             return
         if code == "TaskEnded":
-            if not self._schedules.is_terminated(life.job):
+            if not self._jobs.is_terminated(life.job):
                 self._pool.terminated(life.name)
             return
         wanted = ("Success", 0) if life.code == 0 else ("Failure", life.code)
@@ -150,7 +152,7 @@ class Checker:
             self.says(
                 f"{life.name} ran {runs} times: {status['retryCount']} retries, {status['requeueCount']} requeues told"
             )
-        may_end = self._pool.may_end_tasks or self._schedules.is_terminated(life.job)
+        may_end = self._pool.may_end_tasks or self._jobs.is_terminated(life.job)
         if life.code and status["retryCount"] != life.retries and not may_end:
             self.says(f"{life.name} failed after {status['retryCount']} retries, {life.retries} are its due")
         if not life.code and status["retryCount"]:
@@ -193,9 +195,14 @@ class Checker:
             self.says(f"a run on {node}, which is not there")
             return
         runs = (task for task, place in self._world.processes.live.values() if place == node)
-        used = sum(self._lives[uid].slots for uid in runs)
+        used = sum(self._slots_of(uid, pod.slots) for uid in runs)
         if used > pod.slots:
             self.says(f"{used} slots are used on {node}, which has {pod.slots}")
+
+    def _slots_of(self, uid: str, whole: int) -> int:
+        """An exclusive manager takes all slots of its node: nothing runs beside it."""
+        item = self._present.get(uid)
+        return whole if item is not None and self._jobs.is_exclusive(item) else self._lives[uid].slots
 
     def _acknowledged(self, execution: str) -> None:
         """A result is forgotten on its node: then the API server has it, or it does not count any more."""

@@ -25,6 +25,7 @@ SCALED_EVERY = 7
 COLD_EVERY = 5
 SCHEDULED_EVERY = 9
 FURTHER_EVERY = 8
+MANAGED_EVERY = 6
 
 # How likely each kind of act is, beside 1.
 _OFTEN = {
@@ -46,6 +47,7 @@ class Script:
     option: str = "Requeue"  # nodeDeallocationOption in the beginning
     is_warm: bool = False  # it begins with a cluster at rest
     has_schedule: bool = False  # besides a job schedule
+    has_manager: bool = False  # the job with inline tasks has a manager
 
     @property
     def opening(self) -> Opening:
@@ -72,7 +74,7 @@ class Outcome:
 def script_of(seed: int, kinds: Collection[str] = ACTS) -> Script:
     """Draw a script of these kinds of acts; every tenth is ten times larger, in every eighth nodes have two containers.
 
-    One of all kinds may have a schedule, and its acts.
+    One of all kinds may have a schedule, and its acts, or a job manager.
     """
     size = LARGE if seed % LARGE_EVERY == 0 else SMALL
     if seed % FURTHER_EVERY == 5:
@@ -83,7 +85,9 @@ def script_of(seed: int, kinds: Collection[str] = ACTS) -> Script:
         acts += _draw(Random(f"schedule {seed}"), SCHEDULE_ACTS, size, size.acts // 4)  # noqa: S311
     option = "TaskCompletion" if seed % 3 == 0 else "Requeue"
     is_warm = seed % COLD_EVERY != 3
-    return Script(seed, size, tuple(sorted(acts, key=lambda act: act.at)), option, is_warm, has_schedule)
+    in_order = tuple(sorted(acts, key=lambda act: act.at))
+    has_manager = kinds is ACTS and seed % MANAGED_EVERY == 0
+    return Script(seed, size, in_order, option, is_warm, has_schedule, has_manager)
 
 
 def _draw(random: Random, kinds: Collection[str], size: Size, number: int) -> list[Act]:
@@ -144,7 +148,9 @@ def _play_on(stage: Stage, checker: Checker, script: Script) -> Outcome:
 def _apply(stage: Stage, random: Random, script: Script) -> None:
     """What users apply in the beginning and, one by one, later."""
     kube, size = stage.world.kube, script.size
-    for manifest in (workload.inline_job(size, random), workload.loose_job(random)):
+    if script.has_manager:
+        stage.manager = workload.manager(Random(f"manager {script.seed}"))  # noqa: S311 (a played world)
+    for manifest in (workload.inline_job(size, random, stage.manager), workload.loose_job(random)):
         kube.seed(manifest)
     if script.has_schedule:
         kube.seed(workload.schedule(Random(f"schedule {script.seed}")))  # noqa: S311 (a played world)

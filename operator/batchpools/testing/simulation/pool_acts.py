@@ -80,7 +80,10 @@ def _policy(stage: Stage) -> dict[str, Any]:
 
 def _delete_node(stage: Stage, act: Act) -> bool:
     item = stage.found(POOL_NODES, act)
-    return item is not None and stage.delete(POOL_NODES, item)
+    if item is None:
+        return False
+    stage.world.deleted_nodes.add(item["metadata"]["name"])
+    return stage.delete(POOL_NODES, item)
 
 
 def _preempt(stage: Stage, act: Act) -> bool:

@@ -20,12 +20,7 @@ class ScheduleChecker:
         self._active: dict[str, set[str]] = {}  # uid of a schedule -> uids of its jobs that have not ended
         self._made: dict[str, dict[int, str]] = {}  # uid of a schedule -> number -> for which time
         self._recorded: dict[str, int] = {}
-        self._terminated: set[str] = set()  # names of jobs that were ever ended with their schedule
         world.kube.observe(self._changed)
-
-    def is_terminated(self, job: str) -> bool:
-        """Whether a job of that name was ended with its schedule."""
-        return job in self._terminated
 
     def _changed(self, kind: str, old: Object | None, new: Object | None) -> None:
         if kind == "JobSchedule" and new is not None:
@@ -46,8 +41,6 @@ class ScheduleChecker:
         if new is None or new["status"]["state"] == "Completed":
             active.discard(meta["uid"])
         else:
-            if new["status"]["state"] == "Terminating":
-                self._terminated.add(meta["name"])
             active.add(meta["uid"])
         if len(active) > 1:
             self._says(f"{len(active)} jobs of one schedule are active, {meta['name']} among them")

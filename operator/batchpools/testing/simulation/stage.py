@@ -34,6 +34,7 @@ class Stage:
         self.size = size
         self.count: dict[str, int] = {}
         self.dedicated, self.low_priority = size.nodes, 0
+        self.manager: Object | None = None  # of the job with inline tasks
         self.is_over = False  # users apply nothing any more
         self.is_calm = False  # and what they began with a schedule is not undone any more
 

@@ -76,13 +76,26 @@ def image_of(applied: Manifest) -> str:
     return str(next(one["image"] for one in given if one["name"] == names.TASK_CONTAINER))
 
 
-def inline_job(size: Size, random: Random) -> Manifest:
-    """A job that ends when its inline tasks have ended."""
+def inline_job(size: Size, random: Random, manager: Manifest | None = None) -> Manifest:
+    """A job that ends when its inline tasks have ended, or with its manager."""
     tasks = [
         {"id": f"t{number}", **_body(size, random, number), **_rights(number)} for number in range(size.tasks // 2)
     ]
     spec = {"poolName": POOL, "priority": random.randint(-1, 1), "onAllTasksComplete": "TerminateJob", "tasks": tasks}
+    if manager is not None:
+        spec["jobManagerTask"] = manager
     return _object("Job", INLINE, spec)
+
+
+def manager(random: Random) -> Manifest:
+    """A job manager that runs for a while: alone on its node or not, with its job's end or not."""
+    return {
+        "id": "manager",
+        "command": ["simulate", str(random.choice([2.5, 7.0, 15.0])), str(random.choice([0, 0, 5]))],
+        "constraints": {"maxTaskRetryCount": random.choice([0, 1])},
+        "runExclusive": random.random() < 0.7,
+        "killJobOnCompletion": random.random() < 0.7,
+    }
 
 
 def is_ours(kind: str, item: Manifest) -> bool:

@@ -54,6 +54,7 @@ class World:
                 for number in range(REPLICAS)
             ]
         self.on_acknowledged: list[Any] = []
+        self.deleted_nodes: set[str] = set()  # names of nodes that users have deleted
         self.may_requeue_for: set[str] = set()  # reasons for which users have let tasks be killed
         self.server.call_later(_GARBAGE_EVERY, self._collect_garbage)
 

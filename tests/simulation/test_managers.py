@@ -1,0 +1,60 @@
+"""Job managers in histories: planted bugs are found, and without them the very same histories hold."""
+
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from batchpools.controllers.task.book import RunBook
+from batchpools.core.pools import resize
+from batchpools.core.pools.order import in_order
+from batchpools.testing.simulation.history import MANAGED_EVERY, play, script_of
+
+KINDS = ("scale", "scale", "add-task", "crash-operator", "kill-container", "delete-pod", "recreate-job")
+SCRIPTS = [replace(script_of(seed, KINDS), has_manager=True) for seed in range(1, 14) if seed % 10]
+
+
+def _managers_leave_like_others() -> Any:
+    def without(nodes: Any, used: Any, first: Any = frozenset(), managing: Any = ()) -> Any:
+        return in_order(nodes, used, first)
+
+    return patch.object(resize, "in_order", without)
+
+
+def _an_exclusive_one_takes_its_own_slots_alone() -> Any:
+    def hold(self: RunBook, entry: Any, pod_uid: str) -> None:
+        self.nodes.hold(pod_uid, entry.uid, entry.view.spec.required_slots)
+
+    return patch.object(RunBook, "_hold", hold)
+
+
+@pytest.mark.parametrize(
+    ("bug", "words"),
+    [
+        (_managers_leave_like_others, "leaves with its job manager while"),
+        (_an_exclusive_one_takes_its_own_slots_alone, "slots are used on"),
+    ],
+)
+def test_a_planted_bug_is_found(bug: Any, words: str) -> None:
+    for script in SCRIPTS:
+        with bug():
+            outcome = play(script)
+        if outcome.violations:
+            print(f"found by seed {script.seed}: {outcome.violations[0]}")
+            assert words in outcome.violations[0]
+            return
+    pytest.fail("not found")
+
+
+def test_with_the_real_one_the_very_same_histories_hold_and_managers_make_room_and_end_jobs() -> None:
+    outcomes = [play(script) for script in SCRIPTS]
+    assert [outcome.violations for outcome in outcomes] == [[]] * len(SCRIPTS)
+    told = "\n".join(line for outcome in outcomes for line in outcome.log)
+    assert "inline.manager" in told
+    assert "TaskEnded" in told
+
+
+def test_some_histories_have_a_manager_and_the_others_are_as_they_were() -> None:
+    assert all(script_of(seed).has_manager for seed in range(MANAGED_EVERY, 8 * MANAGED_EVERY, MANAGED_EVERY))
+    assert not any(script_of(seed).has_manager for seed in (1, 2, 3, 4, 5, 7))
