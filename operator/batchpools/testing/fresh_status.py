@@ -22,6 +22,7 @@ STATUS_FIELDS: dict[str, dict[str, Any]] = {
         "state": "Active",
         "allocationState": "Steady",
         "selector": "",
+        "image": "",
         "targetDedicatedNodes": 0,
         "currentDedicatedNodes": 0,
         "targetNodes": 0,
