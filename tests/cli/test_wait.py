@@ -3,7 +3,7 @@
 import pytest
 from tests.cli.stage import User
 
-from batchpools.core.views import InlineTask, JobStatus, TaskCounts
+from batchpools.core.views import InlineTask, JobManagerTask, JobStatus, TaskCounts
 from batchpools.kube.errors import KubeError, NotFoundError, ServerError, UnreachableError
 from batchpools.kube.resources import JOBS
 from batchpools.testing import builders
@@ -92,3 +92,11 @@ async def test_only_a_job_that_does_not_end_by_itself_is_warned_of(
     user = User(builders.job("words", on_all_tasks_complete=wanted, tasks=tasks))
     await user.types("wait", "words", "--timeout", "0s")
     assert ("will not end by itself" in user.aside.text) == warned
+
+
+@pytest.mark.parametrize("kills", [True, False])
+async def test_a_job_that_ends_with_its_manager_is_not_warned_of(kills: bool) -> None:
+    manager = JobManagerTask(id="boss", kill_job_on_completion=kills)
+    user = User(builders.job("words", job_manager_task=manager))
+    await user.types("wait", "words", "--timeout", "0s")
+    assert ("will not end by itself" in user.aside.text) == (not kills)

@@ -6,7 +6,7 @@ import pytest
 from tests.controllers.pool_stage import NS, Replica, delete, live, pass_time, play, pod_dies, pod_runs
 
 from batchpools.api import names
-from batchpools.core.views import InlineTask, Meta
+from batchpools.core.views import InlineTask, JobManagerTask, JobStatus, Meta, TaskStatus
 from batchpools.kube.errors import ForbiddenError, UnreachableError
 from batchpools.kube.resources import JOBS, PODS, POOL_NODES, POOLS, TASKS
 from batchpools.testing import builders
@@ -205,5 +205,29 @@ def test_a_spec_is_never_written(resource: Any) -> None:
         after = kube.object(resource, NS, "demo")
         assert after is not None
         assert after["spec"] == before["spec"]
+
+    play(story)
+
+
+def test_a_leader_that_has_not_heard_its_nodes_yet_spares_the_one_whose_manager_is_recorded() -> None:
+    """And takes the busy one: the promise is about managers alone."""
+
+    async def story(kube: FakeKube, replica: Replica) -> None:
+        kube.seed(builders.manifest(builders.pool("demo", target_dedicated_nodes=3)))
+        await pass_time()
+        led = builders.job("led", job_manager_task=JobManagerTask(id="boss"), status=JobStatus(tasks_created=1))
+        meta = builders.meta("led.boss", kind="Task", owner=led)
+        running = TaskStatus(state="Running", pool_node_name="demo-0002")
+        kube.seed(builders.manifest(led))
+        kube.seed(builders.manifest(builders.task("led.boss", job_name="led", metadata=meta, status=running)))
+        (busy,) = (one["metadata"]["uid"] for one in kube.objects(PODS, NS) if one["metadata"]["name"] == "demo-0000-1")
+        replica.ledger.busy.add(busy)
+        await pass_time()
+        for size, left in ((2, ["demo-0000", "demo-0002"]), (1, ["demo-0002"])):
+            change = [{"op": "replace", "path": "/spec/targetDedicatedNodes", "value": size}]
+            await kube.patch(POOLS, NS, "demo", change)
+            await pass_time()
+            staying = [one for one in kube.objects(POOL_NODES, NS) if "deletionTimestamp" not in one["metadata"]]
+            assert [one["metadata"]["name"] for one in staying] == left
 
     play(story)

@@ -7,11 +7,14 @@ from unittest.mock import patch
 import pytest
 
 from batchpools.controllers.task.book import RunBook
+from batchpools.core.jobs import plan
+from batchpools.core.jobs.children import children_of
 from batchpools.core.pools import resize
 from batchpools.core.pools.order import in_order
 from batchpools.testing.simulation.history import MANAGED_EVERY, play, script_of
 
 KINDS = ("scale", "scale", "add-task", "crash-operator", "kill-container", "delete-pod", "recreate-job")
+DELETING = [replace(script_of(seed, ("delete-task", "add-task")), has_manager=True) for seed in range(1, 10)]
 SCRIPTS = [replace(script_of(seed, KINDS), has_manager=True) for seed in range(1, 14) if seed % 10]
 
 
@@ -29,15 +32,20 @@ def _an_exclusive_one_takes_its_own_slots_alone() -> Any:
     return patch.object(RunBook, "_hold", hold)
 
 
+def _one_that_is_deleted_is_made_again() -> Any:
+    return patch.object(plan, "_in_conflict", lambda situation: children_of(situation.job)[:1])
+
+
 @pytest.mark.parametrize(
-    ("bug", "words"),
+    ("bug", "words", "scripts"),
     [
-        (_managers_leave_like_others, "leaves with its job manager while"),
-        (_an_exclusive_one_takes_its_own_slots_alone, "slots are used on"),
+        (_managers_leave_like_others, "leaves with its job manager while", SCRIPTS),
+        (_an_exclusive_one_takes_its_own_slots_alone, "slots are used on", SCRIPTS),
+        (_one_that_is_deleted_is_made_again, "was made a second time", DELETING),
     ],
 )
-def test_a_planted_bug_is_found(bug: Any, words: str) -> None:
-    for script in SCRIPTS:
+def test_a_planted_bug_is_found(bug: Any, words: str, scripts: Any) -> None:
+    for script in scripts:
         with bug():
             outcome = play(script)
         if outcome.violations:
@@ -51,8 +59,9 @@ def test_with_the_real_one_the_very_same_histories_hold_and_managers_make_room_a
     outcomes = [play(script) for script in SCRIPTS]
     assert [outcome.violations for outcome in outcomes] == [[]] * len(SCRIPTS)
     told = "\n".join(line for outcome in outcomes for line in outcome.log)
-    assert "inline.manager" in told
+    assert " displaced " in told
     assert "TaskEnded" in told
+    assert [play(script).violations for script in DELETING] == [[]] * len(DELETING)
 
 
 def test_some_histories_have_a_manager_and_the_others_are_as_they_were() -> None:

@@ -8,6 +8,7 @@ from batchpools.api.states import JobState, Result
 from batchpools.cli.access import Access
 from batchpools.cli.tables import bar
 from batchpools.core.jobs.completion import ends_by_itself
+from batchpools.core.jobs.manager import ends_with_its_manager
 from batchpools.core.jobs.situation import JobSituation
 from batchpools.core.views import JobView
 from batchpools.kube.errors import ServerError, TooManyRequestsError, UnreachableError
@@ -35,7 +36,8 @@ async def run(access: Access, options: argparse.Namespace) -> int:
     access.teach(f"kubectl wait --for=condition=Finished bjob/{options.job} -n {access.namespace}{limit}")
     end = None if options.timeout is None else access.clock.monotonic() + options.timeout
     job = await access.one(JOBS, JobView, options.job)
-    if not ends_by_itself(JobSituation(job)) and job.status.state == JobState.ACTIVE:
+    ends = ends_by_itself(JobSituation(job)) or ends_with_its_manager(job)
+    if not ends and job.status.state == JobState.ACTIVE:
         access.note(f"Job {options.job} has onAllTasksComplete: NoAction: it will not end by itself.")
     progress = _Progress(access)
     while True:

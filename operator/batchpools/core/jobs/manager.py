@@ -24,12 +24,14 @@ def manages(task: TaskView, job: JobView | None) -> JobManagerTask | None:
     return manager if owned else None
 
 
+def ends_with_its_manager(job: JobView) -> bool:
+    """Whether the job has a manager whose end is its own."""
+    manager = job.spec.job_manager_task
+    return manager is not None and manager.kill_job_on_completion
+
+
 def has_ended_the_job(task: TaskView | None, job: JobView) -> bool:
     """Whether the manager has ended, well or badly, as is persisted (safety rule S5.3), and the job is to end with it."""
-    manager = manages(task, job) if task is not None else None
-    return (
-        task is not None
-        and manager is not None
-        and manager.kill_job_on_completion
-        and task.status.state == TaskState.COMPLETED
-    )
+    if task is None or not ends_with_its_manager(job) or manages(task, job) is None:
+        return False
+    return task.status.state == TaskState.COMPLETED

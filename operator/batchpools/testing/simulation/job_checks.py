@@ -1,4 +1,6 @@
-"""What must hold of jobs and their managers: a manager is made once, and its node does not leave while another one could."""
+"""What must hold of jobs and their managers: a manager is made once, its node does not leave while another one could, and tasks
+are displaced for one alone.
+"""
 
 from collections.abc import Callable
 
@@ -46,6 +48,8 @@ class JobChecker:
 
     def _task(self, old: Object | None, new: Object | None) -> None:
         item = new or old
+        if old is not None and new is not None and _displaced(new) > _displaced(old):
+            self._displaced(new)
         if item is None or not _is_manager(item):
             return
         uid, job = item["metadata"]["uid"], item["metadata"]["ownerReferences"][0]["uid"]
@@ -56,6 +60,13 @@ class JobChecker:
             self._runs_since.pop(uid, None)
         elif self._runs_since.get(uid, ("", 0.0))[0] != status["poolNodeName"]:
             self._runs_since[uid] = (status["poolNodeName"], self._world.now)
+
+    def _displaced(self, task: Object) -> None:
+        """A task had to make room: there is a job with a manager, and it is no manager itself."""
+        name = task["metadata"]["name"]
+        self._world.note(f"displaced {name}")
+        if not self._managers or _is_manager(task):
+            self._says(f"{name} had to make room for a job manager")
 
     def _made(self, name: str, uid: str) -> bool:
         """Whether the job says that its manager was made."""
@@ -95,6 +106,10 @@ class JobChecker:
 
 def _is_manager(task: Object) -> bool:
     return bool(task["metadata"].get("labels", {}).get(names.LABEL_JOB_MANAGER) == "true")
+
+
+def _displaced(task: Object) -> int:
+    return int(task["status"]["requeueReasons"].get("DisplacedByJobManager", 0))
 
 
 def _leaves(node: Object) -> bool:
