@@ -35,6 +35,10 @@ class Room:
             and self.kept_for in {"", task.uid}
         )
 
+    def takes(self, task: WaitingTask) -> bool:
+        """Whether it can run there now."""
+        return self.free >= self.taken_by(task) and self.suits(task)
+
     def taken_by(self, task: WaitingTask) -> int:
         """Slots that the task takes there: all of them if nothing is to run beside it."""
         return self.total if task.exclusive else task.slots
@@ -43,20 +47,31 @@ class Room:
 def space_of(rooms: Iterable[Room]) -> Space:
     """The largest rooms of each sort."""
     free = elevating = empty = 0
-    for room in rooms:
-        free = max(free, room.free)
-        if room.elevates:
-            elevating = max(elevating, room.free)
-        if room.free == room.total:
-            empty = max(empty, room.free)
+    for room in rooms:  # the innermost loop of a cycle
+        slots = room.free
+        if slots > free:  # noqa: PLR1730 (a call of max costs more than the rest of the loop)
+            free = slots
+        if slots > elevating and room.elevates:
+            elevating = slots
+        if slots > empty and slots == room.total:
+            empty = slots
     return Space(free, elevating, empty)
 
 
 def place(rooms: Iterable[Room], task: WaitingTask, fill: str) -> Room | None:
     """The node for a task."""
-    fitting = [room for room in rooms if room.free >= room.taken_by(task) and room.suits(task)]
-    if not fitting:
-        return None
-    if fill == NodeFillType.PACK:
-        return min(fitting, key=lambda room: (room.free, room.node))
-    return min(fitting, key=lambda room: (room.total - room.free, room.node))
+    slots = task.slots
+    roomy = [room for room in rooms if room.free >= slots]
+    order = _fullest if fill == NodeFillType.PACK else _emptiest
+    best = min(roomy, key=order, default=None)
+    if best is None or best.takes(task):
+        return best
+    return next((room for room in sorted(roomy, key=order) if room.takes(task)), None)
+
+
+def _fullest(room: Room) -> tuple[int, str]:
+    return (room.free, room.node)
+
+
+def _emptiest(room: Room) -> tuple[int, str]:
+    return (room.total - room.free, room.node)
