@@ -39,7 +39,7 @@ def space(request: pytest.FixtureRequest, operator: Installation) -> Iterator[Na
     yield space
     if request.session.testsfailed:
         print(logs_of(operator))
-    space.kubectl("delete", "bjs,bjob,bpool", "--all", "--wait=true", "--timeout=120s")
+    space.kubectl("delete", "bjs,bjob,bpool,bapp", "--all", "--wait=true", "--timeout=120s")
     subprocess.run(
         [operator.kubectl_program, f"--kubeconfig={operator.kubeconfig}", "delete", "namespace", name, "--wait=false"],
         check=True,

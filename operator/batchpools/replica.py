@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batchpools.api import names
+from batchpools.controllers.application_package import ApplicationPackageController
 from batchpools.controllers.autoscale import Autoscaler
 from batchpools.controllers.companions import DisruptionBudgetController, NetworkPolicyController
 from batchpools.controllers.janitor import Janitor
@@ -23,6 +24,7 @@ from batchpools.core.identity import Key
 from batchpools.core.pools.node_pod import NodePodSettings
 from batchpools.core.pools.reach import unreachable_timeout
 from batchpools.core.views import (
+    ApplicationPackageView,
     BudgetView,
     JobScheduleView,
     JobView,
@@ -41,7 +43,17 @@ from batchpools.kube.cache import Cache, Store
 from batchpools.kube.informer import Informer
 from batchpools.kube.lease import LeaderElector, Timing
 from batchpools.kube.port import KubeApi
-from batchpools.kube.resources import BUDGETS, JOB_SCHEDULES, JOBS, NETWORK_POLICIES, PODS, POOL_NODES, POOLS, TASKS
+from batchpools.kube.resources import (
+    APPLICATION_PACKAGES,
+    BUDGETS,
+    JOB_SCHEDULES,
+    JOBS,
+    NETWORK_POLICIES,
+    PODS,
+    POOL_NODES,
+    POOLS,
+    TASKS,
+)
 from batchpools.kube.workqueue import WorkQueue
 from batchpools.telemetry.clock import Clock
 
@@ -51,6 +63,7 @@ COUNT_POOL_AFTER = 1.0  # seconds: slots change with every task, and only a pool
 # Seconds. Each of a thousand nodes wakes their pool, and each task its job: one look costs as much as all of these.
 POOL_RESTS = 0.2
 JOB_RESTS = 0.1
+PACKAGE_RESTS = 1.0
 NODE_RESTS = 0.1  # a pod that starts changes several times within some milliseconds
 
 
@@ -140,7 +153,8 @@ class Replica:
         self._begin(self.autoscaler.run(), "samples")
         cache = self.cache
         kinds: dict[str, Store[Any]] = {
-            "Pool": cache.pools, "PoolNode": cache.nodes, "Job": cache.jobs, "JobSchedule": cache.schedules
+            "Pool": cache.pools, "PoolNode": cache.nodes, "Job": cache.jobs, "JobSchedule": cache.schedules,
+            "ApplicationPackage": cache.packages,
         }  # fmt: skip
         for kind, store in kinds.items():
             for view in store:
@@ -183,6 +197,7 @@ class Replica:
                 Informer(api, JOBS, cache.jobs, JobView, clock, namespace=where),
                 Informer(api, TASKS, cache.tasks, TaskView, clock, namespace=where),
                 Informer(api, JOB_SCHEDULES, cache.schedules, JobScheduleView, clock, namespace=where),
+                Informer(api, APPLICATION_PACKAGES, cache.packages, ApplicationPackageView, clock, namespace=where),
                 Informer(api, PODS, cache.pods, PodView, clock, namespace=where, label_selector=ours),
                 Informer(
                     api,
@@ -206,7 +221,7 @@ class Replica:
                 self.elector.raise_above(new.status.epoch)
 
         cache = self.cache
-        for store in (cache.pools, cache.nodes, cache.jobs, cache.tasks, cache.schedules):
+        for store in (cache.pools, cache.nodes, cache.jobs, cache.tasks, cache.schedules, cache.packages):
             store.subscribe(seen)
         self._barrier.on_epoch = self.elector.raise_above
 
@@ -235,12 +250,14 @@ class Replica:
         schedules = ScheduleController(self.cache, self._ports.api, applier, clock)
         policies = NetworkPolicyController(self.cache, applier)
         budgets = DisruptionBudgetController(self.cache, applier)
-        for controller in (pools, self.nodes, jobs, schedules, policies, budgets):
+        packages = ApplicationPackageController(self.cache, applier, clock)
+        for controller in (pools, self.nodes, jobs, schedules, packages, policies, budgets):
             controller.wire(self.queue.add)
         self.queue.register("Pool", pools.reconcile, rest=POOL_RESTS)
         self.queue.register("PoolNode", self.nodes.reconcile, rest=NODE_RESTS)
         self.queue.register("Job", jobs.reconcile, rest=JOB_RESTS)
         self.queue.register("JobSchedule", schedules.reconcile)
+        self.queue.register("ApplicationPackage", packages.reconcile, rest=PACKAGE_RESTS)
         self.queue.register(NetworkPolicyController.kind, policies.reconcile)
         self.queue.register(DisruptionBudgetController.kind, budgets.reconcile)
         self.ledger.on_node = lambda node: self.queue.add(Key("PoolNode", node.namespace, node.node))

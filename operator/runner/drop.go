@@ -64,7 +64,7 @@ func (s *server) ownLayout() error {
 	}
 	modes := map[string]fs.FileMode{
 		".": 0o755, "workitems": 0o750, trash: 0o700, "shared": 0o770 | fs.ModeSticky,
-		packages: 0o750, mounts: 0o750,
+		mounts: 0o750,
 	}
 	for name, mode := range modes {
 		if err := give(s.root, name, 0, s.tasks.gid, mode|fs.ModeSetgid); err != nil {

@@ -5,6 +5,7 @@ import pytest
 from pydantic import BaseModel
 
 from batchpools.api import (
+    application_package,
     auto_pool,
     common,
     job,
@@ -53,6 +54,11 @@ PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
     (job_schedule.JobTemplate, views.JobTemplate),
     (job_schedule.JobScheduleSpec, views.JobScheduleSpec),
     (job_schedule.JobScheduleStatus, views.JobScheduleStatus),
+    (application_package.PackageVersion, views.PackageVersion),
+    (application_package.ApplicationPackageSpec, views.ApplicationPackageSpec),
+    (application_package.PackageVersionStatus, views.PackageVersionStatus),
+    (application_package.ApplicationPackageStatus, views.ApplicationPackageStatus),
+    (references.ApplicationPackageReference, views.ApplicationPackageReference),
     (task.TaskSpec, views.TaskSpec),
     (task.TaskStatus, views.TaskStatus),
     (task.TaskConstraints, views.TaskConstraints),

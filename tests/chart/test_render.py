@@ -98,7 +98,7 @@ def test_what_the_operator_made_for_itself_goes_before_its_rights(rendered: list
 
 def test_crds_are_kept_on_uninstall_and_can_be_left_out(rendered: list[Manifest]) -> None:
     kept = [one for one in rendered if one["kind"] == "CustomResourceDefinition"]
-    assert len(kept) == 5
+    assert len(kept) == 6
     assert {one["metadata"]["annotations"]["helm.sh/resource-policy"] for one in kept} == {"keep"}
     without = render("crds.install=false")
     assert not [one for one in without if one["kind"] == "CustomResourceDefinition"]

@@ -29,12 +29,16 @@ def rights(where: str, what: str, verbs: str, name: str = "") -> set[Right]:
 
 def everywhere_watched(where: str) -> set[Right]:
     """What it takes to work in a namespace."""
-    ours, all_ours = "pools.batchpools.dev jobs.batchpools.dev", "pools poolnodes jobs tasks jobschedules"
+    ours, all_ours = (
+        "pools.batchpools.dev jobs.batchpools.dev",
+        "pools poolnodes jobs tasks jobschedules applicationpackages",
+    )
+    read = "jobschedules.batchpools.dev applicationpackages.batchpools.dev"
     status = " ".join(f"{one}.batchpools.dev/status" for one in all_ours.split())
     owners = " ".join(f"{one}.batchpools.dev/finalizers" for one in ("pools", "poolnodes", "jobs", "jobschedules"))
     return (
         rights(where, ours, "create delete")  # pools of jobs that have one of their own, jobs of schedules
-        | rights(where, f"{ours} jobschedules.batchpools.dev", "get list watch")  # informers, kopf, live looks
+        | rights(where, f"{ours} {read}", "get list watch")  # informers, kopf, live looks
         | rights(where, ours, "patch")  # our finalizers; the spec is never written
         | rights(
             where, "poolnodes.batchpools.dev", "get list watch create patch delete"

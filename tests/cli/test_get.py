@@ -12,11 +12,13 @@ from batchpools.api import names
 from batchpools.cli.access import CliError
 from batchpools.cli.columns import KINDS
 from batchpools.core.views import (
+    ApplicationPackageStatus,
     FailureInfo,
     JobScheduleStatus,
     JobStatus,
     Meta,
     NodeError,
+    PackageVersionStatus,
     PoolNodeStatus,
     PoolStatus,
     SlotCounts,
@@ -99,6 +101,16 @@ async def test_tasks_show_exit_code_node_and_both_kinds_of_retries() -> None:
     )
 
 
+async def test_packages_show_their_versions_and_what_keeps_nodes_from_one() -> None:
+    told = PackageVersionStatus(version="4.2", message="Application package blender 4.2: no.")
+    meta = aged("ApplicationPackage", "blender", 150)
+    user = User(builders.package("blender", metadata=meta, status=ApplicationPackageStatus(versions=(told,))))
+    assert await table(user, "bapp") == (
+        "PACKAGE  DEFAULT  VERSIONS  VERIFIED  TROUBLE                               AGE\n"
+        "blender  4.2      4.2       0/1       Application package blender 4.2: no.  2m\n"
+    )
+
+
 async def test_schedules_show_their_times_and_what_stalls_them() -> None:
     status = JobScheduleStatus(
         schedule="0 6 * * * Europe/Berlin",
@@ -117,7 +129,7 @@ async def test_schedules_show_their_times_and_what_stalls_them() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_wide_table_begins_as_the_usual_one(kind: str) -> None:
-    views = [builders.pool(), builders.node(), builders.job(), builders.task(), builders.schedule()]
+    views = [builders.pool(), builders.node(), builders.job(), builders.task(), builders.schedule(), builders.package()]
     usual, wide = await table(User(*views), kind), await table(User(*views), kind, "-o", "wide")
     for short, long in zip(usual.splitlines(), wide.splitlines(), strict=True):
         assert long.split()[: len(short.split())] == short.split()

@@ -91,15 +91,23 @@ async def test_retained_data_is_no_option_of_disable() -> None:
 
 def test_a_shell_is_kubectls_in_the_task_container_with_the_nodes_variables() -> None:
     node = builders.node(NODE, pool_name="demo", status=PoolNodeStatus(pod_name="demo-0000-3"))
-    words = command_for(node, "ns", ["ls", "-l"], terminal=False)
+    node = replace(node, metadata=replace(node.metadata, namespace="ns"))
+    marks = {"batchpools.dev/application-packages": "blender/4.2*=0a my-tool/1.0=0b"}
+    pod = builders.pod("demo-0000-3", metadata=builders.meta("demo-0000-3", annotations=marks))
+    words = command_for(node, pod, ["ls", "-l"], terminal=False)
     assert words[:9] == ["kubectl", "exec", "-i", "-n", "ns", "demo-0000-3", "-c", "task", "--"]
     assert words[9:12] == ["/batchpools/bin/runner", "shell", "/mnt/batch"]
     assert words[-3:] == ["--", "ls", "-l"]
     assert {"AZ_BATCH_NODE_ID=demo-0000", "AZ_BATCH_POOL_ID=demo", "AZ_BATCH_NODE_SHARED_DIR=/mnt/batch/shared"} <= set(
         words
     )
-    assert "-it" in command_for(node, "ns", [], terminal=True)
-    other = command_for(node, "ns", ["ls"], terminal=False, container="tool")
+    assert [one for one in words if one.startswith("AZ_BATCH_APP_PACKAGE_")] == [
+        "AZ_BATCH_APP_PACKAGE_blender_4_2=/mnt/batch/applications/blender/4.2",
+        "AZ_BATCH_APP_PACKAGE_blender=/mnt/batch/applications/blender/4.2",
+        "AZ_BATCH_APP_PACKAGE_my_tool_1_0=/mnt/batch/applications/my-tool/1.0",
+    ]
+    assert "-it" in command_for(node, pod, [], terminal=True)
+    other = command_for(node, pod, ["ls"], terminal=False, container="tool")
     assert other[6:8] == ["-c", "tool"]
     assert parse(["exec", NODE, "--container", "tool"]).container == "tool"
     assert parse(["exec", NODE]).container == "task"

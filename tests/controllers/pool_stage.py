@@ -8,6 +8,7 @@ from tests.controllers.task_stage import MemoryHub
 
 from batchpools.api.reasons import RequeueReason
 from batchpools.api.states import NodeDeallocationOption
+from batchpools.controllers.application_package import ApplicationPackageController
 from batchpools.controllers.autoscale import Autoscaler
 from batchpools.controllers.job import JobController
 from batchpools.controllers.node import NodeController
@@ -17,11 +18,20 @@ from batchpools.core.identity import Key
 from batchpools.core.ledger import Contact, Explanation, NodeRuns, PoolLoad
 from batchpools.core.pools.emptying import why_ended
 from batchpools.core.pools.node_pod import NodePodSettings
-from batchpools.core.views import JobScheduleView, JobView, PodView, PoolNodeView, PoolView, TaskCounts, TaskView
+from batchpools.core.views import (
+    ApplicationPackageView,
+    JobScheduleView,
+    JobView,
+    PodView,
+    PoolNodeView,
+    PoolView,
+    TaskCounts,
+    TaskView,
+)
 from batchpools.kube.applier import Applier
 from batchpools.kube.cache import Cache
 from batchpools.kube.informer import Informer
-from batchpools.kube.resources import JOB_SCHEDULES, JOBS, PODS, POOL_NODES, POOLS, TASKS
+from batchpools.kube.resources import APPLICATION_PACKAGES, JOB_SCHEDULES, JOBS, PODS, POOL_NODES, POOLS, TASKS
 from batchpools.kube.workqueue import WorkQueue
 from batchpools.testing import builders
 from batchpools.testing.fake_kube import FakeKube
@@ -139,7 +149,13 @@ class Replica:
         self.pools = PoolController(cache, kube, applier, self.ledger, clock, self.autoscaler)
         jobs = JobController(cache, kube, applier, self.ledger, clock)
         schedules = ScheduleController(cache, kube, applier, clock)
-        controllers = (("Pool", self.pools), ("PoolNode", nodes), ("Job", jobs), ("JobSchedule", schedules))
+        controllers = (
+            ("Pool", self.pools),
+            ("PoolNode", nodes),
+            ("Job", jobs),
+            ("JobSchedule", schedules),
+            ("ApplicationPackage", ApplicationPackageController(cache, applier, clock)),
+        )
         for kind, controller in controllers:
             controller.wire(self._queue.add)
             self._queue.register(kind, controller.reconcile)
@@ -150,6 +166,7 @@ class Replica:
             (TASKS, cache.tasks, TaskView),
             (PODS, cache.pods, PodView),
             (POOL_NODES, cache.nodes, PoolNodeView),
+            (APPLICATION_PACKAGES, cache.packages, ApplicationPackageView),
         ]
         self._informers = [Informer(kube, resource, store, view, clock) for resource, store, view in views]
         self.cache = cache
@@ -167,6 +184,7 @@ class Replica:
             "PoolNode": cache.nodes,
             "Job": cache.jobs,
             "JobSchedule": cache.schedules,
+            "ApplicationPackage": cache.packages,
         }
         for kind, store in kinds.items():
             for view in store:
@@ -175,6 +193,10 @@ class Replica:
     def wake(self, pool: str) -> None:
         """What the leader's book does when the tasks of a pool change."""
         self._queue.add(Key("Pool", NS, pool))
+
+    def wake_node(self, node: str) -> None:
+        """What it does when a node says something."""
+        self._queue.add(Key("PoolNode", NS, node))
 
     async def stop(self) -> None:
         await self._queue.stop()

@@ -46,6 +46,13 @@ WHOLE: Manifest = {
         "securityContext": {"runAsUser": 2000, "fsGroup": 2000, "supplementalGroups": [7]},
     },
 }
+WEB: Manifest = {"version": "4.2", "url": "https://files.example:8080/a/b.zip?c=d&e=%20"}
+
+
+def package(*versions: Manifest, name: str = "good", **more: Any) -> Manifest:
+    return manifest("ApplicationPackage", name, {"versions": list(versions), **more})
+
+
 GOOD: list[Manifest] = [
     manifest("Pool", "good", {"image": "x", "resources": {"requests": {"cpu": "1"}}, "drainTimeout": "1m30s"}),
     manifest("Pool", "good", {"template": TEMPLATE, "startTask": {"commandLine": "true", "image": "y"}}),
@@ -118,6 +125,15 @@ GOOD: list[Manifest] = [
             },
         },
     ),
+    manifest(
+        "Pool",
+        "good",
+        {"image": "x", "applicationPackageReferences": [{"name": "blender"}, {"name": "a-b", "version": "4.2-rc_1"}]},
+    ),
+    package(
+        WEB, {"version": "1_a", "configMapName": "a.b", "format": "TarGz", "sha256": "aB" * 32}, defaultVersion="4.2"
+    ),
+    package(*({**WEB, "version": f"v{number}"} for number in range(40))),
 ]
 
 
@@ -138,6 +154,22 @@ def scaled(**more: Any) -> Manifest:
 
 
 BAD: list[tuple[Manifest, str]] = [
+    (package(WEB, name="a.b"), "at most 63 characters and no dots"),
+    (package(WEB, name="a" * 64), "at most 63 characters and no dots"),
+    (package(), "versions"),
+    (package(WEB, WEB), "Duplicate"),
+    (package(WEB, defaultVersion="4.3"), "defaultVersion must be one of versions"),
+    (package({"version": "1"}), "exactly one of url and configMapName"),
+    (package({**WEB, "configMapName": "a"}), "exactly one of url and configMapName"),
+    (package({**WEB, "version": "../1"}), "version"),
+    (package({**WEB, "version": "v" * 65}), "version"),
+    (package({**WEB, "url": "ftp://files.example/a"}), "url"),
+    (package({**WEB, "url": "https://files.example/a b"}), "url"),
+    (package({**WEB, "sha256": "12"}), "sha256"),
+    (package({**WEB, "format": "Rar"}), "format"),
+    (package(*({**WEB, "version": f"v{number}"} for number in range(41))), "40"),
+    (manifest("Pool", "bad", {"image": "x", "applicationPackageReferences": [{"name": "A"}]}), "name"),
+    (manifest("Pool", "bad", {"image": "x", "applicationPackageReferences": [{"name": "a"}] * 11}), "at most 10"),
     (scaled(), "exactly one of formula and maxNodes"),
     (scaled(formula="a = 1", maxNodes=1), "exactly one of formula and maxNodes"),
     (scaled(formula="a = 1", idleTimeout="1m"), "go with maxNodes"),

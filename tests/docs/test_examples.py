@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 import yaml
 
+from batchpools.api.application_package import ApplicationPackageSpec
 from batchpools.api.job import JobSpec
 from batchpools.api.job_schedule import JobScheduleSpec
 from batchpools.api.pool import PoolSpec
 from batchpools.core.autoscale.parser import parse
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SPECS: dict[str, type[PoolSpec] | type[JobSpec] | type[JobScheduleSpec]] = {
+SPECS: dict[str, type[PoolSpec] | type[JobSpec] | type[JobScheduleSpec] | type[ApplicationPackageSpec]] = {
     "Pool": PoolSpec,
     "Job": JobSpec,
     "JobSchedule": JobScheduleSpec,
+    "ApplicationPackage": ApplicationPackageSpec,
 }
 
 

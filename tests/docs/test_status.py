@@ -14,7 +14,7 @@ def test_the_fields_are_those_of_the_schema() -> None:
     told = {
         row[0]: row[1].split(", ")
         for row in ROWS
-        if len(row) == 2 and row[0] in {"Pool", "PoolNode", "Job", "JobSchedule", "Task"}
+        if len(row) == 2 and row[0] in {"Pool", "PoolNode", "Job", "JobSchedule", "Task", "ApplicationPackage"}
     }
     for kind in KINDS:
         spec = kind.model.model_fields["spec"].annotation

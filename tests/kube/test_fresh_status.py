@@ -25,6 +25,7 @@ def status_schema(plural: str) -> dict[str, Any]:
         ("Job", "jobs"),
         ("Task", "tasks"),
         ("JobSchedule", "jobschedules"),
+        ("ApplicationPackage", "applicationpackages"),
     ],
 )
 def test_the_table_says_what_the_crd_fills_in(kind: str, plural: str) -> None:

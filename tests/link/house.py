@@ -16,7 +16,7 @@ from tests.agent.runners import RealRunner
 from batchpools.agent.node import Node
 from batchpools.agent.places import Places
 from batchpools.api import names
-from batchpools.core.node_config import NodeConfig, StartTaskConfig
+from batchpools.core.node_config import NodeConfig, PackageConfig, StartTaskConfig
 from batchpools.hub.authentication import BoundPod
 from batchpools.hub.certificates import Authority, issue, new_authority, server_context
 from batchpools.hub.living_context import LivingContext
@@ -39,7 +39,7 @@ from batchpools.agent.places import Places
 from batchpools.agent.service import run_agent
 from batchpools.core.node_config import NodeConfig
 told = json.loads(sys.argv[2])
-places = Places(**{name: Path(value) if name.endswith("_file") else value for name, value in told.items()})
+places = Places(**{name: Path(value) if name.endswith(("_file", "_dir")) else value for name, value in told.items()})
 uvloop.run(run_agent(msgspec.json.decode(sys.argv[1], type=NodeConfig), places))
 """
 
@@ -156,6 +156,7 @@ class House:
         self.start_runner = RealRunner(binary)
         self.start_task: StartTaskConfig | None = None
         self.containers: list[str] = []  # beside the task container
+        self.packages: list[PackageConfig] = []
         self.nodes: list[Node] = []
         self.places = Places(
             self.folder / "token",
@@ -163,6 +164,8 @@ class House:
             self.folder / "journal",
             self.runner.socket,
             self.start_runner.socket,
+            packages_dir=self.folder / "applications",
+            package_sources_dir=self.folder / "application-sources",
         )
         self.places.token_file.write_text(GOOD_TOKEN)
         self.places.ca_file.write_text(self.authority.certificate)
@@ -178,7 +181,7 @@ class House:
         """What the node's pod says."""
         return NodeConfig(
             "ns", "demo", "demo-0", 2, "127.0.0.1", self.replica.port, 1.0,
-            start_task=self.start_task, containers=self.containers,
+            start_task=self.start_task, containers=self.containers, packages=self.packages,
         )  # fmt: skip
 
     async def open(self, epoch: int = 1) -> None:

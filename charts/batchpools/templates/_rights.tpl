@@ -5,7 +5,7 @@
   resources: [jobs, pools]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [batchpools.dev]
-  resources: [jobschedules]
+  resources: [jobschedules, applicationpackages]
   verbs: [get, list, watch]
 - apiGroups: [batchpools.dev]
   resources: [poolnodes]
@@ -14,7 +14,7 @@
   resources: [tasks]
   verbs: [get, list, watch, create, delete]
 - apiGroups: [batchpools.dev]
-  resources: [pools/status, poolnodes/status, jobs/status, tasks/status, jobschedules/status]
+  resources: [pools/status, poolnodes/status, jobs/status, tasks/status, jobschedules/status, applicationpackages/status]
   verbs: [patch]
 # Owner references with blockOwnerDeletion need this where OwnerReferencesPermissionEnforcement is on.
 - apiGroups: [batchpools.dev]
@@ -57,13 +57,13 @@
 
 {{- define "batchpools.viewRules" -}}
 - apiGroups: [batchpools.dev]
-  resources: [pools, poolnodes, jobs, tasks, jobschedules]
+  resources: [pools, poolnodes, jobs, tasks, jobschedules, applicationpackages]
   verbs: [get, list, watch]
 {{- end }}
 
 {{- define "batchpools.editRules" -}}
 - apiGroups: [batchpools.dev]
-  resources: [pools, jobs, tasks, jobschedules]
+  resources: [pools, jobs, tasks, jobschedules, applicationpackages]
   verbs: [create, update, patch, delete, deletecollection]
 - apiGroups: [batchpools.dev]
   resources: [pools/scale]

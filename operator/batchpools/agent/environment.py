@@ -6,6 +6,7 @@ from batchpools.api import names
 from batchpools.core.identity import NO_ELEMENT, ExecutionId
 from batchpools.core.node_config import NodeConfig
 from batchpools.core.node_variables import node_variables
+from batchpools.core.packages.places import package_variables
 from batchpools.core.tasks.command import expand_all, expand_environment
 from batchpools.link.messages import Run
 
@@ -13,7 +14,8 @@ from batchpools.link.messages import Run
 def own_variables(config: NodeConfig) -> dict[str, str]:
     """What every command on this node sees."""
     certificates = {"AZ_BATCH_CERTIFICATES_DIR": names.CERTIFICATES_DIR} if config.certificates else {}
-    return {**node_variables(config.namespace, config.pool, config.node, dedicated=config.dedicated), **certificates}
+    own = node_variables(config.namespace, config.pool, config.node, dedicated=config.dedicated)
+    return {**own, **certificates, **package_variables(config.packages)}
 
 
 def task_variables(config: NodeConfig, run: Run) -> dict[str, str]:

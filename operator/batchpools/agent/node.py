@@ -12,6 +12,7 @@ from typing import Any, assert_never
 from batchpools.agent.environment import log_name, resolve, task_variables
 from batchpools.agent.journal import Journal
 from batchpools.agent.measure import Meter
+from batchpools.agent.packages import Install, in_place, install_package
 from batchpools.agent.places import Places
 from batchpools.agent.references import missing_certificates, read_references
 from batchpools.agent.reports import Reports
@@ -21,7 +22,7 @@ from batchpools.agent.runners import Runners
 from batchpools.agent.sessions import Session, Sessions
 from batchpools.agent.start_task import StartTaskDriver
 from batchpools.api import names
-from batchpools.api.reasons import FailureCode
+from batchpools.api.reasons import FailureCode, Reason
 from batchpools.core import execution_events as events
 from batchpools.core.ended import Ended
 from batchpools.core.execution import Executions
@@ -52,6 +53,7 @@ class Doors:
     connect_runner: Callable[[str], Awaitable[RunnerClient]] = RunnerClient.connect
     open_journal: Callable[[Path], Journal] = Journal
     make_sessions: Callable[..., Sessions] = Sessions
+    install_package: Install = install_package
 
 
 class Node:
@@ -115,10 +117,14 @@ class Node:
         while missing := missing_certificates(self._places, self._config.certificates):
             self._set_phase(self._phase(NodePhase.STARTING), message=missing)
             await asyncio.sleep(_CERTIFICATES_PAUSE)
+        await in_place(self._places, self._config.packages, self._lacks_package, self._doors.install_package)
         self._set_phase(self._phase(NodePhase.STARTING))
         async with asyncio.TaskGroup() as group:
             for container in self._machine.containers:
                 group.create_task(self._follow_runner(container))
+
+    def _lacks_package(self, sentence: str) -> None:
+        self._set_phase(self._phase(NodePhase.STARTING), message=sentence, code=Reason.PACKAGE_ERROR)
 
     async def _follow_runner(self, container: str) -> None:
         """The container's runner if it is there; the start task's until the task container's is. When one ends, look again."""
@@ -380,7 +386,12 @@ class Node:
             self._handle(events.Stays())
 
     def _set_phase(
-        self, phase: NodePhase, boot_id: str = "", start_task: link.StartTaskReport | None = None, message: str = ""
+        self,
+        phase: NodePhase,
+        boot_id: str = "",
+        start_task: link.StartTaskReport | None = None,
+        message: str = "",
+        code: str = "",
     ) -> None:
         before = self._report
         self._report = link.NodeReport(
@@ -391,6 +402,7 @@ class Node:
             clip(message),
             self._config.elevates,
             before.containers,
+            code,
         )
         if self._report != before:
             self._sessions.to_all(self._report)

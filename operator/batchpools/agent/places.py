@@ -17,6 +17,8 @@ class Places:
     start_task_socket: str = names.START_TASK_SOCKET
     certificates_dir: Path = Path(names.CERTIFICATES_DIR)
     references_dir: Path = Path(names.REFERENCES_DIR)
+    packages_dir: Path = Path(names.AGENT_PACKAGES_DIR)
+    package_sources_dir: Path = Path(names.PACKAGE_SOURCES_DIR)
 
     def socket_of(self, container: str) -> str:
         """Where the runner of a container listens: the containers of a pod share the network namespace, so each has a name."""

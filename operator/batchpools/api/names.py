@@ -32,6 +32,7 @@ ANNOTATION_NEW_CA = f"{GROUP}/new-ca"  # on the Secret of our CA: somebody wants
 ANNOTATION_UNREACHABLE_TIMEOUT = f"{GROUP}/node-unreachable-timeout"  # T of this pod, should its PoolNode be gone
 ANNOTATION_SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 ANNOTATION_START_TASK = f"{GROUP}/start-task-hash"  # of the start task that this pod was made with; `none`
+ANNOTATION_PACKAGES = f"{GROUP}/application-packages"  # that this pod was made with (`core.packages.marks`)
 ANNOTATION_TEMPLATE_HASH = f"{GROUP}/template-hash"
 ANNOTATION_IMAGE_DIGEST = f"{GROUP}/image-digest"  # what the image was known to be when this pod was made
 ANNOTATION_IMAGE_CHECK = f"{GROUP}/check"  # on the pod that finds out what a tag is: which check it was made for
@@ -67,9 +68,11 @@ VOLUME_BIN = f"{VOLUME_PREFIX}bin"
 VOLUME_AGENT = f"{VOLUME_PREFIX}agent"
 VOLUME_TOKEN = f"{VOLUME_PREFIX}token"
 VOLUME_CA = f"{VOLUME_PREFIX}ca"
-VOLUME_CERTIFICATE = f"{VOLUME_PREFIX}certificate-"  # and these three end in a number
+VOLUME_PACKAGES = f"{VOLUME_PREFIX}packages"
+VOLUME_CERTIFICATE = f"{VOLUME_PREFIX}certificate-"  # and these four end in a number
 VOLUME_SECRET = f"{VOLUME_PREFIX}secret-"
 VOLUME_CONFIG_MAP = f"{VOLUME_PREFIX}config-map-"
+VOLUME_PACKAGE = f"{VOLUME_PREFIX}package-"
 
 ZONE_KEY = "topology.kubernetes.io/zone"
 
@@ -77,6 +80,7 @@ ZONE_KEY = "topology.kubernetes.io/zone"
 NODE_ROOT_DIR = "/mnt/batch"
 MOUNTS_DIR = f"{NODE_ROOT_DIR}/fsmounts"  # the one place there where templates mount volumes
 MOUNT_PATTERN = f"^{MOUNTS_DIR}/[A-Za-z0-9_-][A-Za-z0-9._-]*$"
+PACKAGES_DIR = f"{NODE_ROOT_DIR}/applications"  # tasks read there what the agent alone writes
 OUR_DIR = "/batchpools"
 RUNNER_DIR = f"{OUR_DIR}/bin"
 RUNNER_PATH = f"{RUNNER_DIR}/runner"
@@ -86,6 +90,8 @@ TOKEN_DIR = f"{OUR_DIR}/token"
 CA_DIR = f"{OUR_DIR}/ca"
 CERTIFICATES_DIR = f"{OUR_DIR}/certificates"
 REFERENCES_DIR = f"{OUR_DIR}/references"
+AGENT_PACKAGES_DIR = f"{OUR_DIR}/applications"
+PACKAGE_SOURCES_DIR = f"{OUR_DIR}/application-sources"  # ConfigMaps that hold archives, by name
 # Abstract Unix sockets: the containers of a pod share the network namespace, and no task can take the name from a living PID 1.
 RUNNER_SOCKET = "@batchpools-runner"
 START_TASK_SOCKET = "@batchpools-start-task"

@@ -21,7 +21,7 @@ from batchpools.api.common import (
     rules,
 )
 from batchpools.api.pod_template import DISK_RULE, DiskSize, Image, LocalObjectReference, LowPriorityTemplate, Template
-from batchpools.api.references import Certificates, References
+from batchpools.api.references import ApplicationPackages, Certificates, References
 from batchpools.api.states import AllocationState, NodeDeallocationOption, NodeFillType, PoolState
 from batchpools.api.task_logs import TaskLogs
 from batchpools.api.upgrade_policy import ImageCheck, UpgradePolicy
@@ -231,6 +231,11 @@ class PoolSpec(Model):
     start_task: StartTask | None = Field(default=None, description="What runs on each node before its first task.")
     certificate_references: Certificates | None = Field(
         default=None, description="Secrets whose files start task and tasks see."
+    )
+    application_package_references: ApplicationPackages | None = Field(
+        default=None,
+        description="Application packages that nodes have in place before start task and tasks. A changed list, or package, "
+        "reaches nodes as they restart.",
     )
     secret_references: References | None = Field(
         default=None, description="Secrets that an environment of this pool's tasks may name."

@@ -14,6 +14,7 @@ class Condition(StrEnum):
     REGISTERED = "Registered"
     START_TASK_DONE = "StartTaskDone"
     IMAGE_CHECKED = "ImageChecked"
+    VERIFIED = "Verified"
     SCHEDULABLE = "Schedulable"
     COMPLETE = "Complete"
     FAILED = "Failed"
@@ -93,6 +94,11 @@ class Reason(StrEnum):
     ELEVATION_FORBIDDEN = "ElevationForbidden"
     IMAGE_FOUND = "ImageFound"
     IMAGE_CHECK_FAILED = "ImageCheckFailed"
+    INVALID_PACKAGE_REFERENCES = "InvalidApplicationPackageReferences"
+    # application packages, and the nodes that are to have them
+    PACKAGE_ERROR = "ApplicationPackageError"
+    PACKAGE_VERIFIED = "PackageVerified"
+    PACKAGE_NOT_USED = "PackageNotUsed"
 
 
 class FailureCode(StrEnum):

@@ -1,11 +1,11 @@
-"""Secrets and ConfigMaps that a pool makes available on its nodes."""
+"""What a pool makes available on its nodes: Secrets, ConfigMaps and application packages, by their names."""
 
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
-from batchpools.api.common import Model, list_map
+from batchpools.api.common import DnsLabel, Model, list_map
 
 ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
 References = Annotated[list[ObjectName], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"})]
@@ -28,3 +28,17 @@ class CertificateReference(Model):
 
 
 Certificates = Annotated[list[CertificateReference], Field(max_length=16, json_schema_extra=list_map("secretName"))]
+
+PackageVersionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", min_length=1, max_length=64)]
+
+
+class ApplicationPackageReference(Model):
+    """An application package that is there before anything runs, below $AZ_BATCH_NODE_ROOT_DIR/applications."""
+
+    name: DnsLabel = Field(description="The ApplicationPackage, in the same namespace.")
+    version: PackageVersionName | None = Field(
+        default=None, description="Which version of it; its defaultVersion by default."
+    )
+
+
+ApplicationPackages = Annotated[list[ApplicationPackageReference], Field(max_length=10)]

@@ -99,6 +99,13 @@ class UpgradeMode(StrEnum):
     MANUAL = "Manual"
 
 
+class PackageFormat(StrEnum):
+    """What the archive of an application package is."""
+
+    ZIP = "Zip"
+    TAR_GZ = "TarGz"
+
+
 class JobState(StrEnum):
     """Where a job is in its life."""
 

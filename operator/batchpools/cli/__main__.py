@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = argparse.ArgumentParser(
         prog="kubectl batch",
-        description="Pools, nodes, jobs, tasks and schedules of batchpools. Uses the current kubectl context.",
+        description="Pools, nodes, jobs, tasks, schedules and packages of batchpools. Uses the current kubectl context.",
         epilog="Plain objects: kubectl get bpool,bnode,bjob,btask",
     )
     common = argparse.ArgumentParser(add_help=False)

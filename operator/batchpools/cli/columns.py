@@ -10,9 +10,9 @@ from batchpools.cli.tables import age, bar
 from batchpools.core.conditions import find_condition
 from batchpools.core.jobs.completion import ends_by_itself
 from batchpools.core.jobs.situation import JobSituation
-from batchpools.core.views import JobScheduleView, JobView, PoolNodeView, PoolView, TaskView
+from batchpools.core.views import ApplicationPackageView, JobScheduleView, JobView, PoolNodeView, PoolView, TaskView
 from batchpools.kube.port import Resource
-from batchpools.kube.resources import JOB_SCHEDULES, JOBS, POOL_NODES, POOLS, TASKS
+from batchpools.kube.resources import APPLICATION_PACKAGES, JOB_SCHEDULES, JOBS, POOL_NODES, POOLS, TASKS
 
 _ERROR_WIDTH = 60
 
@@ -136,11 +136,23 @@ _SCHEDULE = (
     Column("RECENT", lambda one: one.status.recent_job, wide=True),
 )
 
+_PACKAGE = (
+    Column("PACKAGE", _NAME),
+    Column("DEFAULT", lambda one: one.spec.default_version),
+    Column("VERSIONS", lambda one: ", ".join(each.version for each in one.spec.versions)),
+    Column("VERIFIED", lambda one: f"{sum(each.verified for each in one.status.versions)}/{len(one.spec.versions)}"),
+    Column(
+        "TROUBLE", lambda one: next((each.message for each in one.status.versions if each.message), "")[:_ERROR_WIDTH]
+    ),
+    Column("FROM", lambda one: ", ".join(each.url or each.config_map_name for each in one.spec.versions), wide=True),
+)
+
 KINDS: Mapping[str, Kind] = {
     "pools": Kind(POOLS, PoolView, "bpool", _POOL),
     "nodes": Kind(POOL_NODES, PoolNodeView, "bnode", _NODE),
     "jobs": Kind(JOBS, JobView, "bjob", _JOB),
     "tasks": Kind(TASKS, TaskView, "btask", _TASK),
+    "packages": Kind(APPLICATION_PACKAGES, ApplicationPackageView, "bapp", _PACKAGE),
     "schedules": Kind(JOB_SCHEDULES, JobScheduleView, "bjs", _SCHEDULE),
 }
 SINGULAR: Mapping[str, str] = {kind.rstrip("s"): kind for kind in KINDS} | {

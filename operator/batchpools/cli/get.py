@@ -1,4 +1,4 @@
-"""`kubectl batch get [pools|nodes|jobs|tasks|schedules] [NAME]`: tables with progress; without a kind, pools and jobs."""
+"""`kubectl batch get [pools|nodes|jobs|tasks|schedules|packages] [NAME]`: tables with progress; without a kind, pools and jobs."""
 
 import argparse
 import json
@@ -18,7 +18,9 @@ _LIVE = {"pools", "nodes"}
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     """The verb's own words."""
-    verb = verbs.add_parser("get", parents=[common], help="pools, nodes, jobs, tasks and schedules with progress")
+    verb = verbs.add_parser(
+        "get", parents=[common], help="pools, nodes, jobs, tasks, schedules and packages with progress"
+    )
     verb.add_argument("kind", nargs="?", choices=[*KINDS, *SINGULAR], help="default: pools and jobs", metavar="KIND")
     verb.add_argument("name", nargs="?", default="", metavar="NAME", help="one object; a task also as JOB/ID")
     verb.add_argument("-A", "--all-namespaces", action="store_true")

@@ -13,8 +13,10 @@ from typing import Any
 from batchpools.api import names
 from batchpools.cli.access import Access, CliError
 from batchpools.core.node_variables import node_variables
-from batchpools.core.views import PoolNodeView
-from batchpools.kube.resources import POOL_NODES
+from batchpools.core.packages.marks import marks_of
+from batchpools.core.packages.places import package_variables
+from batchpools.core.views import PodView, PoolNodeView
+from batchpools.kube.resources import PODS, POOL_NODES
 
 
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -31,9 +33,8 @@ async def run(access: Access, options: argparse.Namespace) -> int:
     node = await access.one(POOL_NODES, PoolNodeView, options.node)
     if not node.status.pod_name:
         raise CliError(f"node {options.node!r} has no pod: it is {node.status.state}")
-    words = command_for(
-        node, access.namespace, options.command, container=options.container, terminal=sys.stdin.isatty()
-    )
+    pod = await access.one(PODS, PodView, node.status.pod_name)
+    words = command_for(node, pod, options.command, container=options.container, terminal=sys.stdin.isatty())
     access.teach(shlex.join(words))
     program = shutil.which("kubectl")
     if program is None:
@@ -43,14 +44,18 @@ async def run(access: Access, options: argparse.Namespace) -> int:
 
 def command_for(
     node: PoolNodeView,
-    namespace: str,
+    pod: PodView,
     command: list[str],
     *,
     terminal: bool,
     container: str = names.TASK_CONTAINER,
 ) -> list[str]:
     """What kubectl is told: in a container that tasks run in, with AZ_BATCH_* of the node, in its root directory."""
-    variables = node_variables(namespace, node.spec.pool_name, node.metadata.name, dedicated=node.spec.is_dedicated)
+    namespace = node.metadata.namespace
+    variables = {
+        **node_variables(namespace, node.spec.pool_name, node.metadata.name, dedicated=node.spec.is_dedicated),
+        **package_variables(marks_of(pod.metadata.annotations)),
+    }
     interactive = ["-it"] if terminal else ["-i"]
     return [
         "kubectl", "exec", *interactive, "-n", namespace, node.status.pod_name, "-c", container, "--",

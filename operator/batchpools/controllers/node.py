@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from batchpools.api import names
 from batchpools.api.reasons import Reason
 from batchpools.api.states import NodeDeallocationOption
 from batchpools.core.identity import Key
 from batchpools.core.ledger import Contact, RunLedger
+from batchpools.core.packages.resolution import pools_with, resolve
 from batchpools.core.plan import Create
 from batchpools.core.pools.emptying import emptied_by
 from batchpools.core.pools.node_plan import COUNTER_INTERVAL, RETAINED_AGAIN, NodeSituation, plan_node
@@ -16,7 +18,7 @@ from batchpools.core.pools.node_pod import NodePodSettings
 from batchpools.core.pools.node_state import Report, StartTaskFacts
 from batchpools.core.pools.reach import is_set_aside
 from batchpools.core.pools.retention import retained_until
-from batchpools.core.views import PodView, PoolNodeStatus, PoolNodeView, PoolView
+from batchpools.core.views import ApplicationPackageView, PodView, PoolNodeStatus, PoolNodeView, PoolView
 from batchpools.hub.port import HubPort
 from batchpools.kube.applier import Applier, Outcome, Refusal
 from batchpools.kube.cache import Cache
@@ -61,7 +63,7 @@ class NodeController:
             self._wake(_key(node))
 
     def wire(self, wake: Callable[[Key], None]) -> None:
-        """Wake a node when it, its pod or its pool changes."""
+        """Wake a node when it, its pod, its pool or one of its packages changes."""
         self._wake = wake
 
         def node_changed(old: PoolNodeView | None, new: PoolNodeView | None) -> None:
@@ -82,6 +84,13 @@ class NodeController:
                 for node in self._cache.nodes.indexed("by_pool", (view.metadata.namespace, view.metadata.name)):
                     wake(_key(node))
 
+        def package_changed(old: ApplicationPackageView | None, new: ApplicationPackageView | None) -> None:
+            view = new or old
+            for pool in pools_with(view, self._cache.pools) if view is not None else ():
+                for node in self._cache.nodes.indexed("by_pool", (pool.metadata.namespace, pool.metadata.name)):
+                    wake(_key(node))
+
+        self._cache.packages.subscribe(package_changed)
         self._cache.nodes.subscribe(node_changed)
         self._cache.pods.subscribe(pod_changed)
         self._cache.pools.subscribe(pool_changed)
@@ -146,9 +155,12 @@ class NodeController:
         refusal = self._refusals.get(key) if pod is None else None
         conflict = refusal is not None and refusal.outcome == Outcome.NAME_CONFLICT
         last = self._counted.get(key)
+        pool = self._cache.pools.get(key.namespace, node.spec.pool_name)
+        references = pool.spec.application_package_references if pool is not None else ()
         return NodeSituation(
             node=node,
-            pool=self._cache.pools.get(key.namespace, node.spec.pool_name),
+            pool=pool,
+            packages=resolve(references, partial(self._cache.packages.get, key.namespace)),
             pod=pod,
             settings=settings,
             other_pods=self._other_pods(node),
@@ -204,7 +216,7 @@ def _read(report: NodeReport) -> Report:
         facts = StartTaskFacts(
             told.retry_count, told.started_at, told.ended_at, told.exit_code, told.code, told.message
         )
-    return Report(report.phase, report.boot_id, facts, report.message)
+    return Report(report.phase, report.boot_id, facts, report.message, report.code)
 
 
 def _owns(node: PoolNodeView, pod: PodView) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 
 from batchpools.api import names
 from batchpools.api.states import TaskState
@@ -10,13 +11,14 @@ from batchpools.core.autoscale.run import Scaling
 from batchpools.core.identity import Key
 from batchpools.core.jobs.manager import manager_name, manages
 from batchpools.core.ledger import RunLedger
+from batchpools.core.packages.resolution import pools_with, resolve
 from batchpools.core.plan import Annotate, Delete
 from batchpools.core.pools.emptying import is_marked
 from batchpools.core.pools.image_probe import probe_key
 from batchpools.core.pools.pool_plan import COUNTER_INTERVAL, plan_pool
 from batchpools.core.pools.situation import PoolSituation
 from batchpools.core.pools.upgrade import is_outdated, is_renewing, wanted_pod
-from batchpools.core.views import PodView, PoolNodeView, PoolView
+from batchpools.core.views import ApplicationPackageView, PodView, PoolNodeView, PoolView
 from batchpools.kube.applier import Applier, Refusal
 from batchpools.kube.cache import Cache
 from batchpools.kube.live import Namespaces, listed, live
@@ -53,7 +55,7 @@ class PoolController:
         self._renewing: dict[Key, tuple[str, frozenset[str]]] = {}  # of nodes that we marked, and for which template
 
     def wire(self, wake: Callable[[Key], None]) -> None:
-        """Wake a pool when it, one of its nodes or its probe changes."""
+        """Wake a pool when it, one of its nodes, its probe or one of its packages changes."""
 
         def pool_changed(old: PoolView | None, new: PoolView | None) -> None:
             view = new or old
@@ -71,6 +73,12 @@ class PoolController:
             if view is not None and name:
                 wake(Key("Pool", view.metadata.namespace, name))
 
+        def package_changed(old: ApplicationPackageView | None, new: ApplicationPackageView | None) -> None:
+            view = new or old
+            for pool in pools_with(view, self._cache.pools) if view is not None else ():
+                wake(Key("Pool", pool.metadata.namespace, pool.metadata.name))
+
+        self._cache.packages.subscribe(package_changed)
         self._cache.pods.subscribe(pod_changed)
         self._cache.pools.subscribe(pool_changed)
         self._cache.nodes.subscribe(node_changed)
@@ -166,6 +174,9 @@ class PoolController:
             refusal=self._refusals.get(key, ""),
             probe=self._cache.pods.get(*probe_key(pool)[1:]),
             probe_refusal=self._probe_refusals.get(key, ""),
+            packages=resolve(
+                pool.spec.application_package_references, partial(self._cache.packages.get, key.namespace)
+            ),
             scaled=self._scaling.turn(pool, nodes) if self._scaling is not None and not deleted else None,
         )
 

@@ -15,6 +15,23 @@ class EnvReference(msgspec.Struct, frozen=True, array_like=True):
     optional: bool = False
 
 
+class PackageConfig(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """An application package that is in place before anything runs: an archive at a URL, or in a ConfigMap that the agent sees.
+
+    format: Zip or TarGz. sha256: what the archive must be, empty = anything. fingerprint: of all that. is_default: version is the
+    package's default one.
+    """
+
+    name: str
+    version: str
+    fingerprint: str
+    format: str = "Zip"
+    url: str = ""
+    config_map: str = ""
+    sha256: str = ""
+    is_default: bool = False
+
+
 class StartTaskConfig(msgspec.Struct, frozen=True, rename="camel"):
     """The start task; argv is already split, `$(NAME)` not yet expanded; env as NAME=value.
 
@@ -46,3 +63,4 @@ class NodeConfig(msgspec.Struct, frozen=True, rename="camel"):
     elevates: bool = False  # its runner is root of its container, and makes runs root that ask for it
     certificates: list[str] = []  # Secrets that must be there before anything runs
     containers: list[str] = []
+    packages: list[PackageConfig] = []

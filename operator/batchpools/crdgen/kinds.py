@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from batchpools.api.application_package import ApplicationPackage
 from batchpools.api.common import Model
 from batchpools.api.job import Job
 from batchpools.api.job_schedule import JobSchedule
@@ -117,5 +118,16 @@ KINDS = (
         ),
         selectable=(".status.state",),
         categories=("batchpools",),
+    ),
+    Kind(
+        ApplicationPackage,
+        "applicationpackages",
+        "bapp",
+        (
+            ("Default", ".spec.defaultVersion", "string"),
+            ("Verified", ".status.conditions[?(@.type=='Verified')].status", "string"),
+            ("Why*", ".status.conditions[?(@.type=='Verified')].message", "string"),
+            _AGE,
+        ),
     ),
 )

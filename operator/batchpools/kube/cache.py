@@ -5,6 +5,7 @@ from typing import Generic, Protocol, TypeVar
 
 from batchpools.api import names
 from batchpools.core.views import (
+    ApplicationPackageView,
     BudgetView,
     JobScheduleView,
     JobView,
@@ -121,6 +122,7 @@ class Cache:
             by_pool=lambda job: (job.metadata.namespace, job.pool),
             by_schedule=lambda job: job.schedule.uid if job.schedule is not None else "",
         )
+        self.packages: Store[ApplicationPackageView] = Store()
         self.schedules: Store[JobScheduleView] = Store()
         self.tasks: Store[TaskView] = Store(by_job=lambda task: (task.metadata.namespace, task.spec.job_name))
         self.policies: Store[NetworkPolicyView] = Store()

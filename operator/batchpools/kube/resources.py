@@ -8,6 +8,7 @@ POOL_NODES = Resource("PoolNode", names.GROUP, names.VERSION, "poolnodes")
 JOBS = Resource("Job", names.GROUP, names.VERSION, "jobs")
 TASKS = Resource("Task", names.GROUP, names.VERSION, "tasks")
 JOB_SCHEDULES = Resource("JobSchedule", names.GROUP, names.VERSION, "jobschedules")
+APPLICATION_PACKAGES = Resource("ApplicationPackage", names.GROUP, names.VERSION, "applicationpackages")
 PODS = Resource("Pod", "", "v1", "pods")
 SECRETS = Resource("Secret", "", "v1", "secrets")
 CONFIG_MAPS = Resource("ConfigMap", "", "v1", "configmaps")
@@ -30,6 +31,7 @@ BY_KIND = {
         JOBS,
         TASKS,
         JOB_SCHEDULES,
+        APPLICATION_PACKAGES,
         PODS,
         SECRETS,
         CONFIG_MAPS,

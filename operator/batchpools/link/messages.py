@@ -77,6 +77,7 @@ class NodeReport(Message, frozen=True, tag=2):
     message: Text
     elevates: bool = False  # it was made for elevated tasks too
     containers: Containers = msgspec.field(default_factory=lambda: [TASK_CONTAINER])
+    code: Word = ""  # what keeps it from starting, in one word; message says it
 
 
 class RunState(msgspec.Struct, frozen=True, array_like=True):

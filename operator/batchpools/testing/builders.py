@@ -12,6 +12,9 @@ import msgspec
 from batchpools.api import names
 from batchpools.core.identity import Key
 from batchpools.core.views import (
+    ApplicationPackageSpec,
+    ApplicationPackageStatus,
+    ApplicationPackageView,
     ConditionView,
     JobScheduleSpec,
     JobScheduleStatus,
@@ -22,6 +25,7 @@ from batchpools.core.views import (
     JobView,
     Meta,
     OwnerReference,
+    PackageVersion,
     PodSpec,
     PodStatus,
     PodView,
@@ -40,7 +44,7 @@ from batchpools.testing.clock import EPOCH
 NAMESPACE = "default"
 IMAGE = "python:3.12-slim"
 
-AnyView = PoolView | PoolNodeView | JobView | TaskView | PodView | JobScheduleView
+AnyView = PoolView | PoolNodeView | JobView | TaskView | PodView | JobScheduleView | ApplicationPackageView
 
 
 def meta(name: str, *, kind: str = "", owner: AnyView | None = None, **fields: Any) -> Meta:
@@ -113,6 +117,22 @@ def schedule(
         metadata=metadata or meta(name, kind="JobSchedule"),
         spec=JobScheduleSpec(**told),
         status=status or JobScheduleStatus(),
+    )
+
+
+def package(
+    name: str = "blender",
+    *,
+    metadata: Meta | None = None,
+    status: ApplicationPackageStatus | None = None,
+    **spec: Any,
+) -> ApplicationPackageView:
+    """An ApplicationPackage with one version, 4.2, its default one."""
+    versions = (PackageVersion(version="4.2", url="https://files.example/blender.zip"),)
+    return ApplicationPackageView(
+        metadata=metadata or meta(name, kind="ApplicationPackage"),
+        spec=ApplicationPackageSpec(**{"default_version": "4.2", "versions": versions, **spec}),
+        status=status or ApplicationPackageStatus(),
     )
 
 

@@ -81,6 +81,7 @@ STATUS_FIELDS: dict[str, dict[str, Any]] = {
         "activeJob": "",
         "jobsCreated": 0,
     },
+    "ApplicationPackage": {**_EVERY, "versions": []},
     "Pod": {},
 }
 
@@ -91,6 +92,7 @@ FRESH_STATUS: dict[str, dict[str, Any]] = {
     "Job": {"state": "Active", "conditions": [_NOT_FINISHED]},
     "Task": {"state": "Active", "conditions": [_NOT_FINISHED]},
     "JobSchedule": {"state": "Active", "conditions": [_NOT_FINISHED]},
+    "ApplicationPackage": {},
     "Pod": {"phase": "Pending"},
 }
 

@@ -125,5 +125,6 @@ STATUS: dict[str, list[tuple[str, Holds]]] = {
         ("the number of the last job never goes back", _counts_up),
         ("a schedule that has ended stays ended", _stays_ended),
     ],
+    "ApplicationPackage": [(_EPOCH, _epoch_rises)],
     "Task": [(_EPOCH, _epoch_rises), ("a task that has ended stays ended", _stays_ended)],
 }

@@ -20,6 +20,7 @@ class Server:
     seen: Counter[str] = field(default_factory=Counter)
     shown: dict[str, str] = field(default_factory=dict)
     redirects_to: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)  # what /ok/... is, where it is not BODY
     release: asyncio.Event = field(default_factory=asyncio.Event)  # what /held waits for
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -28,7 +29,7 @@ class Server:
         self.shown[path] = request.headers.get("Authorization", "") + "?" + request.query_string
         match path.split("/")[1:]:
             case ["ok", *_]:
-                return web.Response(body=BODY)
+                return web.Response(body=self.files.get(path, BODY))
             case ["status", code]:
                 return web.Response(status=int(code), text="no")
             case ["once", code]:

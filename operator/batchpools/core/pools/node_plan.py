@@ -14,6 +14,8 @@ from batchpools.api.reasons import Reason, RequeueReason
 from batchpools.api.states import NodeActionType, NodeDeallocationOption
 from batchpools.core.identity import Key
 from batchpools.core.ledger import Contact, NodeRuns
+from batchpools.core.packages.marks import marks
+from batchpools.core.packages.resolution import NO_PACKAGES, Packages
 from batchpools.core.plan import (
     AddFinalizer,
     Annotate,
@@ -62,7 +64,7 @@ class NodeSituation:
     node with another name. draining, drained, released, contact: what the ledger of runs answers for the present pod.
     retained_until: what tasks left there is to be kept until then (asked for by RetainedData alone). refusal,
     refused_for: why the last try to create came to nothing, in the API server's words and in one of ours. closing: the
-    namespace is being deleted.
+    namespace is being deleted. packages: what the pool's references mean now.
     """
 
     node: PoolNodeView
@@ -81,6 +83,7 @@ class NodeSituation:
     refused_for: Reason = Reason.ALLOCATION_FAILED
     counts_due: bool = True
     closing: bool = False
+    packages: Packages = NO_PACKAGES
 
 
 def plan_node(situation: NodeSituation, *, now: datetime) -> Plan[PoolNodeStatus]:
@@ -176,11 +179,16 @@ def _act(situation: NodeSituation, action: NodeAction, pod: PodView, now: dateti
 
 
 def _restarts(situation: NodeSituation, pod: PodView) -> Restarts:
-    """Whether this pod can begin anew as it is: the cluster has the rule, the pool still has the start task it was made with."""
+    """Whether this pod can begin anew as it is: the cluster has the rule, the pool still has the start task and the packages that
+    it was made with. Packages that are missing now would let no other pod begin: it keeps those that it has.
+    """
     report, pool = situation.report, situation.pool
-    same = pool is not None and pod.metadata.annotations.get(names.ANNOTATION_START_TASK) == start_task_hash(pool.spec)
+    annotations = pod.metadata.annotations
+    same = pool is not None and annotations.get(names.ANNOTATION_START_TASK) == start_task_hash(pool.spec)
+    packages = situation.packages
+    has_all = bool(packages.missing) or annotations.get(names.ANNOTATION_PACKAGES, "") == marks(packages.found)
     return Restarts(
-        possible=same and pod_facts.can_restart(pod),
+        possible=same and has_all and pod_facts.can_restart(pod),
         boot_id=report.boot_id if report is not None else "",
         count=pod_facts.restarts(pod),
     )
@@ -208,11 +216,14 @@ def _new_pod(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
         return waits
     wrong = refused(read_template(pool.spec))
     if wrong:
-        return Plan(status=_status(_refused(situation, wrong), now))
+        return Plan(status=_status(_refused(situation, wrong, Reason.TEMPLATE_INVALID), now))
+    if situation.packages.missing:
+        why = Reason.INVALID_PACKAGE_REFERENCES
+        return Plan(status=_status(_refused(situation, situation.packages.missing, why), now))
     if not status.pod_name or status.pod_uid:  # none yet, or one that is gone and drained
         lost = pod_lost(node, pool, None)
         return Plan(status=_next_generation(situation, now), events=lost, requeue_after=LOOK_AGAIN)
-    create = create_pod(pool, node, status.pod_generation, situation.settings)
+    create = create_pod(pool, node, status.pod_generation, situation.settings, situation.packages.found)
     told = _status(situation, now)
     again = REFUSED_AGAIN if situation.refusal else LOOK_AGAIN
     return Plan(effects=(create,), status=told, requeue_after=again)
@@ -326,10 +337,10 @@ def _let_all_go(situation: NodeSituation, key: Key) -> tuple[Effect, ...]:
     return (*held, RemoveFinalizer(key, node.metadata.uid, names.FINALIZER_NODE))
 
 
-def _refused(situation: NodeSituation, sentence: str) -> NodeSituation:
+def _refused(situation: NodeSituation, sentence: str, reason: Reason) -> NodeSituation:
     """The situation with a sentence of our own about why there is no pod."""
     node, pool, settings = situation.node, situation.pool, situation.settings
-    return NodeSituation(node, pool, None, settings, refusal=sentence, refused_for=Reason.TEMPLATE_INVALID)
+    return NodeSituation(node, pool, None, settings, refusal=sentence, refused_for=reason)
 
 
 def _status(situation: NodeSituation, now: datetime) -> PoolNodeStatus:

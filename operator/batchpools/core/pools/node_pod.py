@@ -1,6 +1,7 @@
 """Puts the pod of a node together: the user's template and ours. Pure."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -8,15 +9,16 @@ import msgspec
 from batchpools.api import names
 from batchpools.api.durations import parse_duration
 from batchpools.core.identity import Key
-from batchpools.core.node_config import NodeConfig, StartTaskConfig
+from batchpools.core.node_config import NodeConfig, PackageConfig, StartTaskConfig
 from batchpools.core.owner import owner_reference
+from batchpools.core.packages.marks import marks as package_marks
 from batchpools.core.plan import Create
 from batchpools.core.pools.disruption import marks
 from batchpools.core.pools.image_digest import checked_digest
 from batchpools.core.pools.network_policy import near_each_other
 from batchpools.core.pools.pod_containers import agent, installer, others, start_task, task
 from batchpools.core.pools.pod_hash import pod_hash
-from batchpools.core.pools.pod_references import reference_volumes
+from batchpools.core.pools.pod_references import package_volumes, reference_volumes
 from batchpools.core.pools.pod_security import pod_security
 from batchpools.core.pools.pod_volumes import volumes
 from batchpools.core.pools.template import Json, Template, template_for
@@ -49,17 +51,26 @@ def pod_name(node: str, generation: int) -> str:
     return f"{node}-{generation}"
 
 
-def create_pod(pool: PoolView, node: PoolNodeView, generation: int, settings: NodePodSettings) -> Create:
-    """The effect that makes a node's pod of that generation."""
+def create_pod(
+    pool: PoolView,
+    node: PoolNodeView,
+    generation: int,
+    settings: NodePodSettings,
+    packages: Sequence[PackageConfig] = (),
+) -> Create:
+    """The effect that makes a node's pod of that generation. packages: what the pool's references mean now."""
     meta = node.metadata
     name = pod_name(meta.name, generation)
     template = template_for(pool.spec, is_dedicated=node.spec.is_dedicated)
-    manifest = {
+    config = _config(pool, meta.name, template, settings, packages)
+    manifest: Json = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": _metadata(pool, node, name, template, settings),
-        "spec": _spec(pool, meta.name, template, settings),
+        "spec": _spec(pool, template, settings, config),
     }
+    if packages:
+        manifest["metadata"]["annotations"][names.ANNOTATION_PACKAGES] = package_marks(packages)
     return Create(Key("Pod", meta.namespace, name), manifest, owner_uid=meta.uid)
 
 
@@ -90,9 +101,8 @@ def _metadata(pool: PoolView, node: PoolNodeView, name: str, template: Template,
     }
 
 
-def _spec(pool: PoolView, node: str, template: Template, settings: NodePodSettings) -> Json:
+def _spec(pool: PoolView, template: Template, settings: NodePodSettings, config: NodeConfig) -> Json:
     spec = pool.spec
-    config = _config(pool, node, template, settings)
     inits = [installer(settings.image), agent(settings.image, config, spec)]
     if spec.start_task is not None and not spec.start_task.is_inside:
         inits.append(start_task(spec, spec.start_task, template))
@@ -108,11 +118,13 @@ def _spec(pool: PoolView, node: str, template: Template, settings: NodePodSettin
         "securityContext": pod_security(template),
         "initContainers": inits,
         "containers": [task(spec, template, restarts=settings.restarts), *others(spec, template)],
-        "volumes": [*template.volumes, *volumes(spec), *reference_volumes(spec)],
+        "volumes": [*template.volumes, *volumes(spec), *reference_volumes(spec), *package_volumes(config.packages)],
     }
 
 
-def _config(pool: PoolView, node: str, template: Template, settings: NodePodSettings) -> NodeConfig:
+def _config(
+    pool: PoolView, node: str, template: Template, settings: NodePodSettings, packages: Sequence[PackageConfig]
+) -> NodeConfig:
     """What the agent is told."""
     return NodeConfig(
         namespace=pool.metadata.namespace,
@@ -127,6 +139,7 @@ def _config(pool: PoolView, node: str, template: Template, settings: NodePodSett
         elevates=pool.spec.allow_elevated,
         certificates=[one.secret_name for one in pool.spec.certificate_references],
         containers=[name for name, _ in template.others],
+        packages=list(packages),
     )
 
 

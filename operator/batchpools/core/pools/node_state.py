@@ -37,6 +37,12 @@ class Report:
     boot_id: str = ""
     start_task: StartTaskFacts | None = None
     message: str = ""  # what keeps the node from starting
+    code: str = ""  # and what that is called
+
+    @property
+    def reason(self) -> Reason:
+        """The code as far as we know it."""
+        return Reason.PACKAGE_ERROR if self.code == Reason.PACKAGE_ERROR else Reason.REFERENCE_MISSING
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,7 @@ def conditions_of(facts: NodeFacts, now: datetime) -> Conditions:
     if facts.report is not None and facts.report.phase == "Ready" and _all_but_start_task(said):
         said.append(_condition(Condition.READY, True, Reason.NODE_READY))
     elif facts.report is not None and facts.report.message:
-        said.append(_condition(Condition.READY, False, Reason.REFERENCE_MISSING, facts.report.message))
+        said.append(_condition(Condition.READY, False, facts.report.reason, facts.report.message))
     elif found is not None:
         said.append(_condition(Condition.READY, False, found.reason, found.message))
     elif ready is None:
@@ -174,7 +180,7 @@ def errors_of(facts: NodeFacts, conditions: Conditions) -> tuple[NodeError, ...]
     if found is not None:
         return (NodeError(code=found.code, message=found.message[:1024]),)
     if facts.report is not None and facts.report.message:
-        return (NodeError(code=Reason.REFERENCE_MISSING, message=facts.report.message[:1024]),)
+        return (NodeError(code=facts.report.reason, message=facts.report.message[:1024]),)
     if facts.quarantine:
         return (NodeError(code=facts.quarantined_for, message=facts.quarantine[:1024]),)
     words = pod_facts.unschedulable(facts.pod)

@@ -10,7 +10,7 @@ from batchpools.api.quantities import parse_bytes
 from batchpools.api.references import Visibility
 from batchpools.core.node_config import NODE_CONFIG_ENV, NodeConfig
 from batchpools.core.pools.image_digest import is_checked
-from batchpools.core.pools.pod_references import agent_reference_mounts, certificate_mounts
+from batchpools.core.pools.pod_references import agent_reference_mounts, certificate_mounts, package_mounts
 from batchpools.core.pools.pod_security import agent_security, installer_security, task_security, task_user
 from batchpools.core.pools.pod_volumes import agent_mounts, installer_mounts, runner_mounts
 from batchpools.core.pools.template import Json, Template
@@ -51,7 +51,7 @@ def agent(image: str, config: NodeConfig, spec: PoolSpec) -> Json:
         "env": [{"name": NODE_CONFIG_ENV, "value": json.dumps(msgspec.to_builtins(config))}],
         "resources": _OURS,
         "securityContext": agent_security(),
-        "volumeMounts": [*agent_mounts(), *agent_reference_mounts(spec)],
+        "volumeMounts": [*agent_mounts(), *agent_reference_mounts(spec), *package_mounts(config.packages)],
     }
 
 

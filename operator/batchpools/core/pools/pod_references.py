@@ -5,9 +5,10 @@ S8.7): so the operator needs no right to read any of it. All are optional for th
 say so in an Event only; the agent says it where people look.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from batchpools.api import names
+from batchpools.core.node_config import PackageConfig
 from batchpools.core.pools.template import Json
 from batchpools.core.views import PoolSpec
 
@@ -25,6 +26,20 @@ def reference_volumes(spec: PoolSpec) -> list[Json]:
             for volume, name in _numbered(names.VOLUME_CONFIG_MAP, spec.config_map_references)
         ),
     ]
+
+
+def package_volumes(packages: Sequence[PackageConfig]) -> list[Json]:
+    """ConfigMaps that hold the archives of application packages."""
+    return [
+        {"name": volume, "configMap": {"name": name, "optional": True}}
+        for volume, name in _numbered(names.VOLUME_PACKAGE, _sources(packages))
+    ]
+
+
+def package_mounts(packages: Sequence[PackageConfig]) -> list[Json]:
+    """The same, for the agent."""
+    found = _numbered(names.VOLUME_PACKAGE, _sources(packages))
+    return [_mount(volume, f"{names.PACKAGE_SOURCES_DIR}/{name}") for volume, name in found]
 
 
 def certificate_mounts(spec: PoolSpec, visibility: str = "") -> list[Json]:
@@ -51,6 +66,10 @@ def agent_reference_mounts(spec: PoolSpec) -> list[Json]:
 def _secrets(prefix: str, given: list[str] | tuple[str, ...]) -> Iterator[Json]:
     for volume, name in _numbered(prefix, given):
         yield {"name": volume, "secret": {"secretName": name, "optional": True, "defaultMode": _MODE}}
+
+
+def _sources(packages: Sequence[PackageConfig]) -> list[str]:
+    return sorted({one.config_map for one in packages if one.config_map})
 
 
 def _numbered(prefix: str, given: list[str] | tuple[str, ...]) -> Iterator[tuple[str, str]]:

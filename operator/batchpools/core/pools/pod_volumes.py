@@ -1,6 +1,7 @@
 """Decides which volumes of ours a node's pod has, and which container sees which. Pure.
 
-The agent does not see the node's directory, and nobody else sees its state and its token (safety rules S8.1, S8.2).
+The agent does not see the node's directory, and nobody else sees its state and its token (safety rules S8.1, S8.2). Application
+packages lie in a volume that the agent alone writes: no link that a task plants is ever in its way.
 """
 
 from batchpools.api import names
@@ -19,6 +20,7 @@ def volumes(spec: PoolSpec) -> list[Json]:
         {"name": names.VOLUME_ROOT, "emptyDir": root},
         {"name": names.VOLUME_BIN, "emptyDir": {}},
         {"name": names.VOLUME_AGENT, "emptyDir": {}},
+        {"name": names.VOLUME_PACKAGES, "emptyDir": {}},
         {"name": names.VOLUME_TOKEN, "projected": {"sources": [{"serviceAccountToken": token}]}},
         {"name": names.VOLUME_CA, "downwardAPI": {"items": [{"path": "ca.crt", "fieldRef": field}]}},
     ]
@@ -33,6 +35,7 @@ def agent_mounts() -> list[Json]:
     """What the agent alone sees."""
     return [
         {"name": names.VOLUME_AGENT, "mountPath": names.AGENT_STATE_DIR},
+        {"name": names.VOLUME_PACKAGES, "mountPath": names.AGENT_PACKAGES_DIR},
         {"name": names.VOLUME_TOKEN, "mountPath": names.TOKEN_DIR, "readOnly": True},
         {"name": names.VOLUME_CA, "mountPath": names.CA_DIR, "readOnly": True},
     ]
@@ -42,5 +45,6 @@ def runner_mounts() -> list[Json]:
     """What every container with a runner sees beside the user's volumes."""
     return [
         {"name": names.VOLUME_ROOT, "mountPath": names.NODE_ROOT_DIR},
+        {"name": names.VOLUME_PACKAGES, "mountPath": names.PACKAGES_DIR, "readOnly": True},
         {"name": names.VOLUME_BIN, "mountPath": names.RUNNER_DIR, "readOnly": True},
     ]

@@ -18,8 +18,6 @@ from batchpools.core.pools.pool_status import status_of, without_counters
 from batchpools.core.pools.resize import Moves, next_step
 from batchpools.core.pools.situation import PoolSituation
 from batchpools.core.pools.target import Target
-from batchpools.core.pools.template import read_template
-from batchpools.core.pools.template_rules import refused
 from batchpools.core.pools.upgrade import nodes_to_renew, wanted_pod
 from batchpools.core.views import PoolNodeView, PoolStatus
 
@@ -96,8 +94,7 @@ def _deletion(situation: PoolSituation, key: Key, now: datetime) -> Plan[PoolSta
 
 def _resize(situation: PoolSituation, target: Target) -> tuple[Effect, ...]:
     """Grow or shrink to the target. What was chosen to leave gets no more tasks before anything else is done."""
-    may_make = not (situation.elevation or refused(read_template(situation.pool.spec)))
-    step = next_step(situation, target, may_make=may_make)
+    step = next_step(situation, target, may_make=not situation.is_held_up)
     return (
         *_cordon(situation, step),
         *(_mark(node, "false") for node in step.keep),
@@ -125,7 +122,7 @@ def _mark(node: PoolNodeView, value: str) -> Annotate:
 def _renew(situation: PoolSituation) -> tuple[Effect, ...]:
     """Mark the nodes that get a new pod now."""
     pool = situation.pool
-    if situation.elevation or refused(read_template(pool.spec)):
+    if situation.is_held_up:
         return ()
     chosen = nodes_to_renew(pool, situation.staying, situation.used_slots, situation.renewing, situation.managing)
     return tuple(

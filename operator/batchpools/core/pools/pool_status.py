@@ -119,6 +119,8 @@ def _stalled(situation: PoolSituation) -> tuple[str, Reason]:
     sentence = refused(read_template(situation.pool.spec)) or _admission_sentence(situation.staying)
     if sentence:
         return sentence, Reason.TEMPLATE_INVALID
+    if situation.packages.missing:
+        return situation.packages.missing, Reason.INVALID_PACKAGE_REFERENCES
     sentence = stalled_by(situation.pool.status)
     return sentence, Reason.FORMULA_INVALID if sentence else Reason.ACCEPTED
 

@@ -7,8 +7,11 @@ from functools import cached_property
 from batchpools.api.reasons import Reason
 from batchpools.api.states import NodeState
 from batchpools.core.autoscale.run import Step
+from batchpools.core.packages.resolution import NO_PACKAGES, Packages
 from batchpools.core.pools.emptying import is_marked
 from batchpools.core.pools.target import is_stopped
+from batchpools.core.pools.template import read_template
+from batchpools.core.pools.template_rules import refused
 from batchpools.core.views import PodView, PoolNodeView, PoolView
 
 NO_POD = frozenset({Reason.ALLOCATION_FAILED, Reason.NAME_CONFLICT, Reason.POD_UNSCHEDULABLE})
@@ -26,7 +29,7 @@ class PoolSituation:
     namespace is being deleted. When the pool is to go, `nodes` without any are what the API server says. scaled: what
     autoscaling says of it now, if it was asked. probe: the pod that finds out what its image is, if the cache shows one (before the
     pool goes, if the API server has one), probe_refusal: the API server's sentence for the last that it did not make. elevation:
-    the API server's sentence when it takes no pods of a pool that allows elevated tasks.
+    the API server's sentence when it takes no pods of a pool that allows elevated tasks. packages: what its references mean now.
     """
 
     pool: PoolView
@@ -45,6 +48,12 @@ class PoolSituation:
     probe: PodView | None = None
     probe_refusal: str = ""
     elevation: str = ""
+    packages: Packages = NO_PACKAGES
+
+    @cached_property
+    def is_held_up(self) -> bool:
+        """Whether no pod can be made that would work, until somebody changes something."""
+        return bool(self.elevation or self.packages.missing or refused(read_template(self.pool.spec)))
 
     def is_leaving(self, node: PoolNodeView) -> bool:
         """Whether a node is on its way out: it counts no more, but keeps its name until it is gone."""

@@ -4,6 +4,13 @@ Only the fields needed, no managedFields. A test holds them to the pydantic mode
 written back: the whole of it, by its one writer.
 """
 
+from batchpools.core.views.application_package import (
+    ApplicationPackageSpec,
+    ApplicationPackageStatus,
+    ApplicationPackageView,
+    PackageVersion,
+    PackageVersionStatus,
+)
 from batchpools.core.views.base import (
     ConditionView,
     EnvVar,
@@ -48,6 +55,7 @@ from batchpools.core.views.job_schedule import (
     Schedule,
 )
 from batchpools.core.views.pool import (
+    ApplicationPackageReference,
     AutoScale,
     AutoScaleError,
     AutoScaleRun,
@@ -81,6 +89,10 @@ from batchpools.core.views.poolnode import (
 from batchpools.core.views.task import TaskConstraints, TaskSpec, TaskStats, TaskStatus, TaskView
 
 __all__ = [
+    "ApplicationPackageReference",
+    "ApplicationPackageSpec",
+    "ApplicationPackageStatus",
+    "ApplicationPackageView",
     "AutoPool",
     "AutoScale",
     "AutoScaleError",
@@ -115,6 +127,8 @@ __all__ = [
     "NodeAction",
     "NodeError",
     "OwnerReference",
+    "PackageVersion",
+    "PackageVersionStatus",
     "PodCondition",
     "PodContainer",
     "PodSpec",

@@ -63,6 +63,13 @@ class CertificateReference(View, frozen=True):
     visibility: tuple[str, ...] = ("StartTask", "Task")
 
 
+class ApplicationPackageReference(View, frozen=True):
+    """A package that nodes have in place; version empty = its default."""
+
+    name: str
+    version: str = ""
+
+
 class TaskLogs(View, frozen=True):
     """Whose output goes into the container's log."""
 
@@ -100,6 +107,7 @@ class PoolSpec(View, frozen=True):
     node_unreachable_timeout: str = "5m"
     start_task: StartTask | None = None
     certificate_references: tuple[CertificateReference, ...] = ()
+    application_package_references: tuple[ApplicationPackageReference, ...] = ()
     secret_references: tuple[str, ...] = ()
     config_map_references: tuple[str, ...] = ()
     task_logs: TaskLogs = TaskLogs()

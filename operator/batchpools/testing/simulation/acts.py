@@ -9,13 +9,14 @@ from random import Random
 
 from batchpools.api import names
 from batchpools.kube.port import Resource
-from batchpools.kube.resources import JOB_SCHEDULES, JOBS, LEASES, PODS, POOL_NODES, POOLS, TASKS
+from batchpools.kube.resources import APPLICATION_PACKAGES, JOB_SCHEDULES, JOBS, LEASES, PODS, POOL_NODES, POOLS, TASKS
 from batchpools.testing.object_rules import Object
 from batchpools.testing.simulation import workload
 from batchpools.testing.simulation.kubelet import Machine
 from batchpools.testing.simulation.loop import Process
 from batchpools.testing.simulation.node_acts import ask_node, disable_node
 from batchpools.testing.simulation.operators import OPERATOR_NAMESPACE
+from batchpools.testing.simulation.package_acts import PACKAGE_ACTS
 from batchpools.testing.simulation.pool_acts import POOL_ACTS
 from batchpools.testing.simulation.schedule_acts import SCHEDULE_ACTS
 from batchpools.testing.simulation.stage import Act, Stage, ask
@@ -332,7 +333,7 @@ ACTS: dict[str, Callable[[Stage, Act], bool]] = {
 
 def perform(stage: Stage, act: Act) -> None:
     """Let it happen, if there is something for it to happen to."""
-    stage.note_act(act, (ACTS.get(act.kind) or SCHEDULE_ACTS[act.kind])(stage, act))
+    stage.note_act(act, (ACTS | SCHEDULE_ACTS | PACKAGE_ACTS)[act.kind](stage, act))
 
 
 # ---------------------------------------------------------------- inside
@@ -390,7 +391,7 @@ def _remove(stage: Stage, resource: Resource, namespace: str, name: str) -> bool
 def delete_everything(stage: Stage) -> None:
     """What a user does in the end; jobs that have an owner go with it."""
     stage.is_over = True
-    for resource in (JOB_SCHEDULES, JOBS, POOLS):
+    for resource in (JOB_SCHEDULES, JOBS, POOLS, APPLICATION_PACKAGES):
         for item in stage.world.kube.objects(resource, NAMESPACE):
             if not item["metadata"].get("ownerReferences"):
                 stage.delete(resource, item)

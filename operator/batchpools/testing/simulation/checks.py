@@ -9,7 +9,17 @@ from typing import Any
 
 from batchpools.api import names
 from batchpools.core.identity import ExecutionId
-from batchpools.kube.resources import BUDGETS, JOB_SCHEDULES, JOBS, NETWORK_POLICIES, PODS, POOL_NODES, POOLS, TASKS
+from batchpools.kube.resources import (
+    APPLICATION_PACKAGES,
+    BUDGETS,
+    JOB_SCHEDULES,
+    JOBS,
+    NETWORK_POLICIES,
+    PODS,
+    POOL_NODES,
+    POOLS,
+    TASKS,
+)
 from batchpools.testing.object_rules import Object
 from batchpools.testing.simulation import workload
 from batchpools.testing.simulation.job_checks import JobChecker
@@ -85,6 +95,8 @@ class Checker:
     def _changed(self, kind: str, old: Object | None, new: Object | None) -> None:
         item = new or old
         self._pool.changed(kind, new, old)
+        if kind == "ApplicationPackage" and new is not None:
+            self._package(new)
         if kind == "Lease" and new is not None:
             self._lease(new)
         if kind != "Task" or item is None or item["metadata"]["namespace"] != NAMESPACE:
@@ -101,6 +113,14 @@ class Checker:
             self._pool.requeued(old, new)
         if old is None or old.get("status") != new["status"]:
             self._status(uid, self._lives[uid], new["status"])
+
+    def _package(self, package: Object) -> None:
+        """What is said to be verified some node has had in place."""
+        for one in package["status"].get("versions", ()):
+            if one.get("verified") and one["fingerprint"] not in self._world.downloads.had:
+                self.says(
+                    f"version {one['version']} of {package['metadata']['name']} is verified, and no node has had it"
+                )
 
     def _lease(self, lease: Object) -> None:
         spec = lease["spec"]
@@ -294,7 +314,17 @@ class Checker:
 
     def left_over(self) -> str:
         """What is still there although everything was deleted; empty when nothing is."""
-        for resource in (JOB_SCHEDULES, TASKS, JOBS, PODS, POOL_NODES, POOLS, NETWORK_POLICIES, BUDGETS):
+        for resource in (
+            APPLICATION_PACKAGES,
+            JOB_SCHEDULES,
+            TASKS,
+            JOBS,
+            PODS,
+            POOL_NODES,
+            POOLS,
+            NETWORK_POLICIES,
+            BUDGETS,
+        ):
             if items := self._world.kube.objects(resource, NAMESPACE):
                 return f"{resource.kind} {items[0]['metadata']['name']} {items[0]['metadata'].get('finalizers', '')}"
         if self._world.pods():

@@ -12,6 +12,7 @@ from batchpools.testing.simulation import workload
 from batchpools.testing.simulation.acts import ACTS, delete_everything, perform
 from batchpools.testing.simulation.checks import Checker
 from batchpools.testing.simulation.opening import Begun, Opening, cold, warm
+from batchpools.testing.simulation.package_acts import PACKAGE_ACTS, calm_packages, refer
 from batchpools.testing.simulation.pool_acts import calm_pool
 from batchpools.testing.simulation.schedule_acts import SCHEDULE_ACTS, calm_schedule
 from batchpools.testing.simulation.stage import Act, Stage
@@ -26,6 +27,7 @@ COLD_EVERY = 5
 SCHEDULED_EVERY = 9
 FURTHER_EVERY = 8
 MANAGED_EVERY = 6
+PACKAGED_EVERY = 11
 
 # How likely each kind of act is, beside 1.
 _OFTEN = {
@@ -48,6 +50,7 @@ class Script:
     is_warm: bool = False  # it begins with a cluster at rest
     has_schedule: bool = False  # besides a job schedule
     has_manager: bool = False  # the job with inline tasks has a manager
+    has_packages: bool = False  # and the pool is given an application package
 
     @property
     def opening(self) -> Opening:
@@ -74,7 +77,7 @@ class Outcome:
 def script_of(seed: int, kinds: Collection[str] = ACTS) -> Script:
     """Draw a script of these kinds of acts; every tenth is ten times larger, in every eighth nodes have two containers.
 
-    One of all kinds may have a schedule, and its acts, or a job manager.
+    One of all kinds may have a schedule, and its acts, a job manager, or application packages, and their acts.
     """
     size = LARGE if seed % LARGE_EVERY == 0 else SMALL
     if seed % FURTHER_EVERY == 5:
@@ -83,11 +86,14 @@ def script_of(seed: int, kinds: Collection[str] = ACTS) -> Script:
     acts = _draw(Random(f"script {seed}"), kinds, size, size.acts)  # noqa: S311 (a played world)
     if has_schedule:
         acts += _draw(Random(f"schedule {seed}"), SCHEDULE_ACTS, size, size.acts // 4)  # noqa: S311
+    has_packages = kinds is ACTS and seed % PACKAGED_EVERY == 1
+    if has_packages:
+        acts += _draw(Random(f"packages {seed}"), PACKAGE_ACTS, size, size.acts // 3)  # noqa: S311
     option = "TaskCompletion" if seed % 3 == 0 else "Requeue"
     is_warm = seed % COLD_EVERY != 3
     in_order = tuple(sorted(acts, key=lambda act: act.at))
     has_manager = kinds is ACTS and seed % MANAGED_EVERY == 0
-    return Script(seed, size, in_order, option, is_warm, has_schedule, has_manager)
+    return Script(seed, size, in_order, option, is_warm, has_schedule, has_manager, has_packages)
 
 
 def _draw(random: Random, kinds: Collection[str], size: Size, number: int) -> list[Act]:
@@ -132,6 +138,8 @@ def _play_on(stage: Stage, checker: Checker, script: Script) -> Outcome:
     with world.server.as_running():
         calm_pool(stage)
         calm_schedule(stage)
+        if script.has_packages:
+            calm_packages(stage)
     _settle(world, checker, lambda: checker.unsettled(stage.target_nodes), "nothing happens any more")
     if not checker.violations:
         with world.server.as_running():
@@ -154,6 +162,9 @@ def _apply(stage: Stage, random: Random, script: Script) -> None:
         kube.seed(manifest)
     if script.has_schedule:
         kube.seed(workload.schedule(Random(f"schedule {script.seed}")))  # noqa: S311 (a played world)
+    if script.has_packages:
+        kube.seed(workload.package(0))
+        refer(stage)
     for number in range(size.tasks - size.tasks // 2):
         task = workload.loose_task(number, size, random)
         at = random.choice([0.0, random.uniform(0.0, size.seconds)])

@@ -17,6 +17,7 @@ from batchpools.agent.runner_client import RunnerClient
 from batchpools.api import names
 from batchpools.core.execution_events import Restored
 from batchpools.core.node_config import NODE_CONFIG_ENV, NodeConfig
+from batchpools.testing.simulation.downloads import Downloads, PodPackages
 from batchpools.testing.simulation.link import Link, LinkSessions
 from batchpools.testing.simulation.loop import Process, ProcessClock, Scheduler
 from batchpools.testing.simulation.runner import Processes, SimulatedRunner, SimulatedRunnerClient
@@ -79,6 +80,7 @@ class NodePod:
         link: Link,
         processes: Processes,
         on_change: Callable[[], None],
+        downloads: Downloads,
     ) -> None:
         meta = manifest["metadata"]
         self.uid: str = meta["uid"]
@@ -97,6 +99,7 @@ class NodePod:
         self._on_change = on_change
         self._clock = ProcessClock(scheduler)
         self._journal = MemoryJournal()
+        self._packages = PodPackages(downloads)
         self._node: Node | None = None
         self.containers = [
             TaskContainer(name, partial(self._make_runner, name), on_change)
@@ -117,7 +120,7 @@ class NodePod:
         """The agent's container starts, or starts again."""
         self.agent_restarts += 1
         self.agent = self._scheduler.process(f"{self.name}/agent-{self.agent_restarts}")
-        doors = Doors(self._connect_runner, lambda _: self._journal, self._sessions)
+        doors = Doors(self._connect_runner, lambda _: self._journal, self._sessions, self._packages.install)
         process = self.agent
         with process.as_running():
             self._node = Node(self._config, self._clock, Places(), doors)
@@ -191,6 +194,8 @@ class NodePod:
     # ---------------------------------------------------------------- doors
 
     async def _connect_runner(self, address: str) -> RunnerClient:
+        if lacks := self._packages.lacks(self._config.packages):
+            self._processes.violated(f"{self.name} would run something without {lacks}")
         for one in self.containers:
             if (
                 address == names.runner_socket(one.name)

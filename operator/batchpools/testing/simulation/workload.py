@@ -14,6 +14,7 @@ POOL = "demo"
 INLINE, LOOSE = "inline", "loose"
 SCHEDULE = "nightly"
 TOOL = "tool"
+PACKAGE = "blender"
 
 _SHORT = [0.05, 0.2, 0.5, 1.0, 2.5, 4.0, 7.0]
 
@@ -125,6 +126,12 @@ def schedule(random: Random) -> Manifest:
     spec = {**where, "onAllTasksComplete": "TerminateJob", "tasks": tasks}
     times = {"recurrenceInterval": random.choice(["2s", "4s"])}
     return _object("JobSchedule", SCHEDULE, {"schedule": times, "jobTemplate": {"spec": spec}})
+
+
+def package(number: int) -> Manifest:
+    """An application package of two versions, as its author leaves it after so many changes."""
+    versions = [{"version": one, "url": f"https://played/{one}/{number}.zip"} for one in ("1", "2")]
+    return _object("ApplicationPackage", PACKAGE, {"defaultVersion": str(1 + number % 2), "versions": versions})
 
 
 def loose_job(random: Random) -> Manifest:

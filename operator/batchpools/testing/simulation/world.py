@@ -11,6 +11,7 @@ from typing import Any
 from batchpools.kube.resources import PODS
 from batchpools.testing.fake_kube import FakeKube
 from batchpools.testing.object_rules import Object
+from batchpools.testing.simulation.downloads import Downloads
 from batchpools.testing.simulation.kubelet import Kubelets
 from batchpools.testing.simulation.link import Link
 from batchpools.testing.simulation.loop import ProcessClock, Scheduler
@@ -41,6 +42,7 @@ class World:
         self.server = self.scheduler.process("api-server")
         self.clock = ProcessClock(self.scheduler)
         self.processes = Processes()
+        self.downloads = Downloads()
         self.log: list[str] = []
         self.processes.log = self.note
         self._parts = parts
@@ -91,7 +93,7 @@ class World:
     # ---------------------------------------------------------------- inside
 
     def _make_pod(self, manifest: Object, on_change: Any) -> NodePod:
-        pod = self._parts.node_pod(self.scheduler, manifest, self.link, self.processes, on_change)
+        pod = self._parts.node_pod(self.scheduler, manifest, self.link, self.processes, on_change, self.downloads)
         pod.on_acknowledged = self._acknowledged
         return pod
 
