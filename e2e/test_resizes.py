@@ -223,6 +223,21 @@ def test_a_low_priority_node_that_loses_its_pod_comes_back_under_its_name(space:
     assert again["poolNodeName"] == "demo-l0000"
 
 
+def test_a_horizontal_pod_autoscaler_drives_a_pool_and_leaves_an_autoscaled_one_alone(space: Namespace) -> None:
+    """There are no metrics here: what it does all the same is to keep a target at its minReplicas at least."""
+    space.apply(pool(), pool("own", nodes=0, autoScale={"minNodes": 1, "maxNodes": 1}))
+    space.ready_pool("own", 1)
+    space.apply(_autoscaler("demo"), _autoscaler("own"))
+    space.wait_for("bpool", "demo", lambda status: status.get("currentDedicatedNodes") == 2)
+    assert space.get("bpool", "demo")["spec"]["targetDedicatedNodes"] == 2
+    told = space.wait_for("hpa", "demo", lambda status: status.get("currentReplicas") == 2)
+    assert condition(told, "AbleToScale")["status"] == "True"
+
+    off = space.wait_for("hpa", "own", lambda status: condition(status, "ScalingActive").get("status") == "False")
+    assert condition(off, "ScalingActive")["reason"] == "ScalingDisabled"
+    assert space.status("bpool", "own")["currentDedicatedNodes"] == 1
+
+
 def test_kubectl_scale_on_an_autoscaled_pool_is_refused_with_a_sentence(space: Namespace) -> None:
     space.apply(pool(nodes=0, autoScale={"maxNodes": 1}))
     with pytest.raises(KubectlError, match="decided by its formula"):
@@ -233,3 +248,12 @@ def _seconds(time: str) -> float:
     """Seconds of the day of a Kubernetes time."""
     hours, minutes, seconds = time.partition("T")[2].removesuffix("Z").split(":")
     return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+
+
+def _autoscaler(name: str) -> Manifest:
+    """Of the pool of that name: 2 to 3 nodes."""
+    target = {"apiVersion": "batchpools.dev/v1beta1", "kind": "Pool", "name": name}
+    usage = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}
+    metrics = [{"type": "Resource", "resource": usage}]
+    spec = {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 3, "metrics": metrics}
+    return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": name}, "spec": spec}
