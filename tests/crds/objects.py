@@ -15,3 +15,9 @@ def task_spec(**more: Any) -> Manifest:
 
 def schedule(name: str, **times: Any) -> Manifest:
     return manifest("JobSchedule", name, {"schedule": times, "jobTemplate": {"spec": {"poolName": "p"}}})
+
+
+def start_task(size: int) -> Manifest:
+    """One whose command and environment have so many characters, with names of two of them."""
+    env = [{"name": f"A{number}", "value": "x" * 8190} for number in range(3)]
+    return {"command": ["x" * 4096, "x" * 4095, "x" * (size - 4 * 8192 + 1)], "env": env}

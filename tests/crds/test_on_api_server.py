@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from tests.crds.conftest import Kubectl
-from tests.crds.objects import Manifest, manifest, schedule, task_spec
+from tests.crds.objects import Manifest, manifest, schedule, start_task, task_spec
 
 pytestmark = pytest.mark.cluster
 
@@ -66,6 +66,7 @@ GOOD: list[Manifest] = [
         "good",
         {"image": "x", "targetLowPriorityNodes": 2, "resizeTimeout": "1s", "stopResize": {"requestId": "1"}},
     ),
+    manifest("Pool", "good", {"image": "x", "startTask": start_task(32768)}),
     manifest("Pool", "good", {"image": "x", "imagePullSecrets": [{"name": "pull"}]}),
     manifest("Pool", "good", {"image": "x", "upgradePolicy": {"mode": "Manual", "maxUnavailable": 3}}),
     manifest("Pool", "good", {"image": "x", "upgradePolicy": {"imageCheckInterval": "24h"}}),
@@ -263,6 +264,7 @@ BAD: list[tuple[Manifest, str]] = [
         "image goes with a start task in an init container",
     ),
     (manifest("Pool", "bad", {"image": "x", "startTask": {"command": ["a"], "container": "agent"}}), "container"),
+    (manifest("Pool", "bad", {"image": "x", "startTask": start_task(32769)}), "at most 32768 characters together"),
     (
         manifest("Pool", "bad", {"template": TEMPLATE, "imagePullSecrets": [{"name": "p"}]}),
         "imagePullSecrets goes with",

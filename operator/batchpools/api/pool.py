@@ -35,6 +35,13 @@ class TaskSchedulingPolicy(Model):
     )
 
 
+_START_TASK_SIZE = (
+    "(has(self.command) ? self.command.map(one, one.size()).sum() : 0)"
+    " + (has(self.commandLine) ? self.commandLine.size() : 0)"
+    " + (has(self.env) ? self.env.map(one, one.name.size() + (has(one.value) ? one.value.size() : 0)).sum() : 0) <= 32768"
+)
+
+
 class StartTask(Model):
     """What runs on each node whenever it starts: in an init container, whose files below shared/ and startup/ stay, or in the
     task container, where what it installs and starts stays. Source: REST reference, StartTask.
@@ -48,6 +55,7 @@ class StartTask(Model):
                 "image goes with a start task in an init container; in the task container (container: task, or waitForSuccess: "
                 "false) it has the task container's",
             ),
+            rule(_START_TASK_SIZE, "command and environment of a start task have at most 32768 characters together"),
         )
     )
     command: Command | None = Field(default=None, description="The command, one word an item; $(NAME) is expanded.")
