@@ -36,6 +36,7 @@ class Settings:
     token_keys: str = ""  # a folder with `issuer` and `jwks.json`; empty: asked of the API server. Namespaced mode only
     topology_key: str = names.ZONE_KEY  # of Kubernetes nodes: what nodes of an inter-node pool are to have in common
     user_namespaces: bool = True  # whether machines have them: elevated tasks are then root of nothing but their pod
+    auto_storage: str = ""  # URL of the storage account whose containers resource files may name
     log_level: str = "INFO"
 
     @property
@@ -76,6 +77,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         ca_spread=_duration(environment, "BATCHPOOLS_CA_SPREAD", 300.0),
         topology_key=environment.get("BATCHPOOLS_TOPOLOGY_KEY") or names.ZONE_KEY,
         user_namespaces=environment.get("BATCHPOOLS_USER_NAMESPACES", "true").lower() != "false",
+        auto_storage=environment.get("BATCHPOOLS_AUTO_STORAGE_URL", ""),
         log_level=environment.get("BATCHPOOLS_LOG_LEVEL", "INFO").upper(),
     )
     if not settings.retry_period < settings.renew_deadline < settings.lease_duration:

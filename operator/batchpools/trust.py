@@ -57,6 +57,7 @@ class ReplicaTrust:
                 shown.bundle,
                 settings.topology_key,
                 user_namespaces=settings.user_namespaces,
+                auto_storage=settings.auto_storage,
             )
         )
         if self.api_server is not None:

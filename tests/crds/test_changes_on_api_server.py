@@ -46,6 +46,7 @@ MANAGER = {"id": "boss", "command": ["true"]}
         ),
         ("Task", task_spec(), task_spec(requiredSlots=2), "cannot change"),
         ("Task", task_spec(), task_spec(elevated=True), "cannot change"),
+        ("Task", task_spec(), task_spec(resourceFiles=[{"configMapName": "a"}]), "cannot change"),
         ("Task", task_spec(), task_spec(command=["false"]), "cannot change"),
         ("Task", task_spec(), task_spec(id="other"), "cannot change"),
         ("Task", task_spec(), task_spec(env=[{"name": "A", "value": "b"}]), "cannot change"),

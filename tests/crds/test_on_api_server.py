@@ -59,6 +59,39 @@ GOOD: list[Manifest] = [
     manifest("Pool", "good", {"image": "x", "startTask": {"command": ["true"], "container": "task"}}),
     manifest("Pool", "good", {"template": {"spec": {"containers": [TOOL, *TEMPLATE["spec"]["containers"]]}}}),
     manifest("Task", "good", task_spec(container="tool")),
+    manifest(
+        "Task",
+        "good",
+        task_spec(
+            resourceFiles=[
+                {
+                    "httpUrl": "https://a.example:8443/x/y.tar.gz?sig=a%20b",
+                    "filePath": "..in/.x/a..b/c d",
+                    "fileMode": "640",
+                    "sha256": "aA0" * 21 + "b",
+                    "credentialsSecretName": "store",
+                },
+                {
+                    "storageContainerUrl": "http://10.0.0.1:10000/account/data?sig=x",
+                    "blobPrefix": "in/",
+                    "filePath": "in",
+                },
+                {"autoStorageContainerName": "my-data", "blobPrefix": "in/", "credentialsSecretName": "store"},
+                {"configMapName": "scene", "filePath": "scene", "fileMode": "0444"},
+                {"secretName": "licence"},
+            ]
+        ),
+    ),
+    manifest(
+        "Job",
+        "good",
+        {"poolName": "p", "tasks": [{"id": "a", "command": ["x"], "resourceFiles": [{"configMapName": "scene"}]}]},
+    ),
+    manifest(
+        "Pool",
+        "good",
+        {"image": "x", "startTask": {"command": ["x"], "resourceFiles": [{"httpUrl": "http://a/b", "filePath": "c"}]}},
+    ),
     manifest("Job", "good", {"poolName": "p", "tasks": [{"id": "a", "command": ["true"], "container": "tool"}]}),
     manifest("Pool", "good", {"image": "x", "startTask": {"command": ["true"], "waitForSuccess": False}}),
     manifest(
@@ -265,6 +298,25 @@ BAD: list[tuple[Manifest, str]] = [
     ),
     (manifest("Pool", "bad", {"image": "x", "startTask": {"command": ["a"], "container": "agent"}}), "container"),
     (manifest("Pool", "bad", {"image": "x", "startTask": start_task(32769)}), "at most 32768 characters together"),
+    *[
+        (manifest("Task", "bad", task_spec(resourceFiles=[file])), word)
+        for file, word in (
+            ({}, "exactly one of httpUrl"),
+            ({"httpUrl": "http://a/b", "filePath": "x", "secretName": "b"}, "exactly one of httpUrl"),
+            ({"httpUrl": "http://a/b"}, "filePath says what the file is called"),
+            ({"secretName": "a", "sha256": "a" * 64}, "sha256 goes with httpUrl"),
+            ({"httpUrl": "http://a/b", "filePath": "x", "blobPrefix": "c"}, "blobPrefix goes with a storage container"),
+            ({"configMapName": "a", "credentialsSecretName": "b"}, "credentialsSecretName goes with what is fetched"),
+            ({"httpUrl": "http://a/b", "filePath": "../x"}, "filePath"),
+            ({"httpUrl": "http://a/b", "filePath": "a/../x"}, "filePath"),
+            ({"httpUrl": "http://a/b", "filePath": "/x"}, "filePath"),
+            ({"httpUrl": "http://a/b", "filePath": "x/"}, "filePath"),
+            ({"httpUrl": "http://a/b", "filePath": "a/./x"}, "filePath"),
+            ({"httpUrl": "ftp://a/b", "filePath": "x"}, "httpUrl"),
+            ({"httpUrl": "http://a/b", "filePath": "x", "fileMode": "4755"}, "fileMode"),
+            ({"httpUrl": "http://a/b", "filePath": "x", "sha256": "abc"}, "sha256"),
+        )
+    ],
     (
         manifest("Pool", "bad", {"template": TEMPLATE, "imagePullSecrets": [{"name": "p"}]}),
         "imagePullSecrets goes with",

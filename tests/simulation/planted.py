@@ -16,7 +16,7 @@ import msgspec
 from batchpools.agent.node import Node
 from batchpools.api import names
 from batchpools.api.states import NodeDeallocationOption
-from batchpools.controllers.task import cleaning, ledger, settler, silence, takeover
+from batchpools.controllers.task import cleaning, dispatcher, ledger, settler, silence, takeover
 from batchpools.controllers.task.entry import Entry, directory_of
 from batchpools.controllers.task.ledger import RunLedgerOfLeader
 from batchpools.core import execution, execution_events
@@ -79,6 +79,15 @@ def _around(*acts: Act) -> Callable[[int], Script]:
 
 
 _BUSY = Size(tasks=24, seconds=45.0, long=(20.0, 40.0))
+
+
+def _files_with_the_first_run_alone() -> Any:
+    files_of = dispatcher.Dispatcher._files
+
+    def first(self: Any, view: Any, job: Any) -> Any:
+        return [] if view.status.requeue_count else files_of(self, view, job)
+
+    return patch.object(dispatcher.Dispatcher, "_files", first)
 
 
 def _instead(owner: Any, name: str, function: Any) -> Callable[[], Any]:
@@ -386,6 +395,15 @@ BUGS: dict[str, Bug] = {
         20,
         _slots_are_free_when_a_kill_is_asked,
         _of("delete-node", "delete-task", "recreate-task", "pause-runner", "scale"),
+    ),
+    "a run awaits the files of an agent that is gone, for ever": Bug(
+        "S1.1",
+        20,
+        _instead(runner_model.RunnerModel, "_lose_what_awaits", lambda *_: []),
+        _of("kill-agent", "add-task"),
+    ),
+    "a run that is repeated elsewhere is sent without its files": Bug(
+        "S1.1", 20, _files_with_the_first_run_alone, _of(*_NODES)
     ),
     "requeues count as retries": Bug("S1.1", 10, _requeues_count_as_retries, _of(*_NODES)),
     "requeues are not counted": Bug("S1.1", 10, _requeues_are_not_counted, _of(*_NODES)),

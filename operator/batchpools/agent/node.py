@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, assert_never
 
+from batchpools.agent.bringing import BringFiles, Bringing
 from batchpools.agent.environment import log_name, resolve, task_variables
 from batchpools.agent.journal import Journal
 from batchpools.agent.measure import Meter
@@ -16,6 +17,7 @@ from batchpools.agent.packages import Install, in_place, install_package
 from batchpools.agent.places import Places
 from batchpools.agent.references import missing_certificates, read_references
 from batchpools.agent.reports import Reports
+from batchpools.agent.resource_files import bring_files
 from batchpools.agent.runner_client import BadNoteError, Note, RunnerClient, RunnerError, RunnerGoneError
 from batchpools.agent.runner_notes import event_of_hello, event_of_note, is_of_start_task
 from batchpools.agent.runners import Runners
@@ -48,12 +50,13 @@ Serve = Callable[[str, RunnerClient], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """How a node gets at what is outside of it: its own runner, its own disk. The sessions know the way to the hub."""
+    """How a node gets at what is outside of it: its own runner, its own disk, files. The sessions know the way to the hub."""
 
     connect_runner: Callable[[str], Awaitable[RunnerClient]] = RunnerClient.connect
     open_journal: Callable[[Path], Journal] = Journal
     make_sessions: Callable[..., Sessions] = Sessions
     install_package: Install = install_package
+    bring_files: BringFiles = bring_files
 
 
 class Node:
@@ -67,10 +70,18 @@ class Node:
         self._machine = Executions((names.TASK_CONTAINER, *config.containers))
         self._journal = self._doors.open_journal(places.journal_file)
         self._runners = Runners()
+        self._bringing: dict[str, Bringing] = {}  # by container
         self._deadline = 0.0  # CLOCK_BOOTTIME until which the leader vouches for this node
         self._start_task_failed = False
         self._report = link.NodeReport(
-            NodePhase.STARTING, "", config.slots, None, "", config.elevates, list(self._machine.containers)
+            NodePhase.STARTING,
+            "",
+            config.slots,
+            None,
+            "",
+            config.elevates,
+            list(self._machine.containers),
+            fetches=True,
         )
         self._jobs: set[asyncio.Task[None]] = set()
         self._sessions = self._doors.make_sessions(
@@ -147,16 +158,20 @@ class Node:
             _log.error("the runner at %s cannot be talked to: %s", address, error)
             return False
         self._runners.joined(container, runner)
+        bringing = Bringing(self._doors.bring_files, runner, self._places, self._config.auto_storage)
+        self._bringing[container] = bringing
         try:
             await serve(container, runner)
         finally:
             self._runners.left(container)
+            del self._bringing[container]
+            await bringing.close()
             await runner.close()
         return True
 
     async def _serve_tasks(self, container: str, runner: RunnerClient) -> None:
         start = self._config.start_task if container == names.TASK_CONTAINER else None
-        driver = self._driver(start, runner) if start is not None and start.inside else None
+        driver = self._driver(start, runner, container) if start is not None and start.inside else None
         waits = driver is not None and not driver.has_succeeded and start is not None and start.waits
         self._start_task_failed = self._start_task_failed and driver is None
         event = event_of_hello(runner.hello, serves=not waits, container=container)
@@ -188,13 +203,13 @@ class Node:
             self._start_task_failed = False
             self._set_phase(self._standing())
 
-    def _driver(self, start: StartTaskConfig, runner: RunnerClient) -> StartTaskDriver:
+    def _driver(self, start: StartTaskConfig, runner: RunnerClient, container: str) -> StartTaskDriver:
         driver = StartTaskDriver(self._config, start, runner, self._clock, self._start_task_changed)
-        return driver.reading(partial(read_references, self._places))
+        return driver.reading(partial(read_references, self._places)).bringing(self._bringing[container].start)
 
-    async def _serve_start_task(self, _: str, runner: RunnerClient) -> None:
+    async def _serve_start_task(self, container: str, runner: RunnerClient) -> None:
         assert self._config.start_task is not None  # noqa: S101 (asked before)
-        driver = self._driver(self._config.start_task, runner)
+        driver = self._driver(self._config.start_task, runner, container)
         reading = runner.listen(driver.note)
         driving = asyncio.create_task(driver.drive(), name="start-task")
         try:
@@ -213,6 +228,10 @@ class Node:
 
     def _on_note(self, container: str, note: Note) -> None:
         event = event_of_note(note, container)
+        if event is None and note["op"] == "done":
+            return  # to a request that nobody waits for any more
+        if isinstance(event, events.RunFinished):
+            self._bringing[container].stop(event.execution_id)
         if event is None:
             bound(_log, execution=str(note.get("id", ""))).warning("the runner says %s", note)
             return
@@ -358,7 +377,10 @@ class Node:
                 maxOutputBytes=MAX_OUTPUT_BYTES,
                 log=self._config.log,
                 logName=log_name(run) if self._config.log else "",
+                awaits=bool(run.files),
             )
+            if run.files and instruction.container in self._bringing:
+                self._bringing[instruction.container].start(run.execution_id, run.files)
         except (ValueError, RunnerError) as error:
             now = self._clock.now().timestamp()
             code = FailureCode.COMMAND_LAUNCH_FAILED
@@ -403,6 +425,7 @@ class Node:
             self._config.elevates,
             before.containers,
             code,
+            before.fetches,
         )
         if self._report != before:
             self._sessions.to_all(self._report)

@@ -4,7 +4,8 @@ In an init container of its own the runner leaves when it has succeeded; in the 
 what the start task left running stays.
 
 Source: REST reference, pool start task. When it has failed for good the node stays as it is, to be looked at. Everything
-needed to go on after a restart of the agent is in the runner: the number of the last run is in its id.
+needed to go on after a restart of the agent is in the runner: the number of the last run is in its id. Its resource files are
+brought before the first run, and again when an agent was lost while it brought them.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from batchpools.agent.environment import directory_variables, own_variables, res
 from batchpools.agent.runner_client import RunnerClient, RunnerError
 from batchpools.agent.runner_notes import START_TASK_ID, is_of_start_task
 from batchpools.api.reasons import FailureCode
-from batchpools.core.node_config import EnvReference, NodeConfig, StartTaskConfig
+from batchpools.core.node_config import EnvReference, FileSource, NodeConfig, StartTaskConfig
 from batchpools.link.bounds import clip, clip_time
 from batchpools.link.messages import StartTaskReport
 from batchpools.link.words import Cause
@@ -27,6 +28,7 @@ _RETRY_PAUSE = 1.0  # seconds between two runs, so that a start task that fails 
 
 ReadReferences = Callable[[Sequence[EnvReference]], Mapping[str, str | None]]
 Report = Callable[[StartTaskReport, bool], None]
+Bring = Callable[[str, Sequence[FileSource]], None]  # files to the run of that id
 
 
 class StartTaskDriver:
@@ -41,11 +43,18 @@ class StartTaskDriver:
         self._runner = runner
         self._report = report
         self._read: ReadReferences = lambda _: {}
+        self._bring: Bring = lambda _, __: None
+        self._round = 0  # how often its files were begun to be brought anew
         self._news: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
 
     def reading(self, read: ReadReferences) -> "StartTaskDriver":
         """The same, with a way to what the environment takes from Secrets and ConfigMaps."""
         self._read = read
+        return self
+
+    def bringing(self, bring: Bring) -> "StartTaskDriver":
+        """The same, with a way to have its files brought."""
+        self._bring = bring
         return self
 
     def note(self, note: Mapping[str, Any]) -> None:
@@ -55,14 +64,14 @@ class StartTaskDriver:
         if note["op"] == "finished":
             self._news.put_nowait(note)
         elif note["op"] == "started":
-            running = StartTaskReport(_number(note), clip_time(note["startedAt"]), 0.0, None, "", "")
+            running = StartTaskReport(_order(note)[1], clip_time(note["startedAt"]), 0.0, None, "", "")
             self._report(running, False)
 
     @property
     def has_succeeded(self) -> bool:
         """Whether the runner knew of its success when it was connected to."""
         finished = [one for one in self._runner.hello["finished"] if is_of_start_task(one)]
-        return bool(finished) and max(finished, key=_number).get("exitCode") == 0
+        return bool(finished) and max(finished, key=_order).get("exitCode") == 0
 
     async def drive(self) -> None:
         """Run until success, then let an init container end; after the last failure wait for ever."""
@@ -77,26 +86,30 @@ class StartTaskDriver:
                 return
             if ended["cause"] == Cause.STOPPING:
                 await asyncio.Event().wait()  # the pod goes: it has neither failed nor succeeded
-            if not self._may_retry(number, ended):
+            former = self._id(number)
+            if ended["cause"] == Cause.BOOT_LOST:
+                self._round += 1  # it has not run: an agent was lost that brought its files
+            elif self._may_retry(number, ended):
+                await asyncio.sleep(_RETRY_PAUSE)
+                number += 1
+            else:
                 self._report(_told(number, ended), True)
                 await asyncio.Event().wait()
-            await asyncio.sleep(_RETRY_PAUSE)
-            number += 1
             ended = self._launch(number)
-            self._runner.tell("ack", ids=[_id(number - 1)])  # the latest run alone is remembered
+            self._runner.tell("ack", ids=[former])  # the latest run alone is remembered
 
     def _where_we_are(self) -> tuple[int, Mapping[str, Any] | None]:
         """(number of the latest run, its result if it has ended), from what the runner knows; the first run begins here."""
         hello = self._runner.hello
-        running = {_number(one): one for one in hello["running"] if is_of_start_task(one)}
-        finished = {_number(one): one for one in hello["finished"] if is_of_start_task(one)}
+        running = {_order(one): one for one in hello["running"] if is_of_start_task(one)}
+        finished = {_order(one): one for one in hello["finished"] if is_of_start_task(one)}
         if running:
-            last = max(running)
-            self._report(StartTaskReport(last, clip_time(running[last]["startedAt"]), 0.0, None, "", ""), False)
-            return last, None
+            self._round, number = last = max(running)
+            self._report(StartTaskReport(number, clip_time(running[last]["startedAt"]), 0.0, None, "", ""), False)
+            return number, None
         if finished:
-            last = max(finished)
-            return last, finished[last]
+            self._round, number = last = max(finished)
+            return number, finished[last]
         return 0, self._launch(0)
 
     def _launch(self, number: int) -> Mapping[str, Any] | None:
@@ -112,12 +125,20 @@ class StartTaskDriver:
                 "startTask": self._task.inside,
                 "elevated": self._task.elevated,
             }
-            self._runner.tell("run", id=_id(number), dir=_DIRECTORY, argv=argv, env=env, **how)
+            files = self._task.files if number == 0 else []
+            one = self._id(number)
+            self._runner.tell("run", id=one, dir=_DIRECTORY, argv=argv, env=env, awaits=bool(files), **how)
+            if files:
+                self._bring(one, files)
         except (ValueError, RunnerError) as error:
             now = self._clock.now().timestamp()
             told = {"exitCode": None, "cause": Cause.LAUNCH_FAILED, "startedAt": now, "endedAt": now}
             return {**told, "code": FailureCode.COMMAND_LAUNCH_FAILED, "message": str(error)}
         return None
+
+    def _id(self, number: int) -> str:
+        """Of a run: `start-task:<number>`, or `start-task:<round>:<number>`."""
+        return f"{START_TASK_ID}{self._round}:{number}" if self._round else f"{START_TASK_ID}{number}"
 
     def _may_retry(self, number: int, ended: Mapping[str, Any]) -> bool:
         if ended["cause"] == Cause.LAUNCH_FAILED:
@@ -126,12 +147,10 @@ class StartTaskDriver:
         return most < 0 or number < most
 
 
-def _id(number: int) -> str:
-    return f"{START_TASK_ID}{number}"
-
-
-def _number(note: Mapping[str, Any]) -> int:
-    return int(note["id"].rpartition(":")[2])
+def _order(note: Mapping[str, Any]) -> tuple[int, int]:
+    """(round, number) of a run, from its id: later ones are greater."""
+    former, _, number = note["id"].removeprefix(START_TASK_ID).rpartition(":")
+    return int(former or 0), int(number)
 
 
 def _told(number: int, ended: Mapping[str, Any]) -> StartTaskReport:

@@ -22,6 +22,7 @@ from batchpools.api.common import (
 )
 from batchpools.api.pod_template import DISK_RULE, DiskSize, Image, LocalObjectReference, LowPriorityTemplate, Template
 from batchpools.api.references import ApplicationPackages, Certificates, References
+from batchpools.api.resource_file import ResourceFiles
 from batchpools.api.states import AllocationState, NodeDeallocationOption, NodeFillType, PoolState
 from batchpools.api.task_logs import TaskLogs
 from batchpools.api.upgrade_policy import ImageCheck, UpgradePolicy
@@ -79,6 +80,9 @@ class StartTask(Model):
         default=False, description="Whether it runs as root of its container; the pool must say allowElevated."
     )
     env: Env | None = Field(default=None, description="Its environment.")
+    resource_files: ResourceFiles | None = Field(
+        default=None, description="Files that are there before its first run on a node, each time that the node starts."
+    )
     max_task_retry_count: int = Field(
         default=0, ge=-1, le=1000, description="How often it is run again after a failure; -1 without end."
     )

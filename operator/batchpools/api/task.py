@@ -24,6 +24,7 @@ from batchpools.api.common import (
     rule,
     rules,
 )
+from batchpools.api.resource_file import ResourceFiles
 from batchpools.api.states import Result, TaskState
 
 _Name = Annotated[str, Field(max_length=253)]
@@ -66,6 +67,9 @@ class TaskBody(Model):
         default=None, description="The command as one line, split into words; no shell."
     )
     env: Env | None = Field(default=None, description="Its environment, over the job's.")
+    resource_files: ResourceFiles | None = Field(
+        default=None, description="Files that are there before the command runs; a retry finds them as it left them."
+    )
     constraints: TaskConstraints | None = Field(default=None, description="Its limits.")
     required_slots: int = Field(default=1, ge=1, le=256, description="How many slots of one node it takes.")
     elevated: bool = Field(
@@ -76,7 +80,7 @@ class TaskBody(Model):
     )
 
 
-_FIXED = "command, commandLine, env, requiredSlots, elevated, container, jobName and id of a task cannot change"
+_FIXED = "command, commandLine, env, resourceFiles, requiredSlots, elevated, container, jobName and id of a task cannot change"
 
 
 class TaskSpec(TaskBody):
@@ -98,6 +102,8 @@ class TaskSpec(TaskBody):
             ),
             rule(
                 "has(self.env) == has(oldSelf.env) && (!has(self.env) || self.env == oldSelf.env)"
+                " && has(self.resourceFiles) == has(oldSelf.resourceFiles)"
+                " && (!has(self.resourceFiles) || self.resourceFiles == oldSelf.resourceFiles)"
                 " && self.requiredSlots == oldSelf.requiredSlots && self.elevated == oldSelf.elevated"
                 " && self.container == oldSelf.container",
                 _FIXED,

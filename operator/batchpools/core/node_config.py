@@ -32,6 +32,23 @@ class PackageConfig(msgspec.Struct, frozen=True, rename="camel", omit_defaults=T
     is_default: bool = False
 
 
+class FileSource(msgspec.Struct, frozen=True, array_like=True):
+    """What is to be brought into a working directory.
+
+    kind: Http (a URL), Container (the URL of a container of Azure Blob Storage), AutoStorage (the name of one in the account that
+    the node was told of), ConfigMap or Secret (a name). path: the file of Http, the directory of the others, empty = the working
+    directory. credentials: name of a Secret.
+    """
+
+    kind: str
+    location: str
+    path: str = ""
+    mode: int = 0o770
+    prefix: str = ""
+    sha256: str = ""
+    credentials: str = ""
+
+
 class StartTaskConfig(msgspec.Struct, frozen=True, rename="camel"):
     """The start task; argv is already split, `$(NAME)` not yet expanded; env as NAME=value.
 
@@ -45,6 +62,7 @@ class StartTaskConfig(msgspec.Struct, frozen=True, rename="camel"):
     waits: bool = True
     references: list[EnvReference] = []
     elevated: bool = False
+    files: list[FileSource] = []
 
 
 class NodeConfig(msgspec.Struct, frozen=True, rename="camel"):
@@ -64,3 +82,4 @@ class NodeConfig(msgspec.Struct, frozen=True, rename="camel"):
     certificates: list[str] = []  # Secrets that must be there before anything runs
     containers: list[str] = []
     packages: list[PackageConfig] = []
+    auto_storage: str = ""  # URL of a storage account whose containers files may name

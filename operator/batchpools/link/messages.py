@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 
 from batchpools.api.names import TASK_CONTAINER
-from batchpools.core.node_config import EnvReference
+from batchpools.core.node_config import EnvReference, FileSource
 from batchpools.link.bounds import (
     MAX_LIVE,
     Amount,
@@ -78,6 +78,7 @@ class NodeReport(Message, frozen=True, tag=2):
     elevates: bool = False  # it was made for elevated tasks too
     containers: Containers = msgspec.field(default_factory=lambda: [TASK_CONTAINER])
     code: Word = ""  # what keeps it from starting, in one word; message says it
+    fetches: bool = False  # its agent brings files for runs
 
 
 class RunState(msgspec.Struct, frozen=True, array_like=True):
@@ -174,7 +175,8 @@ class Run(Message, frozen=True, tag=23):
     task_name: the Task object's name, given back in inventories (a live GET settles what an unknown uid means).
     directory: `workitems/<job>/<task>`, relative to the node's root. env: the task's over the job's, NAME=value; the
     agent adds AZ_BATCH_*, and expands $(NAME) in argv. wall_clock 0 = no limit. references: variables of env whose values are
-    read on the node; what env says of them does not count. container: which one of the pod's it runs in.
+    read on the node; what env says of them does not count. container: which one of the pod's it runs in. A run with files is told
+    as started before they are there: bringing them is part of it.
     """
 
     execution_id: RunId
@@ -191,6 +193,7 @@ class Run(Message, frozen=True, tag=23):
     references: list[EnvReference] = []
     elevated: bool = False  # sent only to a node that elevates
     container: Word = TASK_CONTAINER
+    files: list[FileSource] = []  # brought before it begins; sent only to a node that fetches
 
 
 class Kill(Message, frozen=True, tag=24):

@@ -28,7 +28,7 @@ class Cause(StrEnum):
     OUT_OF_MEMORY = "outOfMemory"  # the node's memory was nearly full, and the run had the most of it
     DISK_FULL = "diskFull"  # the node's disk was nearly full, and the run's directory held the most of it
     EXPIRED = "expired"  # no leader vouched for the node in time: the dead-man timer ended it
-    BOOT_LOST = "bootLost"  # the task container restarted under the run: the agent says so for the old boot id
+    BOOT_LOST = "bootLost"  # the task container restarted under the run, or the agent while it brought files for it
 
 
 class Refusal(StrEnum):

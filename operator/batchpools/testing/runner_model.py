@@ -155,6 +155,11 @@ class RunnerModel:
         """Execution ids of what runs."""
         return tuple(self._runs)
 
+    def brought_to(self, one: str) -> Sequence[str]:
+        """The files that are whole of those that a run awaits."""
+        run = self._runs.get(one)
+        return tuple(run.awaits.whole) if run is not None and run.awaits is not None else ()
+
     @property
     def is_quiet(self) -> bool:
         """Whether nothing runs and every result was acknowledged."""

@@ -10,7 +10,7 @@ from typing import Any
 Object = dict[str, Any]
 Holds = Callable[[Any, Any], bool]
 
-_FIXED = "command, commandLine, env, requiredSlots, elevated, container, jobName and id of a task cannot change"
+_FIXED = "command, commandLine, env, resourceFiles, requiredSlots, elevated, container, jobName and id of a task cannot change"
 _EPOCH = "written by a leader that has been replaced: its epoch is older than the one recorded"
 
 
@@ -112,7 +112,8 @@ SPEC: dict[str, list[tuple[str, Holds]]] = {
     ],
     "JobSchedule": [("there is no way back from terminate", _stays_terminated)],
     "Task": [
-        (_FIXED, _same("jobName", "id", "command", "commandLine", "env", "requiredSlots", "elevated", "container"))
+        (_FIXED, _same("jobName", "id", "command", "commandLine", "env", "resourceFiles")),
+        (_FIXED, _same("requiredSlots", "elevated", "container")),
     ],
 }
 

@@ -21,6 +21,7 @@ class Server:
     shown: dict[str, str] = field(default_factory=dict)
     redirects_to: str = ""
     files: dict[str, bytes] = field(default_factory=dict)  # what /ok/... is, where it is not BODY
+    left: int = 0  # who hung up before the end of /held
     release: asyncio.Event = field(default_factory=asyncio.Event)  # what /held waits for
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -66,7 +67,11 @@ class Server:
         answer = web.StreamResponse(headers={"Content-Length": str(len(BODY))})
         await answer.prepare(request)
         await answer.write(BODY[:1000])
-        await self.release.wait()
+        try:
+            await self.release.wait()
+        except asyncio.CancelledError:
+            self.left += 1
+            raise
         await answer.write(BODY[1000:])
         return answer
 

@@ -258,6 +258,20 @@ def test_a_failed_start_task_is_shown_with_its_exit_code() -> None:
     assert done.reason == "StartTaskFailed"
 
 
+def test_a_start_task_that_could_not_have_a_file_says_whose_fault_it_is() -> None:
+    with_start = pool(start_task=StartTask(command=("true",)))
+    for code, category in (("BlobNotFound", "UserError"), ("BlobDownloadTimedOut", "ServerError")):
+        told = Report("StartTaskFailed", "", StartTaskFacts(0, 1.0, 2.0, None, code, "in/x: it is not there"))
+        view = situation(node(**FIRST), pod(task=waiting("PodInitializing")), report=told, pool=with_start)
+        status = plan_node(view, now=NOW).status
+        assert status is not None
+        assert status.state == "StartTaskFailed"
+        assert status.start_task_info is not None
+        failure = status.start_task_info.failure_info
+        assert failure is not None
+        assert (failure.category, failure.code, failure.message) == (category, code, "in/x: it is not there")
+
+
 def test_running_tasks_alone_wait_for_their_turn_to_be_written() -> None:
     view = settled(node(**FIRST), present=pod(task=RUNNING), report=READY)
     busy = NodeRuns(slots_used=1, running_tasks=1)

@@ -171,7 +171,10 @@ class RunBook:
         pool = live_pool or (self.cache.pools.get(namespace, job.pool) if job is not None else None)
         spec = entry.view.spec
         manager = manages(entry.view, job)
-        return Question(job_name, spec.required_slots, job, pool, container=spec.container, manager=manager)
+        fetches = bool(spec.resource_files)
+        return Question(
+            job_name, spec.required_slots, job, pool, container=spec.container, fetches=fetches, manager=manager
+        )
 
     def manager(self, entry: Entry) -> JobManagerTask | None:
         """What is said of the task beside, if it is its job's manager."""
@@ -271,6 +274,7 @@ def _waiting(entry: Entry, question: Question) -> WaitingTask:
         dedicated=question.is_dedicated,
         again=max(entry.attempt, entry.status.attempt) > 0,
         whole=whole,
+        fetches=question.fetches,
     )
 
 

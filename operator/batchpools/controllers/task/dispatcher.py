@@ -12,7 +12,7 @@ from batchpools.controllers.task.making_room import MakingRoom
 from batchpools.controllers.task.settler import Settler
 from batchpools.core.ended import Ended
 from batchpools.core.identity import NO_ELEMENT, ExecutionId
-from batchpools.core.node_config import EnvReference
+from batchpools.core.node_config import EnvReference, FileSource
 from batchpools.core.scheduling import quarantine
 from batchpools.core.scheduling.cycle import Binding, schedule
 from batchpools.core.scheduling.fit import job_is_active
@@ -20,6 +20,7 @@ from batchpools.core.scheduling.placement import Room
 from batchpools.core.tasks.command import argv_of
 from batchpools.core.tasks.lifecycle import Bound, Waiting
 from batchpools.core.tasks.references import references_of, unlisted
+from batchpools.core.tasks.resource_files import FilesRefusedError, check_listed, sources_of
 from batchpools.core.views import EnvVar, JobView, PoolView, TaskView
 from batchpools.hub.port import HubPort, NodeIdentity
 from batchpools.link.bounds import clip_duration
@@ -127,6 +128,10 @@ class Dispatcher:
             self._settler.fail(entry, FailureCode.ELEVATION_NOT_ALLOWED, str(error), tell=True)
             self._freed(binding.pod_uid)
             return
+        except FilesRefusedError as error:
+            self._settler.fail(entry, error.code, f"The task cannot have its files: {error}.", tell=True)
+            self._freed(binding.pod_uid)
+            return
         except ValueError as error:
             self._settler.fail(entry, FailureCode.COMMAND_LAUNCH_FAILED, f"The command cannot be run: {error}.")
             self._freed(binding.pod_uid)
@@ -174,6 +179,7 @@ class Dispatcher:
             references=self._references(env, view.metadata.namespace, job),
             elevated=view.spec.elevated,
             container=view.spec.container,
+            files=self._files(view, job) if fresh else [],  # a retry finds them where they are
         )
 
     def _elevates(self, namespace: str, job: JobView | None) -> None:
@@ -190,6 +196,14 @@ class Dispatcher:
         if pool is not None and (wrong := unlisted(references, pool.spec, pool.metadata.name)):
             raise ValueError(wrong)
         return references
+
+    def _files(self, view: TaskView, job: JobView | None) -> list[FileSource]:
+        """What the node brings; FilesRefusedError when the pool does not list it."""
+        files = view.spec.resource_files
+        pool = self._book.cache.pools.get(view.metadata.namespace, job.pool) if files and job is not None else None
+        if pool is not None:
+            check_listed(files, pool.spec, pool.metadata.name)
+        return sources_of(files)
 
 
 def _over(common: Sequence[EnvVar], own: Sequence[EnvVar]) -> list[EnvVar]:

@@ -20,6 +20,7 @@ class NodePage:
     containers: frozenset[str] = ONLY_TASK  # those that its pod has; during an upgrade not all nodes have the same
     ready: bool = False  # its agent says so
     elevates: bool = False  # and that elevated tasks may run there
+    fetches: bool = False  # and that it brings files
     heard: bool = False  # its inventory of the present epoch and session has come
     wanted: bool = False  # its PoolNode names this pod, and stays
     draining: bool = False
@@ -86,6 +87,7 @@ class Nodes:
         page = self.know(identity)
         page.total = report.slots
         page.elevates = report.elevates
+        page.fetches = report.fetches
         page.containers = frozenset(report.containers)
         page.ready = report.phase == NodePhase.READY
         return page
@@ -172,6 +174,7 @@ class Nodes:
                 any_elevates or page.elevates,
                 page.containers,
                 page.is_dedicated,
+                fetches=page.fetches,
             )
             for page in self.of_pool(pool)
             if page.takes_tasks

@@ -24,6 +24,7 @@ from batchpools.core.pools.pod_volumes import volumes
 from batchpools.core.pools.template import Json, Template, template_for
 from batchpools.core.tasks.command import argv_of
 from batchpools.core.tasks.references import references_of
+from batchpools.core.tasks.resource_files import sources_of
 from batchpools.core.views import PoolNodeView, PoolSpec, PoolView
 
 GRACE_RESERVE = 15  # seconds beside the drain timeout for reports to be acknowledged (safety rule S6.3)
@@ -34,7 +35,8 @@ class NodePodSettings:
     """What the operator adds: its image, where its hub is, and the CA that vouches for it.
 
     restarts: whether the cluster takes the rule by which a pod is rebooted in place. user_namespaces: whether its machines have
-    them, so that root of a container is nobody outside of it.
+    them, so that root of a container is nobody outside of it. auto_storage: URL of the storage account whose containers resource
+    files may name.
     """
 
     image: str
@@ -44,6 +46,7 @@ class NodePodSettings:
     topology_key: str = names.ZONE_KEY  # nodes that talk to each other are placed alike in this
     restarts: bool = True
     user_namespaces: bool = True
+    auto_storage: str = ""
 
 
 def pod_name(node: str, generation: int) -> str:
@@ -140,6 +143,7 @@ def _config(
         certificates=[one.secret_name for one in pool.spec.certificate_references],
         containers=[name for name, _ in template.others],
         packages=list(packages),
+        auto_storage=settings.auto_storage,
     )
 
 
@@ -155,6 +159,7 @@ def _start_task_config(spec: PoolSpec) -> StartTaskConfig | None:
         waits=start.wait_for_success,
         elevated=start.elevated,
         references=references_of(start.env),
+        files=sources_of(start.resource_files),
     )
 
 

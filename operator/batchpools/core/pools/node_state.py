@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from batchpools.api.reasons import Condition, FailureCode, Reason
-from batchpools.api.states import FailureCategory, NodeState, Result, SchedulingState, StartTaskState
+from batchpools.api.states import NodeState, Result, SchedulingState, StartTaskState
 from batchpools.core.conditions import find_condition, set_condition
 from batchpools.core.ledger import Contact
 from batchpools.core.pools import pod_facts
 from batchpools.core.pools.emptying import is_marked
 from batchpools.core.pools.node_action import state_while
+from batchpools.core.tasks.failure_category import category_of
 from batchpools.core.views import ConditionView, FailureInfo, NodeError, PodView, PoolNodeView, StartTaskInfo
 
 REGISTER_TIME = timedelta(seconds=60)
@@ -216,7 +217,7 @@ def start_task_info(facts: NodeFacts) -> StartTaskInfo | None:
     good = told.exit_code == 0
     code = told.code or FailureCode.FAILURE_EXIT_CODE
     sentence = told.message or f"The start task left with exit code {told.exit_code}."
-    failure = FailureInfo(category=FailureCategory.USER_ERROR, code=code, message=sentence)
+    failure = FailureInfo(category=category_of(code), code=code, message=sentence)
     return StartTaskInfo(
         state=StartTaskState.COMPLETED,
         exit_code=told.exit_code,

@@ -41,8 +41,8 @@ class Need(NamedTuple):
 class WaitingTask:
     """A task that could run. Ordered by rank and age: (rank, creation in Unix seconds, uid).
 
-    dedicated: no low-priority node takes it; again: it has run before; of an exclusive one `whole` are the slots of a node, for
-    nothing else runs there.
+    dedicated: no low-priority node takes it; fetches: files are brought for it; again: it has run before; of an exclusive one
+    `whole` are the slots of a node, for nothing else runs there.
     """
 
     rank: int = field(default=ORDINARY, kw_only=True)
@@ -55,6 +55,7 @@ class WaitingTask:
     dedicated: bool = field(default=False, compare=False, kw_only=True)
     again: bool = field(default=False, compare=False, kw_only=True)
     whole: int = field(default=0, compare=False, kw_only=True)
+    fetches: bool = field(default=False, compare=False, kw_only=True)
 
     @property
     def need(self) -> Need:

@@ -22,8 +22,8 @@ class Binding:
 def schedule(book: PoolBook, rooms: Sequence[Room], fill: str) -> list[Binding]:
     """Bind what can be bound now. What is bound leaves the book, and its job is charged; `rooms` are not changed.
 
-    A task whose container no free node has (the pool's template has it, pods of before have not) is passed over; a manager that
-    fits nowhere keeps its job waiting.
+    A task whose container no free node has (the pool's template has it, pods of before have not), or whose files none brings,
+    is passed over; a manager that fits nowhere keeps its job waiting.
     Why the rest waits is asked for one task at a time (`explain`): to say it for all would cost what waits.
     """
     # 1 and 2: the runnable tasks are in the book; the nodes with room are copied

@@ -24,7 +24,8 @@ class Refusal:
 class Question:
     """A task that wants to run, and what is there for it. unheard: nodes not heard from since the election.
 
-    manager: what it is told beside, if it is its job's manager; behind: whether its job's manager waits.
+    fetches: files are brought for it; manager: what it is told beside, if it is its job's manager; behind: whether its job's
+    manager waits.
     """
 
     job_name: str
@@ -34,6 +35,7 @@ class Question:
     rooms: Sequence[Room] = ()
     unheard: Sequence[str] = ()
     container: str = TASK_CONTAINER
+    fetches: bool = False
     manager: JobManagerTask | None = None
     behind: bool = False
 
@@ -167,14 +169,17 @@ def first_refusal(
 
 
 def room_refusals(question: Question) -> list[Refusal]:
-    """Why which nodes do not take it: a pod of before the task's container was in the template, a low-priority node, too few
-    free slots; one refusal each.
+    """Why which nodes do not take it: a pod of before the task's container was in the template or files were brought, a
+    low-priority node, too few free slots; one refusal each.
     """
     refusals = [
         Refusal(Reason.CONTAINER_NOT_FOUND, f"Its pod has no container {question.container!r}.", room.node)
         for room in question.rooms
         if question.container not in room.containers
     ]
+    if question.fetches:
+        sentence = "Its agent is of an earlier release and brings no files."
+        refusals += [Refusal(Reason.UPGRADING, sentence, room.node) for room in question.rooms if not room.fetches]
     if question.is_dedicated:
         sentence = "It is a low-priority node."
         low = (room for room in question.rooms if not room.is_dedicated)

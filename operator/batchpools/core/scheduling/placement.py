@@ -23,6 +23,7 @@ class Room:
     elevates: bool = True  # elevated tasks may go there
     containers: frozenset[str] = ONLY_TASK
     is_dedicated: bool = True
+    fetches: bool = True  # its agent brings files; one of an earlier release does not
     kept_for: str = ""
 
     def suits(self, task: WaitingTask) -> bool:
@@ -32,6 +33,7 @@ class Room:
             and task.container in self.containers
             and (self.elevates or not task.elevated)
             and (self.is_dedicated or not task.dedicated)
+            and (self.fetches or not task.fetches)
             and self.kept_for in {"", task.uid}
         )
 

@@ -19,6 +19,6 @@ _SERVER_ERRORS = {
 }
 
 
-def category_of(code: FailureCode) -> FailureCategory:
-    """Of a failure that came before the command ran, or of a disk that was full."""
+def category_of(code: str) -> FailureCategory:
+    """Of a failure that is no passed limit, by its `FailureCode`; a code that is none is the user's."""
     return FailureCategory.SERVER_ERROR if code in _SERVER_ERRORS else FailureCategory.USER_ERROR

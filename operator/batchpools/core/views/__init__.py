@@ -19,6 +19,7 @@ from batchpools.core.views.base import (
     KeyReference,
     Meta,
     OwnerReference,
+    ResourceFile,
     View,
 )
 from batchpools.core.views.cluster import (
@@ -143,6 +144,7 @@ __all__ = [
     "PoolView",
     "RecentTask",
     "ResizeError",
+    "ResourceFile",
     "RestartRule",
     "Schedule",
     "SchedulingError",

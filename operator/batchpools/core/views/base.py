@@ -68,6 +68,21 @@ class EnvVar(View, frozen=True):
     value_from: EnvVarSource | None = None
 
 
+class ResourceFile(View, frozen=True):
+    """Files that are there before a command runs: of one source, by `api.resource_file`. Empty texts: not given."""
+
+    http_url: str = ""
+    storage_container_url: str = ""
+    auto_storage_container_name: str = ""
+    config_map_name: str = ""
+    secret_name: str = ""
+    blob_prefix: str = ""
+    file_path: str = ""
+    file_mode: str = "0770"
+    sha256: str = ""
+    credentials_secret_name: str = ""
+
+
 class FailureInfo(View, frozen=True):
     """Why a task or start task failed."""
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from batchpools.core.identity import auto_pool_name
-from batchpools.core.views.base import ConditionView, EnvVar, Meta, OwnerReference, View
+from batchpools.core.views.base import ConditionView, EnvVar, Meta, OwnerReference, ResourceFile, View
 from batchpools.core.views.task import TaskConstraints
 
 
@@ -15,6 +15,7 @@ class InlineTask(View, frozen=True):
     command: tuple[str, ...] = ()
     command_line: str = ""
     env: tuple[EnvVar, ...] = ()
+    resource_files: tuple[ResourceFile, ...] = ()
     constraints: TaskConstraints = TaskConstraints()
     required_slots: int = 1
     elevated: bool = False

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from batchpools.core.views.base import ConditionView, EnvVar, Meta, View
+from batchpools.core.views.base import ConditionView, EnvVar, Meta, ResourceFile, View
 
 
 class TaskSchedulingPolicy(View, frozen=True):
@@ -24,6 +24,7 @@ class StartTask(View, frozen=True):
     wait_for_success: bool = True
     elevated: bool = False
     env: tuple[EnvVar, ...] = ()
+    resource_files: tuple[ResourceFile, ...] = ()
     max_task_retry_count: int = 0
 
     @property

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from batchpools.core.views.base import ConditionView, EnvVar, FailureInfo, Meta, View
+from batchpools.core.views.base import ConditionView, EnvVar, FailureInfo, Meta, ResourceFile, View
 
 
 class TaskConstraints(View, frozen=True):
@@ -23,6 +23,7 @@ class TaskSpec(View, frozen=True):
     command: tuple[str, ...] = ()
     command_line: str = ""
     env: tuple[EnvVar, ...] = ()
+    resource_files: tuple[ResourceFile, ...] = ()
     constraints: TaskConstraints = TaskConstraints()
     required_slots: int = 1
     elevated: bool = False

@@ -22,6 +22,7 @@ from batchpools.kube.resources import (
 )
 from batchpools.testing.object_rules import Object
 from batchpools.testing.simulation import workload
+from batchpools.testing.simulation.files import has_files, is_absent
 from batchpools.testing.simulation.job_checks import JobChecker
 from batchpools.testing.simulation.pool_checks import PoolChecker
 from batchpools.testing.simulation.scaling_checks import ScalingChecker
@@ -29,7 +30,12 @@ from batchpools.testing.simulation.schedule_checks import ScheduleChecker
 from batchpools.testing.simulation.workload import NAMESPACE, POOL, is_ours
 from batchpools.testing.simulation.world import World
 
-_NOT_RUN = {"JobCompleted", "TaskExists", "ElevationNotAllowed"}  # codes of tasks that end without a run
+_NOT_RUN = {
+    "JobCompleted",
+    "TaskExists",
+    "ElevationNotAllowed",
+    "BlobNotFound",
+}  # codes of tasks that end without a run
 _ENDED = {"Completed", "Terminating"}  # states of a job
 _ASKED = {"NodeDisabled", "NodeRebooted", "NodeReimaged", "NodeRemoved"}
 _FROZEN = (
@@ -184,6 +190,8 @@ class Checker:
             self.says(f"{life.name} ended since its job had, but job {life.job} is {job['status']['state']}")
         if code == "ElevationNotAllowed" and not self._present[uid]["spec"].get("elevated"):
             self.says(f"{life.name} ended as {code}, and it asked for nothing")
+        if code == "BlobNotFound" and not is_absent(self._present[uid]["spec"]):
+            self.says(f"{life.name} ended as {code}, and all of its files can be had")
         if any(one.startswith(uid) for one in self._world.processes.live):
             self.says(f"{life.name} ended as {code} while it runs")
 
@@ -197,6 +205,10 @@ class Checker:
         if life.end is not None:
             self.says(f"{life.name} had ended and was started again: {execution} on {node}")
         if item is not None:
+            if has_files(item["spec"]) and (uid, node) not in self._world.processes.brought:
+                self.says(f"{life.name} runs on {node} without its files")
+            if is_absent(item["spec"]):
+                self.says(f"{life.name} runs on {node}, and one of its files cannot be had")
             wanted = item["spec"].get("container", names.TASK_CONTAINER)
             if wanted != container:
                 self.says(f"{life.name} runs in container {container} of {node}, and wants {wanted}")

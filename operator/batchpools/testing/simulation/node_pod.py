@@ -1,6 +1,7 @@
 """One pod on a machine: an agent, a runner in each container of tasks, all processes of their own, and what the kubelet sees.
 
-The agent is the real one (`agent.node.Node`), with doors to the played runner, to a journal in memory and to the played link.
+The agent is the real one (`agent.node.Node`), with doors to the played runner, to a journal in memory, to the played link
+and to a played web.
 """
 
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from batchpools.api import names
 from batchpools.core.execution_events import Restored
 from batchpools.core.node_config import NODE_CONFIG_ENV, NodeConfig
 from batchpools.testing.simulation.downloads import Downloads, PodPackages
+from batchpools.testing.simulation.files import played_fetch
 from batchpools.testing.simulation.link import Link, LinkSessions
 from batchpools.testing.simulation.loop import Process, ProcessClock, Scheduler
 from batchpools.testing.simulation.runner import Processes, SimulatedRunner, SimulatedRunnerClient
@@ -120,7 +122,9 @@ class NodePod:
         """The agent's container starts, or starts again."""
         self.agent_restarts += 1
         self.agent = self._scheduler.process(f"{self.name}/agent-{self.agent_restarts}")
-        doors = Doors(self._connect_runner, lambda _: self._journal, self._sessions, self._packages.install)
+        doors = Doors(
+            self._connect_runner, lambda _: self._journal, self._sessions, self._packages.install, played_fetch
+        )
         process = self.agent
         with process.as_running():
             self._node = Node(self._config, self._clock, Places(), doors)

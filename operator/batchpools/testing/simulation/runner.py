@@ -22,12 +22,13 @@ _DIES_AFTER = 0.05  # seconds between SIGTERM and the end of a process
 class Processes:
     """Everything that runs anywhere: execution id -> (task uid, node). `violations` is what must never be.
 
-    finished: those that ended by themselves.
+    finished: those that ended by themselves. brought: (task uid, node) of those whose files are in their directory there.
     """
 
     live: dict[str, tuple[str, str]] = field(default_factory=dict)
     started: list[str] = field(default_factory=list)
     finished: set[str] = field(default_factory=set)
+    brought: set[tuple[str, str]] = field(default_factory=set)
     on_start: Callable[[str, str, str], None] = lambda _, __, ___: None  # execution id, pod, container
     on_remove: Callable[[str, str], None] = lambda _, __: None  # what a run left there is to be removed
     violations: list[str] = field(default_factory=list)
@@ -140,9 +141,13 @@ class SimulatedRunner:
         """One message."""
         if message["op"] == "run":
             self._left_by[message["dir"]] = message["id"]
+            if message.get("fresh"):
+                self._processes.brought.discard((_uid(message), self._node))
         elif message["op"] == "remove":
             self._processes.on_remove(self._left_by.get(message["path"], ""), self._node)
         self._model.handle(agent, message, self._now())
+        if message["op"] == "put" and message["path"] in self._model.brought_to(message["id"]):
+            self._processes.brought.add((_uid(message), self._node))
         self._set_timer()
 
     def gone(self, agent: "SimulatedRunnerClient") -> None:
@@ -208,6 +213,11 @@ class SimulatedRunner:
         if self._agent is not None:
             self._agent.cut()
             self._agent = None
+
+
+def _uid(message: Note) -> str:
+    """The task of a run that is spoken of."""
+    return str(message["id"]).split(":", maxsplit=1)[0]
 
 
 def _behaviour(argv: Sequence[str]) -> Behaviour:

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 from batchpools.api import names
+from batchpools.testing.simulation.files import files_of
 
 NAMESPACE = "default"
 POOL = "demo"
@@ -159,6 +160,7 @@ def _body(size: Size, random: Random, number: int) -> dict[str, Any]:
         "constraints": {"maxTaskRetryCount": retries, **kept},
         "requiredSlots": random.choice([1, 1, 1, 2]),
         **({"container": TOOL} if size.further and number % 2 else {}),
+        **files_of(number),
     }
 
 
