@@ -131,6 +131,17 @@ def test_a_pod_of_another_generation_goes_before_a_new_one_comes() -> None:
     assert plan.effects == (ReleaseNode("uid-p-0000-7"), gone)
 
 
+def test_a_former_pod_that_the_watch_shows_late_is_let_go_beside_its_successor() -> None:
+    """The next number was persisted before, and it says that nothing runs in the former one."""
+    view = node(pod_generation=2, pod_name="p-0000-2", pod_uid="uid-p-0000-2")
+    present, dead = pod("p-0000-2", task=RUNNING), pod(task=DEAD, deleted=True, phase="Failed")
+    plan = plan_node(situation(view, present, other_pods=(dead,)), now=NOW)
+    gone = RemoveFinalizer(POD, "uid-p-0000-1", names.FINALIZER_POD)
+    assert plan.effects[:2] == (ReleaseNode("uid-p-0000-1"), gone)
+    later = pod("p-0000-3", task=RUNNING)
+    assert plan_node(situation(view, present, other_pods=(later,)), now=NOW).effects == (), "no number says so of this one"
+
+
 def test_a_leaving_node_is_drained_then_its_pod_deleted_then_itself() -> None:
     leaving, living = node(deleted=True, **SEEN), pod(task=RUNNING)
     drain = plan_node(situation(leaving, living, report=READY), now=NOW)

@@ -31,7 +31,7 @@ from batchpools.core.plan import (
 from batchpools.core.pools import node_action, pod_facts
 from batchpools.core.pools.disruption import mark
 from batchpools.core.pools.emptying import emptied_by, is_marked, requeue_reason, why_ended
-from batchpools.core.pools.former_pods import clear, is_in_the_way
+from batchpools.core.pools.former_pods import clear, is_accounted, is_in_the_way
 from batchpools.core.pools.node_action import Restarts
 from batchpools.core.pools.node_events import pod_lost
 from batchpools.core.pools.node_pod import NodePodSettings, create_pod, pod_name, start_task_hash
@@ -88,8 +88,8 @@ class NodeSituation:
 
 def plan_node(situation: NodeSituation, *, now: datetime) -> Plan[PoolNodeStatus]:
     """What to do about one node now. Applied twice it is empty the second time."""
-    plan, trust = _plan(situation, now), (*_trust(situation), *_mark(situation))
-    return Plan((*trust, *plan.effects), plan.status, plan.urgent, plan.events, plan.requeue_after) if trust else plan
+    plan, beside = _plan(situation, now), (*_trust(situation), *_mark(situation), *_former(situation))
+    return Plan((*beside, *plan.effects), plan.status, plan.urgent, plan.events, plan.requeue_after) if beside else plan
 
 
 def _mark(situation: NodeSituation) -> tuple[Effect, ...]:
@@ -110,6 +110,14 @@ def _trust(situation: NodeSituation) -> tuple[Effect, ...]:
         for pod in ours
         if pod.metadata.annotations.get(names.ANNOTATION_CA) != ca
     )
+
+
+def _former(situation: NodeSituation) -> tuple[Effect, ...]:
+    """A former pod that a late watch shows beside its successor is let go: it was accounted for before that was made."""
+    node, pod = situation.node, situation.pod
+    if pod is None or not _is_ours(pod, node):
+        return ()  # whatever is there is in the way
+    return clear(node, tuple(one for one in situation.other_pods if is_accounted(node, one)))
 
 
 def _plan(situation: NodeSituation, now: datetime) -> Plan[PoolNodeStatus]:
