@@ -139,7 +139,9 @@ def test_a_former_pod_that_the_watch_shows_late_is_let_go_beside_its_successor()
     gone = RemoveFinalizer(POD, "uid-p-0000-1", names.FINALIZER_POD)
     assert plan.effects[:2] == (ReleaseNode("uid-p-0000-1"), gone)
     later = pod("p-0000-3", task=RUNNING)
-    assert plan_node(situation(view, present, other_pods=(later,)), now=NOW).effects == (), "no number says so of this one"
+    assert plan_node(situation(view, present, other_pods=(later,)), now=NOW).effects == (), (
+        "no number says so of this one"
+    )
 
 
 def test_a_leaving_node_is_drained_then_its_pod_deleted_then_itself() -> None:
