@@ -20,6 +20,7 @@ from batchpools.kube.errors import (
 )
 from batchpools.kube.port import Resource, WatchEvent
 from batchpools.kube.resources import (
+    APPLICATION_PACKAGES,
     CONFIG_MAPS,
     JOB_SCHEDULES,
     JOBS,
@@ -40,6 +41,7 @@ MANIFESTS: dict[str, dict[str, Any]] = {
     "Job": {"spec": {"poolName": "demo"}},
     "Task": {"spec": {"jobName": "primes", "command": ["true"]}},
     "JobSchedule": {"spec": {"suspend": True, "schedule": {}, "jobTemplate": {"spec": {"poolName": "demo"}}}},
+    "ApplicationPackage": {"spec": {"versions": [{"version": "1", "url": "https://files.example/a.zip"}]}},
     "Pod": {"spec": {"schedulerName": "nobody", "containers": [{"name": "task", "image": "python:3.12-slim"}]}},
     "ConfigMap": {"data": {"a": "1"}},
     "Lease": {"spec": {"holderIdentity": "me", "leaseTransitions": 1}},
@@ -265,17 +267,20 @@ async def test_a_patch_with_an_older_version_is_a_conflict(server: Server) -> No
         await server.api.patch(CONFIG_MAPS, server.namespace, "one", operations)
 
 
-@pytest.mark.parametrize("resource", [POOLS, POOL_NODES, JOBS, TASKS, JOB_SCHEDULES], ids=lambda r: r.kind)
+@pytest.mark.parametrize(
+    "resource", [POOLS, POOL_NODES, JOBS, TASKS, JOB_SCHEDULES, APPLICATION_PACKAGES], ids=lambda r: r.kind
+)
 async def test_a_status_with_an_older_epoch_is_refused_by_the_api_server(server: Server, resource: Resource) -> None:
     """Safety rule S5.1: a deposed leader cannot write."""
     made = await create(server, resource)
-    state, uid = made["status"]["state"], made["metadata"]["uid"]
-    await status_patch(server, resource, uid, {"state": state, "epoch": 4})
+    uid = made["metadata"]["uid"]
+    told = {"state": made["status"]["state"]} if "state" in made["status"] else {}
+    await status_patch(server, resource, uid, {**told, "epoch": 4})
     with pytest.raises(InvalidError, match="epoch is older"):
-        await status_patch(server, resource, uid, {"state": state, "epoch": 3})
+        await status_patch(server, resource, uid, {**told, "epoch": 3})
     with pytest.raises(InvalidError, match="epoch is older"):
-        await status_patch(server, resource, uid, {"state": state})
-    await status_patch(server, resource, uid, {"state": state, "epoch": 5})
+        await status_patch(server, resource, uid, told)
+    await status_patch(server, resource, uid, {**told, "epoch": 5})
 
 
 # ---------------------------------------------------------------- replace
