@@ -143,3 +143,23 @@ def test_a_package_that_a_node_cannot_have_is_said_on_node_and_package_and_after
         assert held["status"]["versions"][0].get("message", "") == ""
 
     play(story)
+
+
+def test_what_a_node_said_of_a_package_is_told_no_more_when_its_pool_does_not_name_it_any_more() -> None:
+    async def story(kube: FakeKube, replica: Replica) -> None:
+        kube.seed(builders.manifest(builders.package("blender")))
+        kube.seed(builders.manifest(builders.pool("demo", target_dedicated_nodes=1, **NEEDS)))
+        await pass_time()
+        kube.bind_pod(NS, "demo-0000-1", "machine")
+        pod_runs(kube, "demo-0000-1")
+        report = NodeReport(
+            "Starting", "", 1, None, "Application package blender 4.2: no.", code="ApplicationPackageError"
+        )
+        agent_says(kube, replica, "demo-0000-1", report)
+        await pass_time()
+        assert condition(kube, APPLICATION_PACKAGES, "blender", "Verified")["reason"] == "ApplicationPackageError"
+        await kube.patch(POOLS, NS, "demo", [{"op": "remove", "path": "/spec/applicationPackageReferences"}])
+        await pass_time()
+        assert condition(kube, APPLICATION_PACKAGES, "blender", "Verified")["reason"] == "PackageNotUsed"
+
+    play(story)

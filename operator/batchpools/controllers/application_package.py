@@ -5,7 +5,7 @@ from collections.abc import Callable
 from batchpools.core.identity import Key
 from batchpools.core.packages.plan import PackageSituation, plan_package
 from batchpools.core.packages.resolution import pools_with
-from batchpools.core.views import ApplicationPackageView, PodView, PoolNodeView
+from batchpools.core.views import ApplicationPackageView, PodView, PoolNodeView, PoolView
 from batchpools.kube.applier import Applier
 from batchpools.kube.cache import Cache
 from batchpools.telemetry.clock import Clock
@@ -20,7 +20,9 @@ class ApplicationPackageController:
         self._clock = clock
 
     def wire(self, wake: Callable[[Key], None]) -> None:
-        """Wake a package when it changes, or the state of a node of a pool that names it."""
+        """Wake a package when it changes, when a pool comes to name it or does not any more, and when a node of such a pool
+        changes its state or goes.
+        """
 
         def package_changed(old: ApplicationPackageView | None, new: ApplicationPackageView | None) -> None:
             view = new or old
@@ -28,14 +30,21 @@ class ApplicationPackageController:
                 wake(_key(view.metadata.namespace, view.metadata.name))
 
         def node_changed(old: PoolNodeView | None, new: PoolNodeView | None) -> None:
-            if new is None or (old is not None and _standing(old) == _standing(new)):
+            view = new or old
+            if view is None or (old is not None and new is not None and _standing(old) == _standing(new)):
                 return
-            pool = self._cache.pools.get(new.metadata.namespace, new.spec.pool_name)
+            pool = self._cache.pools.get(view.metadata.namespace, view.spec.pool_name)
             for one in pool.spec.application_package_references if pool is not None else ():
-                wake(_key(new.metadata.namespace, one.name))
+                wake(_key(view.metadata.namespace, one.name))
+
+        def pool_changed(old: PoolView | None, new: PoolView | None) -> None:
+            before, now = (dict.fromkeys(_named(pool)) for pool in (old, new))
+            for namespace, name in () if before == now else {**before, **now}:
+                wake(_key(namespace, name))
 
         self._cache.packages.subscribe(package_changed)
         self._cache.nodes.subscribe(node_changed)
+        self._cache.pools.subscribe(pool_changed)
 
     async def reconcile(self, key: Key) -> float | None:
         """Write what nodes have said of one package; None = until the next edge."""
@@ -59,6 +68,13 @@ class ApplicationPackageController:
 
 def _key(namespace: str, name: str) -> Key:
     return Key("ApplicationPackage", namespace, name)
+
+
+def _named(pool: PoolView | None) -> list[tuple[str, str]]:
+    """The packages that a pool names."""
+    if pool is None:
+        return []
+    return [(pool.metadata.namespace, one.name) for one in pool.spec.application_package_references]
 
 
 def _standing(node: PoolNodeView) -> tuple[object, ...]:
