@@ -298,6 +298,14 @@ BAD: list[tuple[Manifest, str]] = [
     ),
     (manifest("Pool", "bad", {"image": "x", "startTask": {"command": ["a"], "container": "agent"}}), "container"),
     (manifest("Pool", "bad", {"image": "x", "startTask": start_task(32769)}), "at most 32768 characters together"),
+    (
+        manifest(
+            "Pool",
+            "bad",
+            {"image": "x", "startTask": {**start_task(32768), "resourceFiles": [{"secretName": "a", "filePath": "b"}]}},
+        ),
+        "at most 32768 characters together",
+    ),
     *[
         (manifest("Task", "bad", task_spec(resourceFiles=[file])), word)
         for file, word in (

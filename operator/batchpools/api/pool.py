@@ -36,10 +36,15 @@ class TaskSchedulingPolicy(Model):
     )
 
 
+_FILE_SIZE = " + ".join(
+    f"(has(one.{field}) ? one.{field}.size() : 0)"
+    for field in ("httpUrl", "storageContainerUrl", "blobPrefix", "filePath", "sha256")
+)
 _START_TASK_SIZE = (
     "(has(self.command) ? self.command.map(one, one.size()).sum() : 0)"
     " + (has(self.commandLine) ? self.commandLine.size() : 0)"
-    " + (has(self.env) ? self.env.map(one, one.name.size() + (has(one.value) ? one.value.size() : 0)).sum() : 0) <= 32768"
+    " + (has(self.env) ? self.env.map(one, one.name.size() + (has(one.value) ? one.value.size() : 0)).sum() : 0)"
+    f" + (has(self.resourceFiles) ? self.resourceFiles.map(one, {_FILE_SIZE}).sum() : 0) <= 32768"
 )
 
 
@@ -56,7 +61,10 @@ class StartTask(Model):
                 "image goes with a start task in an init container; in the task container (container: task, or waitForSuccess: "
                 "false) it has the task container's",
             ),
-            rule(_START_TASK_SIZE, "command and environment of a start task have at most 32768 characters together"),
+            rule(
+                _START_TASK_SIZE,
+                "command, environment and resourceFiles of a start task have at most 32768 characters together",
+            ),
         )
     )
     command: Command | None = Field(default=None, description="The command, one word an item; $(NAME) is expanded.")
