@@ -14,6 +14,8 @@ from batchpools.core.pools.order import in_order
 from batchpools.testing.simulation.history import MANAGED_EVERY, play, script_of
 
 KINDS = ("scale", "scale", "add-task", "crash-operator", "kill-container", "delete-pod", "recreate-job")
+SCALE = ("scale", "scale", "add-task", "recreate-job")
+SCALING = [replace(script_of(seed, SCALE), has_manager=True) for seed in range(11, 30) if seed % 10]
 DELETING = [replace(script_of(seed, ("delete-task", "add-task")), has_manager=True) for seed in range(1, 10)]
 SCRIPTS = [replace(script_of(seed, KINDS), has_manager=True) for seed in range(1, 14) if seed % 10]
 
@@ -39,7 +41,7 @@ def _one_that_is_deleted_is_made_again() -> Any:
 @pytest.mark.parametrize(
     ("bug", "words", "scripts"),
     [
-        (_managers_leave_like_others, "leaves with its job manager while", SCRIPTS),
+        (_managers_leave_like_others, "leaves with its job manager while", SCALING),
         (_an_exclusive_one_takes_its_own_slots_alone, "slots are used on", SCRIPTS),
         (_one_that_is_deleted_is_made_again, "was made a second time", DELETING),
     ],
@@ -61,7 +63,8 @@ def test_with_the_real_one_the_very_same_histories_hold_and_managers_make_room_a
     told = "\n".join(line for outcome in outcomes for line in outcome.log)
     assert " displaced " in told
     assert "TaskEnded" in told
-    assert [play(script).violations for script in DELETING] == [[]] * len(DELETING)
+    for scripts in (DELETING, SCALING):
+        assert [play(script).violations for script in scripts] == [[]] * len(scripts)
 
 
 def test_some_histories_have_a_manager_and_the_others_are_as_they_were() -> None:
