@@ -110,7 +110,7 @@ def test_a_job_makes_a_pool_of_its_own_and_takes_it_along(space: Namespace) -> N
     until(lambda: not space.get("bpool", done["poolName"]), "the pool went with the end of its job")
     ended = space.finished("bjob", "wrong")
     assert ended["schedulingError"]["code"] == "InvalidAutoScaleFormulaInAutoPool"
-    assert space.finished("btask", "wrong.one")["failureInfo"]["code"] == "JobCompleted"
+    assert space.finished("btask", "wrong.one")["failureInfo"]["code"] == "TaskEnded"
 
 
 def _auto(name: str, **spec: Any) -> Manifest:
