@@ -5,13 +5,14 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from tests.simulation.planting import all_hold, found
 
 from batchpools.controllers.task.book import RunBook
 from batchpools.core.jobs import plan
 from batchpools.core.jobs.children import children_of
 from batchpools.core.pools import resize
 from batchpools.core.pools.order import in_order
-from batchpools.testing.simulation.history import MANAGED_EVERY, play, script_of
+from batchpools.testing.simulation.history import MANAGED_EVERY, script_of
 
 KINDS = ("scale", "scale", "add-task", "crash-operator", "kill-container", "delete-pod", "recreate-job")
 SCALE = ("scale", "scale", "add-task", "recreate-job")
@@ -47,24 +48,16 @@ def _one_that_is_deleted_is_made_again() -> Any:
     ],
 )
 def test_a_planted_bug_is_found(bug: Any, words: str, scripts: Any) -> None:
-    for script in scripts:
-        with bug():
-            outcome = play(script)
-        if outcome.violations:
-            print(f"found by seed {script.seed}: {outcome.violations[0]}")
-            assert words in outcome.violations[0]
-            return
-    pytest.fail("not found")
+    assert words in found(bug, scripts)
 
 
 def test_with_the_real_one_the_very_same_histories_hold_and_managers_make_room_and_end_jobs() -> None:
-    outcomes = [play(script) for script in SCRIPTS]
-    assert [outcome.violations for outcome in outcomes] == [[]] * len(SCRIPTS)
+    outcomes = all_hold(SCRIPTS)
     told = "\n".join(line for outcome in outcomes for line in outcome.log)
     assert " displaced " in told
     assert "TaskEnded" in told
-    for scripts in (DELETING, SCALING):
-        assert [play(script).violations for script in scripts] == [[]] * len(scripts)
+    all_hold(DELETING)
+    all_hold(SCALING)
 
 
 def test_some_histories_have_a_manager_and_the_others_are_as_they_were() -> None:

@@ -5,11 +5,12 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from tests.simulation.planting import all_hold, found
 
 from batchpools.agent import node
 from batchpools.api.states import NodeState
 from batchpools.core.packages import plan
-from batchpools.testing.simulation.history import PACKAGED_EVERY, play, script_of
+from batchpools.testing.simulation.history import PACKAGED_EVERY, script_of
 from batchpools.testing.simulation.package_acts import PACKAGE_ACTS
 
 KINDS = ("crash-operator", "kill-agent", "delete-pod", "ask-node", "break-downloads", "change-package", "lose-package")
@@ -35,21 +36,11 @@ def _believes_nodes_that_have_not_come_up() -> Any:
     ],
 )
 def test_a_planted_bug_is_found(bug: Any, words: str) -> None:
-    for script in SCRIPTS:
-        with bug():
-            outcome = play(script)
-        if outcome.violations:
-            print(f"found by seed {script.seed}: {outcome.violations[0]}")
-            assert words in outcome.violations[0]
-            return
-    pytest.fail("not found")
+    assert words in found(bug, SCRIPTS)
 
 
 def test_with_the_real_one_the_very_same_histories_hold() -> None:
-    outcomes = [play(script) for script in SCRIPTS]
-    assert [outcome.violations for outcome in outcomes] == [[]] * len(SCRIPTS)
-    for kind in ("break-downloads", "change-package", "lose-package"):
-        assert sum(outcome.acts.get(kind, 0) for outcome in outcomes) > 0
+    all_hold(SCRIPTS, "break-downloads", "change-package", "lose-package")
 
 
 def test_every_act_of_packages_happens_and_other_histories_have_none() -> None:

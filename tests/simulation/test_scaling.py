@@ -3,6 +3,7 @@
 from unittest.mock import patch
 
 import pytest
+from tests.simulation.planting import all_hold
 
 from batchpools.core.autoscale import preset
 from batchpools.testing.simulation.history import SCALED_EVERY, play, script_of
@@ -22,7 +23,4 @@ def test_a_preset_that_is_wrong_is_found(template: str, words: str) -> None:
 
 
 def test_with_the_real_one_the_very_same_histories_hold_and_the_pool_was_resized() -> None:
-    outcomes = [play(script) for script in SCRIPTS]
-    assert [outcome.violations for outcome in outcomes] == [[]] * len(SCRIPTS)
-    for kind in ("scale", "delete-node"):
-        assert sum(outcome.acts.get(kind, 0) for outcome in outcomes) > 0
+    all_hold(SCRIPTS, "scale", "delete-node")

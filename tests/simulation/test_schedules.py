@@ -5,10 +5,11 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from tests.simulation.planting import all_hold, found
 
 from batchpools.core.schedules import plan
 from batchpools.core.schedules.jobs import has_ended
-from batchpools.testing.simulation.history import SCHEDULED_EVERY, play, script_of
+from batchpools.testing.simulation.history import SCHEDULED_EVERY, script_of
 from batchpools.testing.simulation.schedule_acts import SCHEDULE_ACTS
 
 KINDS = ("crash-operator", "pause-operator", "slow-watch", "api-errors", "delete-scheduled-job", "suspend-schedule")
@@ -34,21 +35,11 @@ def _takes_a_job_that_goes_for_gone() -> Any:
     ],
 )
 def test_a_planted_bug_is_found(bug: Any, words: str) -> None:
-    for script in SCRIPTS:
-        with bug():
-            outcome = play(script)
-        if outcome.violations:
-            print(f"found by seed {script.seed}: {outcome.violations[0]}")
-            assert words in outcome.violations[0]
-            return
-    pytest.fail("not found")
+    assert words in found(bug, SCRIPTS)
 
 
 def test_with_the_real_one_the_very_same_histories_hold() -> None:
-    outcomes = [play(script) for script in SCRIPTS]
-    assert [outcome.violations for outcome in outcomes] == [[]] * len(SCRIPTS)
-    for kind in ("delete-scheduled-job", "suspend-schedule"):
-        assert sum(outcome.acts.get(kind, 0) for outcome in outcomes) > 0
+    all_hold(SCRIPTS, "delete-scheduled-job", "suspend-schedule")
 
 
 def test_every_act_of_schedules_happens_and_other_histories_are_as_they_were() -> None:

@@ -5,13 +5,13 @@ path the later counts.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchpools.agent.fetch.result import BLOB, Codes, Fetched, FetchFailure
+from batchpools.agent.fetch.result import BLOB, FetchFailure
 from batchpools.agent.fetch.sink import Sink, SinkError
-from batchpools.agent.fetch.source import Source, shown
+from batchpools.agent.fetch.source import Fetch, Source, shown
 from batchpools.agent.places import Places
 from batchpools.api.reasons import FailureCode
 from batchpools.core.node_config import FileSource
@@ -20,7 +20,6 @@ _AT_ONCE = 4
 _PIECE = 256 << 10  # bytes
 
 MakeSink = Callable[[str, int], Sink]  # of a path relative to the working directory, and its permissions
-Fetch = Callable[[Source, Sink, Codes], Awaitable[Fetched | FetchFailure]]
 
 
 @dataclass(frozen=True, slots=True)

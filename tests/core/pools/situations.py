@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from batchpools.api import names
+from batchpools.core.conditions import find_condition
 from batchpools.core.ledger import NodeRuns
-from batchpools.core.pools.node_plan import NodeSituation
+from batchpools.core.pools.node_plan import NodeSituation, plan_node
 from batchpools.core.pools.node_pod import NodePodSettings
 from batchpools.core.pools.node_state import Report
 from batchpools.core.views import (
@@ -107,3 +108,18 @@ def waiting(reason: str, message: str = "") -> ContainerState:
 def situation(view: PoolNodeView, present: PodView | None = None, **more: Any) -> NodeSituation:
     known: dict[str, Any] = {"pool": pool(), "settings": SETTINGS, "runs": NodeRuns(), **more}
     return NodeSituation(node=view, pod=present, **known)
+
+
+def assert_unusable_until_there(told: Report, code: str) -> None:
+    """What its agent waits for makes a node Unusable, with the agent's words; when it is there the node is Idle."""
+    seen = node(pod_generation=1, pod_name="p-0000-1", pod_uid="uid-p-0000-1")
+    status = plan_node(situation(seen, pod(task=RUNNING), report=told), now=NOW).status
+    assert status is not None
+    assert status.state == "Unusable"
+    assert [(one.code, one.message) for one in status.errors] == [(code, told.message)]
+    ready = find_condition(status.conditions, "Ready")
+    assert ready is not None
+    assert (ready.status, ready.reason, ready.message) == ("False", code, told.message)
+    later = plan_node(situation(seen, pod(task=RUNNING), report=Report("Ready", "boot")), now=NOW).status
+    assert later is not None
+    assert (later.state, later.errors) == ("Idle", ())

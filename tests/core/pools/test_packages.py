@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from kubernetes_validate.utils import validate
 from msgspec.structs import replace
-from tests.core.pools.situations import NOW, RUNNING, SETTINGS, node, pod, pool, situation
+from tests.core.pools.situations import NOW, RUNNING, SETTINGS, assert_unusable_until_there, node, pod, pool, situation
 from tests.core.pools.test_node_action import LIVING, SEEN, Story, asked
 from tests.core.pools.test_node_pod import containers
 
@@ -96,18 +96,8 @@ def test_a_node_without_a_pod_waits_for_missing_packages_and_says_so() -> None:
 
 
 def test_a_package_that_cannot_be_had_makes_the_node_unusable_with_the_agents_words_until_it_is_there() -> None:
-    seen = node(**SEEN)
     told = Report("Starting", message="Application package blender 4.2: no.", code="ApplicationPackageError")
-    status = plan_node(situation(seen, pod(task=RUNNING), report=told), now=NOW).status
-    assert status is not None
-    assert status.state == "Unusable"
-    assert [(one.code, one.message) for one in status.errors] == [("ApplicationPackageError", told.message)]
-    ready = find_condition(status.conditions, "Ready")
-    assert ready is not None
-    assert (ready.status, ready.reason, ready.message) == ("False", "ApplicationPackageError", told.message)
-    later = plan_node(situation(seen, pod(task=RUNNING), report=Report("Ready", "boot")), now=NOW).status
-    assert later is not None
-    assert (later.state, later.errors) == ("Idle", ())
+    assert_unusable_until_there(told, "ApplicationPackageError")
 
 
 def test_a_code_that_we_do_not_know_is_a_missing_reference() -> None:

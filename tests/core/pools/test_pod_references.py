@@ -4,13 +4,11 @@ from typing import Any
 
 import msgspec
 from kubernetes_validate.utils import validate
-from tests.core.pools.situations import NOW, RUNNING, SETTINGS, node, pod, pool, situation
+from tests.core.pools.situations import SETTINGS, assert_unusable_until_there, node, pool
 from tests.core.pools.test_node_pod import containers
 
 from batchpools.api import names
-from batchpools.core.conditions import find_condition
 from batchpools.core.node_config import NODE_CONFIG_ENV, EnvReference, NodeConfig
-from batchpools.core.pools.node_plan import plan_node
 from batchpools.core.pools.node_pod import create_pod
 from batchpools.core.pools.node_state import Report
 from batchpools.core.pools.pod_hash import pod_hash
@@ -108,15 +106,5 @@ def test_other_references_roll_the_nodes() -> None:
 
 
 def test_a_missing_certificate_makes_the_node_unusable_with_the_agents_words_until_it_is_there() -> None:
-    seen = node(pod_generation=1, pod_name="p-0000-1", pod_uid="uid-p-0000-1")
     told = Report("Starting", message="Secret corp-ca does not exist; the node waits for it.")
-    status = plan_node(situation(seen, pod(task=RUNNING), report=told), now=NOW).status
-    assert status is not None
-    assert status.state == "Unusable"
-    assert [(one.code, one.message) for one in status.errors] == [("ReferenceMissing", told.message)]
-    ready = find_condition(status.conditions, "Ready")
-    assert ready is not None
-    assert (ready.status, ready.reason, ready.message) == ("False", "ReferenceMissing", told.message)
-    later = plan_node(situation(seen, pod(task=RUNNING), report=Report("Ready", "boot")), now=NOW).status
-    assert later is not None
-    assert (later.state, later.errors) == ("Idle", ())
+    assert_unusable_until_there(told, "ReferenceMissing")

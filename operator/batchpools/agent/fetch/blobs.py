@@ -3,20 +3,17 @@
 Names are the storage's to give: those that would leave a directory are an error, before anything is fetched.
 """
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from urllib.parse import quote, unquote, urlencode, urlsplit, urlunsplit
 from xml.etree import ElementTree as ET
 
-from batchpools.agent.fetch.result import CONTAINER, Codes, Fetched, FetchFailure
-from batchpools.agent.fetch.sink import MemorySink, Sink
-from batchpools.agent.fetch.source import Source, shown
+from batchpools.agent.fetch.result import CONTAINER, FetchFailure
+from batchpools.agent.fetch.sink import MemorySink
+from batchpools.agent.fetch.source import Fetch, Source, shown
 
 MOST_BLOBS = 50_000
 _PAGE = 5000
 _VERSION = {"x-ms-version": "2021-12-02"}
-
-Fetch = Callable[[Source, Sink, Codes], Awaitable[Fetched | FetchFailure]]
 
 
 async def list_blobs(fetch: Fetch, container: Source, prefix: str) -> list[str] | FetchFailure:

@@ -5,10 +5,13 @@ A Secret that is named by `credentialsSecretName` holds one of: `token` (sent as
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+
+from batchpools.agent.fetch.result import Codes, Fetched, FetchFailure
+from batchpools.agent.fetch.sink import Sink
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,9 @@ class Source:
         raise ValueError(
             f"Secret {folder.name} is not there or holds no credentials: a key token, or sasToken, or username and password"
         )
+
+
+Fetch = Callable[[Source, Sink, Codes], Awaitable[Fetched | FetchFailure]]  # how one is had
 
 
 def shown(url: str) -> str:

@@ -169,9 +169,8 @@ class StatusWriter:
 
     def _try_later(self, write: Write, error: Exception) -> None:
         write.failures += 1
-        if write.failures in {1, 5, 20} and not isinstance(
-            error, NotLeadingError
-        ):  # that is said once, by the election
+        is_said = isinstance(error, NotLeadingError)  # once for all, by the election
+        if write.failures in {1, 5, 20} and not is_said:
             _of(write).warning(
                 "the status of task %s/%s was not written (%d): %r", *write.key[1:], write.failures, error
             )
