@@ -40,13 +40,19 @@ func (c *children) reap(pid int) (status syscall.WaitStatus, usage syscall.Rusag
 }
 
 // peek waits for the end of a child without reaping it: its process and group id stay its own.
-func peek(pid int) { _ = endOf(pid) }
+func peek(pid int) { _, _ = waitID(pPid, pid, 0) }
 
 // succeeded says whether a child that has ended, and was not reaped, left with exit code 0.
 func succeeded(pid int) bool {
 	const exited = 1 // CLD_EXITED
-	end := endOf(pid)
+	end, _ := waitID(pPid, pid, 0)
 	return end.code == exited && end.status == 0
+}
+
+// haveChildren says whether this process has any child, also a dead one: it is cheaper than to look for them.
+func haveChildren() bool {
+	_, e := waitID(pAll, 0, noHang)
+	return e != syscall.ECHILD
 }
 
 // childEnd is the kernel's siginfo_t of a child's end, the same on amd64 and arm64.
@@ -56,13 +62,19 @@ type childEnd struct {
 	_                      [100]byte
 }
 
-func endOf(pid int) childEnd {
-	const pPid, exited, noWait = 1, 0x4, 0x1000000
-	var end childEnd
+const (
+	pAll, pPid = 0, 1
+	noHang     = 0x1
+)
+
+// waitID is waitid of children that have ended, none of which it reaps; all zero when there is none and it does not hang.
+func waitID(kind, id, options int) (end childEnd, e syscall.Errno) {
+	const exited, noWait = 0x4, 0x1000000
+	flags := uintptr(exited | noWait | options)
 	for {
-		_, _, e := syscall.Syscall6(syscall.SYS_WAITID, pPid, uintptr(pid), uintptr(unsafe.Pointer(&end)), exited|noWait, 0, 0)
+		_, _, e = syscall.Syscall6(syscall.SYS_WAITID, uintptr(kind), uintptr(id), uintptr(unsafe.Pointer(&end)), flags, 0, 0)
 		if e != syscall.EINTR {
-			return end
+			return end, e
 		}
 	}
 }
@@ -72,22 +84,25 @@ func (c *children) reapOrphansForEver() {
 	ends := make(chan os.Signal, 1)
 	signal.Notify(ends, syscall.SIGCHLD)
 	for range ends {
-		time.Sleep(200 * time.Millisecond) // one look for a burst of ends
-		c.reapOrphans()
+		for again := true; again; again = c.reapOrphans() {
+			time.Sleep(200 * time.Millisecond) // one look for a burst of ends
+		}
 	}
 }
 
-// reapOrphans reaps the zombies of ours that are nobody's run.
-func (c *children) reapOrphans() {
-	self := os.Getpid()
-	for _, pid := range processIDs() {
-		if parent, state := kinship(pid); state != 'Z' || parent != self {
-			continue
-		}
+// reapOrphans reaps our zombies that are nobody's run, until it meets one that is, behind which there may be more.
+func (c *children) reapOrphans() (more bool) {
+	for {
 		c.mu.Lock()
-		if _, ours := c.runs[pid]; !ours {
+		end, _ := waitID(pAll, 0, noHang)
+		pid := int(end.pid)
+		_, isRun := c.runs[pid]
+		if pid > 0 && !isRun {
 			_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
 		}
 		c.mu.Unlock()
+		if pid == 0 || isRun {
+			return isRun
+		}
 	}
 }

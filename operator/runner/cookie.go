@@ -13,14 +13,14 @@ import (
 const cookieName = "BATCHPOOLS_COOKIE="
 
 // killMarked kills every process whose initial environment carries the cookie, until none is left: what called setsid
-// or forked twice. It does not give up: a run is not over while something of it lives. A process that cleaned its
-// environment is not found here (see strays.go).
-func killMarked(cookie string) {
+// or forked twice. `come` lists those that can: what has come since the run began. It does not give up: a run is not over
+// while something of it lives. A process that cleaned its environment is not found here (see strays.go).
+func killMarked(cookie string, come func() []int) {
 	mark := []byte(cookieName + cookie)
 	pause, began, told := 5*time.Millisecond, time.Now(), false
 	for {
 		found := false
-		for _, pid := range processIDs() {
+		for _, pid := range come() {
 			if marked(pid, mark) {
 				found = true
 				killIfMarked(pid, mark)

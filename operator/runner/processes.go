@@ -2,25 +2,55 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"os"
 	"strconv"
+	"syscall"
+	"unsafe"
 )
 
 // processIDs lists what /proc shows: in a container, this container's processes.
 func processIDs() []int {
+	here := listProcesses()
+	found := make([]int, len(here))
+	for i, one := range here {
+		found[i] = one.pid
+	}
+	return found
+}
+
+// listed is a process as the listing of /proc shows it. The kernel makes an inode for each process and drops it with the
+// process, or sooner when memory is scarce: the same id and inode are the same process, another inode may be one too.
+type listed struct {
+	pid   int
+	inode uint64
+}
+
+func listProcesses() []listed {
 	folder, err := os.Open("/proc")
 	if err != nil {
 		return nil
 	}
 	defer folder.Close()
-	names, _ := folder.Readdirnames(-1)
-	found := make([]int, 0, len(names))
-	for _, name := range names {
-		if pid, err := strconv.Atoi(name); err == nil {
-			found = append(found, pid)
+	const inode, length, name = unsafe.Offsetof(syscall.Dirent{}.Ino), unsafe.Offsetof(syscall.Dirent{}.Reclen), unsafe.Offsetof(syscall.Dirent{}.Name)
+	buffer, found := make([]byte, 32<<10), []listed{}
+	for {
+		size, err := syscall.ReadDirent(int(folder.Fd()), buffer)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil || size <= 0 {
+			return found
+		}
+		for rest := buffer[:size]; len(rest) > 0; {
+			record := rest[:binary.NativeEndian.Uint16(rest[length:])]
+			rest = rest[len(record):]
+			text, _, _ := bytes.Cut(record[name:], []byte{0})
+			if pid, err := strconv.Atoi(string(text)); err == nil {
+				found = append(found, listed{pid, binary.NativeEndian.Uint64(record[inode:])})
+			}
 		}
 	}
-	return found
 }
 
 // process is what /proc/PID/stat tells of one; all zero when it has ended.
@@ -46,12 +76,6 @@ func processOf(pid int) process {
 	session, _ := strconv.Atoi(string(fields[3]))
 	started, _ := strconv.ParseUint(string(fields[19]), 10, 64)
 	return process{fields[0][0], parent, group, session, started}
-}
-
-// kinship is a process's parent and state ('Z' for a zombie); zeros when it has ended.
-func kinship(pid int) (parent int, state byte) {
-	found := processOf(pid)
-	return found.parent, found.state
 }
 
 // memoryOf is how much memory a process has that the kernel cannot take back: its own, and what it shares in memory.

@@ -14,6 +14,7 @@ import (
 type run struct {
 	request request
 	cookie  string
+	before  uint64        // the last look at processes before it was forked
 	ended   chan struct{} // closed when the main process has ended
 	asked   chan struct{} // closed when its end was asked for before it had one
 	inbox   chan brought  // what is said of the files that it awaits; nil when it awaits none
@@ -121,6 +122,7 @@ func (s *server) fork(r *run, files *outputs) (string, error) {
 	if r.askedToEnd() {
 		return "", errEndedBefore
 	}
+	r.before = s.sightings.now()
 	startedAt := time.Now()
 	pid, err := s.children.fork(program, argv, &syscall.ProcAttr{
 		Dir: wd, Env: env,
@@ -148,7 +150,7 @@ func (s *server) wait(r *run) finished {
 	}
 	_ = syscall.Kill(-r.pid, syscall.SIGKILL)
 	status, usage := s.children.reap(r.pid)
-	killMarked(r.cookie)
+	killMarked(r.cookie, func() []int { return s.sightings.since(r.before) })
 	s.clear(r)
 	return result(r.startedAt, at, status, usage)
 }

@@ -131,9 +131,28 @@ func waitFor(t *testing.T, what string, question func() bool) {
 	}
 }
 
+// What a run costs, alone and beside neighbours that live on.
 func BenchmarkTrue(b *testing.B) {
-	server := newTestServer(b)
-	for n := range b.N {
-		server.execute(newRun(request{ID: strconv.Itoa(n), Dir: "workitems/j/t", Argv: []string{"/bin/true"}}))
+	for _, neighbours := range []int{0, 250} {
+		b.Run(fmt.Sprintf("beside%d", neighbours), func(b *testing.B) {
+			server := newTestServer(b)
+			for n := range neighbours {
+				neighbour := newRun(request{ID: fmt.Sprintf("n%d", n), Dir: fmt.Sprintf("workitems/j/n%d", n), Argv: []string{"/bin/sleep", "600"}})
+				server.runs[neighbour.request.ID] = neighbour
+				files, _, err := server.launch(neighbour)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.Cleanup(func() {
+					neighbour.signal(syscall.SIGKILL)
+					server.wait(neighbour)
+					files.close()
+				})
+			}
+			b.ResetTimer()
+			for n := range b.N {
+				server.execute(newRun(request{ID: strconv.Itoa(n), Dir: "workitems/j/t", Argv: []string{"/bin/true"}}))
+			}
+		})
 	}
 }

@@ -15,13 +15,14 @@ const helloTime = 10 * time.Second // for an agent to say who it is
 // server is one runner: its runs, and the one agent that it serves. Locks: server.mu before run.mu.
 type server struct {
 	options
-	root     *os.Root
-	rootPath string
-	bootID   string
-	env      []string // the container's, without BATCHPOOLS_*
-	children children
-	daemons  daemons
-	forks    sync.RWMutex // held for reading while a run is forked
+	root      *os.Root
+	rootPath  string
+	bootID    string
+	env       []string // the container's, without BATCHPOOLS_*
+	children  children
+	daemons   daemons
+	sightings sightings
+	forks     sync.RWMutex // held for reading while a run is forked
 
 	mu       sync.Mutex
 	runs     map[string]*run

@@ -4,7 +4,6 @@ import (
 	"os"
 	"syscall"
 	"time"
-	"unsafe"
 )
 
 // Strays (safety rule S8.4): what a hostile task left by cleaning its environment and leaving its group. No mark tells
@@ -36,14 +35,6 @@ func (s *server) clear(ended *run) {
 
 // isStray says whether a child that is no run is nobody's. What a start task left running is the node's.
 func (s *server) isStray(pid int) bool { return !s.daemons.holds(pid) }
-
-// haveChildren says whether this process has any child, also a dead one: it is cheaper than to look for them.
-func haveChildren() bool {
-	const pAll, exited, noHang, noWait = 0, 0x4, 0x1, 0x1000000
-	var info [128]byte
-	_, _, e := syscall.Syscall6(syscall.SYS_WAITID, pAll, 0, uintptr(unsafe.Pointer(&info[0])), exited|noHang|noWait, 0, 0)
-	return e != syscall.ECHILD
-}
 
 // isAnotherLive says whether the main process of another run exists and has not ended.
 func (s *server) isAnotherLive(ended *run) bool {

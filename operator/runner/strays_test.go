@@ -145,3 +145,9 @@ func TestALiveRunIsNoStray(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// kinship is a process's parent and state ('Z' for a zombie); zeros when it has ended.
+func kinship(pid int) (parent int, state byte) {
+	found := processOf(pid)
+	return found.parent, found.state
+}
