@@ -319,6 +319,15 @@ async def test_a_put_of_a_lease_that_is_gone_makes_it_again(server: Server) -> N
     assert (await read(server, LEASES))["spec"]["leaseTransitions"] == 1
 
 
+async def test_a_put_with_the_uid_of_a_lease_that_is_gone_is_a_conflict_and_makes_nothing(server: Server) -> None:
+    first = await create(server, LEASES)
+    await server.api.delete(LEASES, server.namespace, "one", uid=first["metadata"]["uid"])
+    with pytest.raises(ConflictError):
+        await server.api.replace(LEASES, server.namespace, "one", first)
+    with pytest.raises(NotFoundError):
+        await server.api.get(LEASES, server.namespace, "one")
+
+
 async def test_a_put_of_anything_else_that_is_gone_is_not_found(server: Server) -> None:
     with pytest.raises(NotFoundError):
         await server.api.replace(CONFIG_MAPS, server.namespace, "one", manifest(CONFIG_MAPS, "one"))

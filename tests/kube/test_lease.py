@@ -3,8 +3,6 @@
 import asyncio
 from typing import Any
 
-import pytest
-
 from batchpools.api import names
 from batchpools.kube.errors import ConflictError, ForbiddenError, ServerError, UnreachableError
 from batchpools.kube.lease import LeaderElector, Timing
@@ -141,6 +139,62 @@ def test_a_renewal_that_comes_in_between_does_not_keep_the_lease_from_being_give
     play(story)
 
 
+def test_a_renewal_is_one_request_and_a_lease_that_was_given_back_is_taken_with_one() -> None:
+    async def story(scene: Scene) -> None:
+        a = scene.candidate("a")
+        await scene.until_leader(a)
+        asked = scene.server.count("get", "Lease")
+        await scene.pass_time(5 * TIMING.retry)
+        assert scene.server.count("get", "Lease") == asked
+        b = scene.candidate("b")
+        await scene.pass_time(0.1)
+        asked, written = scene.server.count("get", "Lease"), scene.server.count("replace", "Lease")
+        await a.stop()
+        await scene.pass_time(0.1)
+        assert b.told == [2]
+        assert (scene.server.count("get", "Lease"), scene.server.count("replace", "Lease")) == (asked, written + 2)
+
+    play(story)
+
+
+def test_a_lease_that_others_write_into_is_read_again_and_renewed() -> None:
+    async def story(scene: Scene) -> None:
+        a = scene.candidate("a")
+        await scene.until_leader(a)
+        for number in range(5):
+            note = [{"op": "add", "path": "/metadata/labels", "value": {"look": str(number)}}]
+            await scene.server.patch(LEASES, "ops", names.LEASE_NAME, note)
+            await scene.pass_time(TIMING.retry)
+        await scene.pass_time(2 * TIMING.lease)
+        assert a.told == [1]
+
+    play(story)
+
+
+def test_a_late_word_of_a_free_lease_takes_it_from_nobody() -> None:
+    """The watch shows that it was given back, and by then another has it."""
+
+    async def story(scene: Scene) -> None:
+        a = scene.candidate("a")
+        await scene.until_leader(a)
+        b = scene.candidate("b")
+        await scene.pass_time(0.1)
+        await a.stop()
+        gate = scene.server.faults.hold("replace", kind="Lease")  # b's
+        await scene.pass_time(0.1)
+        free = scene.server.object(LEASES, "ops", names.LEASE_NAME)
+        assert free is not None
+        spec = {**free["spec"], "holderIdentity": "somebody", "leaseTransitions": 5, "leaseDurationSeconds": 15}
+        await scene.server.replace(LEASES, "ops", names.LEASE_NAME, {**free, "spec": spec})
+        gate.set()
+        await scene.pass_time(TIMING.lease - 1)
+        assert b.told == []
+        await scene.until_leader(b)
+        assert b.told == [6]
+
+    play(story)
+
+
 def test_without_a_watch_a_released_lease_is_taken_within_a_retry_period() -> None:
     async def story(scene: Scene) -> None:
         a = scene.candidate("a")
@@ -201,12 +255,11 @@ def test_a_process_that_takes_its_own_lease_again_raises_the_epoch() -> None:
     play(story)
 
 
-@pytest.mark.parametrize("verb", ["get", "replace"])
-def test_a_hung_request_ends_the_reign_by_its_deadline_and_before_another_begins(verb: str) -> None:
+def test_a_hung_request_ends_the_reign_by_its_deadline_and_before_another_begins() -> None:
     async def story(scene: Scene) -> None:
         a = scene.candidate("a")
         await scene.until_leader(a)
-        scene.server.faults.hold(verb, kind="Lease", times=1000)
+        scene.server.faults.hold("replace", kind="Lease", times=1000)
         await scene.pass_time(TIMING.renew + 0.2)
         assert a.told == [1, None]
         assert not a.running.done()  # type: ignore[union-attr]
@@ -218,7 +271,8 @@ def test_an_unreachable_api_server_ends_the_reign_and_the_next_one_has_a_higher_
     async def story(scene: Scene) -> None:
         a = scene.candidate("a")
         await scene.until_leader(a)
-        scene.server.faults.fail("get", UnreachableError("refused"), kind="Lease", times=20)
+        for verb in ("get", "replace"):
+            scene.server.faults.fail(verb, UnreachableError("refused"), kind="Lease", times=10)
         await scene.pass_time(TIMING.renew + 0.2)
         assert a.told == [1, None]
         await scene.until_leader(a)

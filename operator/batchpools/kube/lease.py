@@ -57,6 +57,7 @@ class _Named(msgspec.Struct):
 
 
 _NAMED = msgspec.json.Decoder(_Named)
+_LEASE = msgspec.json.Decoder(_Lease)
 
 
 class LeaderElector:
@@ -94,7 +95,8 @@ class LeaderElector:
         self._on_follow = on_follow
         self._on_renewed = on_renewed
         self._pause = pause
-        self._version = ""  # of the Lease, as this try has read it
+        self._version = ""  # of the Lease, as this try has seen it
+        self._known: _Lease | None = None  # as we have written it, or were shown that it is free: it need not be read
         self._observed: tuple[str, float] = ("", 0.0)  # resourceVersion of another's lease, when we first saw it
         self._runs_out = 0.0  # when that lease will have run out, unless it is renewed
         self._deadline = 0.0
@@ -149,10 +151,13 @@ class LeaderElector:
     async def release(self) -> None:
         """Give the Lease back, so that a standby leads within a retry period. To be called after `run` was cancelled."""
         await self._step_down()
+        lease, self._known = self._known, None
         try:
-            while (lease := await self._read()) is not None and lease.spec.holder_identity == self._identity:
+            lease = lease or await self._read()
+            while lease is not None and lease.spec.holder_identity == self._identity:
                 if await self._write(lease, holder="", transitions=lease.spec.lease_transitions):
-                    return  # else a renewal of ours came in between: it was cut off, not undone
+                    return
+                lease = await self._read()  # a renewal of ours came in between: it was cut off, not undone
         except KubeError as error:
             _log.info("the Lease was not given back: %s", error.sentence)
 
@@ -196,7 +201,8 @@ class LeaderElector:
     async def _rest(self, seconds: float) -> None:
         """Until the next try. A candidate watches meanwhile: a Lease that was given back is taken at once, not a retry later.
 
-        What the watch shows is a reason to look again, and nothing is concluded from it.
+        What the watch shows is a reason to try again, and nothing is concluded from it: it may be late, and then the write
+        is a conflict.
         """
         if self._epoch is not None or not self._version:
             await self._pause(seconds)
@@ -207,17 +213,25 @@ class LeaderElector:
             async with asyncio.timeout(seconds), aclosing(changes):
                 async for event in changes:
                     if event.type != "BOOKMARK" and _NAMED.decode(event.object).metadata.name == names.LEASE_NAME:
+                        shown = _LEASE.decode(event.object)
+                        is_free = event.type == "MODIFIED" and not shown.spec.holder_identity
+                        self._known = shown if is_free else None
                         return
         except (KubeError, TimeoutError, msgspec.DecodeError):
             pass  # the next try comes all the same
         await self._pause(max(end - self._clock.monotonic(), 0.0))
 
     async def _try_once(self, now: float) -> int:
-        """Renew or take the Lease if it is free; our epoch, or 0."""
+        """Renew or take the Lease if it is free; our epoch, or 0. Only what is not known, or not true any more, is read."""
         self._version, self._runs_out = "", 0.0
+        known, self._known = self._known, None
+        if known is not None and (epoch := await self._take(known, now)):
+            return epoch
         lease = await self._read()
-        if lease is None:
-            return await self._create()
+        return await self._create() if lease is None else await self._take(lease, now)
+
+    async def _take(self, lease: _Lease, now: float) -> int:
+        self._learn(lease)
         spec = lease.spec
         ours = spec.holder_identity == self._identity
         if ours and spec.lease_transitions == self.epoch and self.epoch >= self._floor:
@@ -239,35 +253,41 @@ class LeaderElector:
             raw = await self._api.get(LEASES, self._namespace, names.LEASE_NAME)
         except NotFoundError:
             return None
-        lease = msgspec.json.decode(raw, type=_Lease)
+        lease = _LEASE.decode(raw)
+        self._learn(lease)
+        return lease
+
+    def _learn(self, lease: _Lease) -> None:
         self._version = lease.metadata.resource_version
         held = bool(lease.spec.holder_identity)
         self._leader_address = lease.metadata.annotations.get(names.ANNOTATION_OPS_ADDRESS, "") if held else ""
         self._floor = max(self._floor, lease.spec.lease_transitions)  # also should the Lease be deleted later
-        return lease
 
     async def _create(self) -> int:
         transitions = self._floor + 1
         try:
-            await self._api.create(LEASES, self._namespace, self._manifest(_Lease(Meta()), self._identity, transitions))
+            manifest = self._manifest(_Lease(Meta()), self._identity, transitions)
+            made = await self._api.create(LEASES, self._namespace, manifest)
         except AlreadyExistsError:
             return 0
+        self._known = _LEASE.decode(made)
         return transitions
 
     async def _write(self, lease: _Lease, *, holder: str, transitions: int) -> int:
-        """Compare-and-swap. Should the Lease be gone, a PUT makes it again; whoever comes second then has a conflict."""
+        """Compare-and-swap. With the uid a Lease that is gone is a conflict; without it the PUT would make it again."""
         try:
             manifest = self._manifest(lease, holder, transitions)
-            await self._api.replace(LEASES, self._namespace, names.LEASE_NAME, manifest)
+            written = await self._api.replace(LEASES, self._namespace, names.LEASE_NAME, manifest)
         except ConflictError:
             return 0  # somebody else was quicker; the next try sees what is there
+        self._known = _LEASE.decode(written)
         return transitions
 
     def _manifest(self, before: _Lease, holder: str, transitions: int) -> dict[str, Any]:
         now = self._clock.now()
         renewal = holder == before.spec.holder_identity and transitions == before.spec.lease_transitions
         acquired = before.spec.acquire_time if renewal and before.spec.acquire_time is not None else now
-        version = before.metadata.resource_version
+        life = {"resourceVersion": before.metadata.resource_version, "uid": before.metadata.uid}
         return {
             "apiVersion": api_version(LEASES),
             "kind": LEASES.kind,
@@ -275,7 +295,7 @@ class LeaderElector:
                 "name": names.LEASE_NAME,
                 "namespace": self._namespace,
                 "annotations": {names.ANNOTATION_OPS_ADDRESS: self._address if holder else ""},
-                **({"resourceVersion": version} if version else {}),
+                **{key: value for key, value in life.items() if value},
             },
             "spec": {
                 "holderIdentity": holder,

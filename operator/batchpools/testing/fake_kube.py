@@ -214,6 +214,8 @@ class FakeKube:
         """PUT with the manifest's resourceVersion; Conflict."""
         async with self._call(Call("replace", resource.kind, namespace, name, body=manifest)):
             if resource.kind == "Lease" and (resource.kind, namespace, name) not in self._objects:
+                if uid := as_json(manifest)["metadata"].get("uid"):
+                    raise ConflictError(f"the life {uid} of {name} is over", 409, "Conflict")
                 # so does the real one, whatever the version
                 return self._encoded(resource, self._add(resource, namespace, name, manifest))
             old = self._held(resource, namespace, name)
