@@ -19,7 +19,7 @@ def create_tasks(space: Namespace, manifests: Sequence[Manifest]) -> list[Manife
 
 async def _create(space: Namespace, manifests: Sequence[Manifest]) -> list[Manifest]:
     os.environ["KUBECONFIG"] = str(space.kubeconfig)
-    client = KubeClient(load_credentials())
+    client = KubeClient(load_credentials(), at_once=64)
     try:
         made = await asyncio.gather(*(client.create(TASKS, space.name, one) for one in manifests))
     finally:

@@ -22,7 +22,7 @@ from e2e.stories import Manifest, Namespace, job, pool, task, until
 
 NODES = 4
 LONG, SHORT = 1000, 1000
-_FREE = 24  # slots in which the short tasks run
+_FREE = 8  # slots in which the short tasks run, some 16 a second: they are created faster, and so most of them wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,9 @@ class Failover:
         assert isinstance(operator.cluster, LocalCluster), "the operator's processes have to be on this machine"
         self._operator = operator
         self._processes = PodProcesses(operator.cluster.at)
-        self._machine = Machine(operator.cluster)
+        self._machine = Machine(
+            operator.cluster, every=2.0
+        )  # a look at 1,000 processes is work that the measured ones wait for
         self._space = Namespace(name, operator.kubeconfig, operator.kubectl_program)
         self._short = 0  # created so far
         self._uids: set[str] = set()

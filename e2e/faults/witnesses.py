@@ -18,17 +18,17 @@ from e2e.cluster.local import LocalCluster
 from e2e.cluster.processes import PodProcesses, variable_of
 from e2e.faults.history import Seen, boottime
 
-_EVERY = 0.1  # seconds between two looks at the machine
 _RUNS = f"volumes/kubernetes.io~empty-dir/{names.VOLUME_ROOT}/shared/runs"
 
 
 class Machine:
-    """Looks at all pods ten times a second: who runs, and where the files of runs are.
+    """Looks at all pods each `every` seconds: who runs, and where the files of runs are.
 
     A file is held open from when it was first seen, so that it can be read after its pod and its directory are gone.
     """
 
-    def __init__(self, cluster: LocalCluster) -> None:
+    def __init__(self, cluster: LocalCluster, every: float = 0.1) -> None:
+        self._every = every
         self._pods = cluster.node_root / str(cluster.at.run / "kubelet/pods").lstrip("/")
         self._processes = PodProcesses(cluster.at)
         self._files: dict[str, int] = {}
@@ -59,7 +59,7 @@ class Machine:
         return {one for one, seen in list(self.sightings.items()) if seen >= self._last}
 
     def _look_again(self) -> None:
-        while not self._over.wait(_EVERY):
+        while not self._over.wait(self._every):
             now = boottime()  # before the look: whoever is seen was alive at this moment or later
             for pid in self._processes.all():
                 one = variable_of(pid, "AZ_BATCH_TASK_EXECUTION_ID")

@@ -144,7 +144,7 @@ async def test_a_renewed_token_is_used_at_once() -> None:
     assert seen == ["Bearer first", "Bearer second"]
 
 
-async def test_no_more_than_64_requests_are_in_flight() -> None:
+async def test_no_more_than_16_requests_are_in_flight() -> None:
     gate = asyncio.Event()
     inside = 0
 
@@ -156,8 +156,8 @@ async def test_no_more_than_64_requests_are_in_flight() -> None:
 
     async with serving(answer) as (client, _):
         calls = [asyncio.create_task(get(client)) for _ in range(100)]
-        await until(lambda: inside >= 64)
-        assert client.in_flight == 64
+        await until(lambda: inside >= 16)
+        assert client.in_flight == 16
         gate.set()
         await asyncio.gather(*calls)
         assert client.in_flight == 0

@@ -1,6 +1,6 @@
 """The real API server behind `port.KubeApi`: aiohttp, one session, a bound on requests in flight, retries where they are safe.
 
-The lease wants a KubeClient of its own: behind 64 slow requests a renewal would come too late.
+The lease wants a KubeClient of its own: behind others' requests a renewal would come too late.
 """
 
 import asyncio
@@ -17,7 +17,9 @@ from batchpools.kube.errors import KubeError, TooManyRequestsError, UnavailableE
 from batchpools.kube.port import ListPage, PatchOperation, Resource, WatchEvent
 from batchpools.kube.resources import path_of
 
-_IN_FLIGHT = 64
+# Requests at once. More of them do not bring more done, they only wait in the API server, and everybody else's with them: of
+# one on two cores, 16 take as many tasks a second as 64 (44), and a request takes 0.2 instead of 0.3 to 0.4 seconds.
+AT_ONCE = 16
 _TIME_LIMIT = aiohttp.ClientTimeout(total=20)
 _WATCH_LIMIT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=90)
 _WATCH_SECONDS = 290
@@ -46,12 +48,18 @@ _LINE = msgspec.json.Decoder(_Line)
 
 
 class KubeClient:
-    """KubeApi over HTTPS. `requests` counts answers by (verb, resource, code); `in_flight` is now."""
+    """KubeApi over HTTPS. `requests` counts answers by (verb, resource, code); `in_flight` is now, at most `at_once`."""
 
-    def __init__(self, credentials: Credentials, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        at_once: int = AT_ONCE,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._credentials = credentials
         self._pause = pause
-        self._slots = asyncio.Semaphore(_IN_FLIGHT)
+        self._slots = asyncio.Semaphore(at_once)
         self._session: aiohttp.ClientSession | None = None
         self.requests: Counter[tuple[str, str, str]] = Counter()
         self.in_flight = 0
