@@ -155,10 +155,9 @@ def test_a_leaving_node_is_drained_then_its_pod_deleted_then_itself() -> None:
     dead = pod(task=DEAD, deleted=True, phase="Succeeded")
     gone = settled(leaving, present=dead, drained=True, released=True)
     assert gone.status.state == "LeavingPool"
-    assert [type(one) for one in plan_node(situation(gone, other_pods=(dead,)), now=NOW).effects] == [
-        ReleaseNode,
-        RemoveFinalizer,
-    ]
+    let_go = plan_node(situation(gone, other_pods=(dead,)), now=NOW)
+    assert [type(one) for one in let_go.effects] == [ReleaseNode, RemoveFinalizer]
+    assert let_go.status is None, "all is said, and its object goes next"
     last = plan_node(situation(gone), now=NOW)
     key = Key("PoolNode", "ns", "p-0000")
     assert last.effects == (RemoveFinalizer(key, "node-uid-0", names.FINALIZER_NODE),)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from batchpools.api import names
 from batchpools.api.reasons import Reason, RequeueReason
-from batchpools.api.states import NodeActionType, NodeDeallocationOption
+from batchpools.api.states import NodeActionType, NodeDeallocationOption, NodeState
 from batchpools.core.identity import Key
 from batchpools.core.ledger import Contact, NodeRuns
 from batchpools.core.packages.marks import marks
@@ -310,12 +310,14 @@ def _leaving(situation: NodeSituation, key: Key, now: datetime) -> Plan[PoolNode
         return Plan()
     if situation.closing:
         return Plan(effects=_let_all_go(situation, key))
-    status = _status(situation, now)
     if pod is not None and _is_ours(pod, node):
         return _emptying(situation, now) or _bury(situation, pod, now)
     waits = _clear_the_way(situation)
     if waits is not None:
-        return Plan(waits.effects, status, requeue_after=waits.requeue_after)
+        is_last = (
+            not node.status.pod_uid and node.status.state == NodeState.LEAVING_POOL
+        )  # all is accounted for, and said
+        return waits if is_last else Plan(waits.effects, _status(situation, now), requeue_after=waits.requeue_after)
     return Plan(effects=(RemoveFinalizer(key, node.metadata.uid, names.FINALIZER_NODE),))
 
 
