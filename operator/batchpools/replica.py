@@ -61,7 +61,7 @@ _log = logging.getLogger(__name__)
 
 COUNT_POOL_AFTER = 1.0  # seconds: slots change with every task, and only a pool's counters follow them
 # Seconds. Each of a thousand nodes wakes their pool, and each task its job: one look costs as much as all of these.
-POOL_RESTS = 0.2
+POOL_RESTS = 0.5  # its status counts nodes: of many that change within a moment one look says the sum
 JOB_RESTS = 0.1
 PACKAGE_RESTS = 1.0
 NODE_RESTS = 0.1  # a pod that starts changes several times within some milliseconds

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from batchpools.core.views import PoolNodeView
 from batchpools.kube.cache import Cache
-from batchpools.testing.builders import NAMESPACE, job, meta, node, pod, task
+from batchpools.testing.builders import NAMESPACE, job, meta, node, pod, pool, task
 
 
 def names_in(found: object) -> list[str]:
@@ -67,3 +67,18 @@ def test_the_same_version_once_more_is_no_news() -> None:
     cache.nodes.put(view)
     cache.nodes.put(replace(view, metadata=meta("demo-0001", resource_version="8")))
     assert len(seen) == 2
+
+
+def test_a_pool_whose_status_changes_keeps_the_very_spec_that_it_had() -> None:
+    cache = Cache()
+    first = pool()
+    cache.pools.put(first)
+    said = pool(metadata=replace(first.metadata, resource_version="2"), status=replace(first.status, current_nodes=3))
+    cache.pools.put(said)
+    held = cache.pools.get(NAMESPACE, "demo")
+    assert held == said
+    assert held is not None
+    assert held.spec is first.spec, "what was worked out of it holds on"
+    changed = pool(metadata=replace(first.metadata, resource_version="3"), image="another")
+    cache.pools.put(changed)
+    assert cache.pools.get(NAMESPACE, "demo") == changed

@@ -55,7 +55,9 @@ class Autoscaler:
     def turn(self, pool: PoolView, nodes: Sequence[PoolNodeView]) -> Step:
         """What autoscaling says of a pool now; an evaluation, if one is due."""
         meta, now = pool.metadata, self._clock.now()
-        waiting = self._ledger.pool_waits(meta.namespace, meta.name) if pool.spec.auto_scale is not None else 0
+        if pool.spec.auto_scale is None:
+            return step(pool, Occasion(), now)
+        waiting = self._ledger.pool_waits(meta.namespace, meta.name)
         occasion = Occasion(self._samples(pool, nodes), waiting, self._evaluated.get(meta.uid))
         told = step(pool, occasion, now)
         if told.ran is not None:

@@ -179,8 +179,8 @@ class NodeController:
     def _retained_until(self, key: Key, node: PoolNodeView) -> datetime | None:
         """Until when what tasks left on the node is to be kept, if that is waited for; all tasks are looked at, so seldom."""
         pool = self._cache.pools.get(key.namespace, node.spec.pool_name)
-        is_asked = emptied_by(node, pool) is NodeDeallocationOption.RETAINED_DATA
-        if not is_asked or not self._ledger.is_drained(node.status.pod_uid):
+        is_drained = self._ledger.is_drained(node.status.pod_uid)
+        if not is_drained or emptied_by(node, pool) is not NodeDeallocationOption.RETAINED_DATA:
             self._retained.pop(key, None)
             return None
         now = self._clock.monotonic()

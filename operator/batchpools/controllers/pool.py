@@ -100,11 +100,11 @@ class PoolController:
             self._elevation.forget(key)
             self._ledger.cordon(key.namespace, key.name, frozenset())
             return None
-        situation = self._situation(key, pool)
-        if pool.metadata.deletion_timestamp is not None:
-            situation = await self._last(situation)
+        wanted = _wanted(pool)
+        if pool.metadata.deletion_timestamp is None:
+            situation = self._situation(key, pool, wanted, await self._elevation.refusal(pool))
         else:
-            situation = replace(situation, elevation=await self._elevation.refusal(pool))
+            situation = await self._last(self._situation(key, pool, wanted))
         plan = plan_pool(situation, now=self._clock.now())
         refusals = await self._applier.apply(key, pool.metadata.uid, plan, current=pool.status)
         self._note_refusals(key, refusals, probe_key(pool))
@@ -115,7 +115,7 @@ class PoolController:
         leaves = {one.uid: one.value == "true" for one in noted if one.name == names.ANNOTATION_LEAVING}
         self._marks[key] = {**situation.marks, **leaves}
         renewed = {one.uid for one in noted if one.name == names.ANNOTATION_RENEW}
-        self._renewing[key] = (_wanted(pool), situation.renewing | renewed)
+        self._renewing[key] = (wanted, situation.renewing | renewed)
         if plan.status is not None:
             self._counted[key] = self._clock.monotonic()
         return plan.requeue_after
@@ -144,13 +144,14 @@ class PoolController:
         probe = probe_key(situation.pool)
         return replace(situation, nodes=nodes, probe=await live(self._api, PODS, PodView, probe.namespace, probe.name))
 
-    def _situation(self, key: Key, pool: PoolView) -> PoolSituation:
+    def _situation(self, key: Key, pool: PoolView, pod: str, elevation: str = "") -> PoolSituation:
+        """What is known of the pool. pod: what makes its pods now; elevation: why it gets none."""
         found = self._cache.nodes.indexed("by_pool", (key.namespace, key.name))
         nodes = tuple(sorted(found, key=lambda node: node.metadata.name))
         runs = {node.metadata.name: self._ledger.node_runs(node.status.pod_uid) for node in nodes}
         asked = self._leaving.get(key, frozenset())
         wanted, renewing = self._renewing.get(key, ("", frozenset()))
-        if wanted != _wanted(pool):
+        if wanted != pod:
             renewing = frozenset()
         marks = self._marks.get(key, {})
         last = self._counted.get(key)
@@ -174,6 +175,7 @@ class PoolController:
             refusal=self._refusals.get(key, ""),
             probe=self._cache.pods.get(*probe_key(pool)[1:]),
             probe_refusal=self._probe_refusals.get(key, ""),
+            elevation=elevation,
             packages=resolve(
                 pool.spec.application_package_references, partial(self._cache.packages.get, key.namespace)
             ),

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Collection, Hashable, Iterator
 from typing import Generic, Protocol, TypeVar
 
+from msgspec.structs import replace
+
 from batchpools.api import names
 from batchpools.core.views import (
     ApplicationPackageView,
@@ -29,11 +31,15 @@ Index = Callable[[ViewT], Hashable]
 
 
 class Store(Generic[ViewT]):
-    """Objects of one kind by (namespace, name), by uid, and by the indices it was given."""
+    """Objects of one kind by (namespace, name), by uid, and by the indices it was given.
 
-    def __init__(self, **indices: Index[ViewT]) -> None:
+    renew(old, new): what is kept of an object that has changed, in place of `new`.
+    """
+
+    def __init__(self, renew: Callable[[ViewT, ViewT], ViewT] | None = None, **indices: Index[ViewT]) -> None:
         self._objects: dict[tuple[str, str], ViewT] = {}
         self._uids: dict[str, tuple[str, str]] = {}
+        self._renew = renew
         self._indices = indices
         self._indexed: dict[str, dict[Hashable, dict[tuple[str, str], ViewT]]] = {name: {} for name in indices}
         self._observers: list[Observer[ViewT]] = []
@@ -75,6 +81,8 @@ class Store(Generic[ViewT]):
             old = None
         if old is not None and "" != old.metadata.resource_version == view.metadata.resource_version:
             return
+        if old is not None and self._renew is not None:
+            view = self._renew(old, view)
         self._objects[place] = view
         self._uids[view.metadata.uid] = place
         for name, index in self._indices.items():
@@ -115,6 +123,7 @@ class Cache:
 
     def __init__(self) -> None:
         self.pools: Store[PoolView] = Store(
+            _with_former_spec,
             by_owner=lambda pool: pool.metadata.labels.get(names.LABEL_AUTO_POOL_OF, ""),
         )
         self.nodes: Store[PoolNodeView] = Store(by_pool=lambda node: (node.metadata.namespace, node.spec.pool_name))
@@ -131,3 +140,8 @@ class Cache:
             by_pool=lambda pod: (pod.metadata.namespace, pod.metadata.labels.get(names.LABEL_POOL, "")),
             by_node=lambda pod: (pod.metadata.namespace, pod.metadata.labels.get(names.LABEL_NODE, "")),
         )
+
+
+def _with_former_spec(old: PoolView, new: PoolView) -> PoolView:
+    """With the very same spec if it says the same: what was worked out of it (`core.pools.pod_hash`) holds on."""
+    return replace(new, spec=old.spec) if new.spec == old.spec else new

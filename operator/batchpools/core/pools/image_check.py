@@ -18,7 +18,6 @@ from batchpools.core.pools.image_digest import digest_of, is_checked
 from batchpools.core.pools.image_probe import is_for_this_check, is_of, make_probe
 from batchpools.core.pools.situation import PoolSituation
 from batchpools.core.pools.template import read_template
-from batchpools.core.pools.template_rules import refused
 from batchpools.core.views import ImageCheck, PodView, PoolView
 from batchpools.core.waiting import time_left
 
@@ -46,7 +45,7 @@ def look_at_image(situation: PoolSituation, now: datetime) -> Look:
         return Look(away(pool, probe))
     left = _seconds_left(pool, template.image, now)
     has_nodes = any(node.status.pod_uid for node in situation.staying)
-    if left > 0 or not has_nodes or refused(template):
+    if left > 0 or not has_nodes or situation.template_refusal:
         return Look(away(pool, probe), last, left if left > 0 and has_nodes else None)
     if probe is None or not is_of(probe, pool):
         again = REFUSED_AGAIN if situation.probe_refusal else LOOK_AGAIN

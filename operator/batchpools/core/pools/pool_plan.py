@@ -19,7 +19,7 @@ from batchpools.core.pools.resize import Moves, next_step
 from batchpools.core.pools.situation import PoolSituation
 from batchpools.core.pools.target import Target
 from batchpools.core.pools.upgrade import nodes_to_renew, wanted_pod
-from batchpools.core.views import PoolNodeView, PoolStatus
+from batchpools.core.views import ImageCheck, PoolNodeView, PoolStatus
 
 COUNTER_INTERVAL = 5.0  # seconds between two writes of a pool's counters (safety rule S5.4)
 LOOK_AGAIN = 1.0
@@ -41,7 +41,7 @@ def plan_pool(situation: PoolSituation, *, now: datetime) -> Plan[PoolStatus]:
     moves = (*_resize(situation, allocation.target), *_renew(situation))
     look = look_at_image(situation, now)
     told = situation.pool.status
-    status = status_of(_with(situation, image_check=look.said), allocation, now)
+    status = status_of(_having_seen(situation, look.said), allocation, now)
     effects = (*moves, *look.effects)
     again = _again(situation, moves, allocation.again, look.again)
     if status == told:
@@ -61,10 +61,12 @@ def _rescaled(situation: PoolSituation, scaled: Step, now: datetime) -> Plan[Poo
     return Plan(status=status, events=pool_events(situation.pool, status), requeue_after=LOOK_AGAIN)
 
 
-def _with(situation: PoolSituation, **status: Any) -> PoolSituation:
-    """As if its status said that already."""
+def _having_seen(situation: PoolSituation, image: ImageCheck | None) -> PoolSituation:
+    """As if its status said already what the image is."""
     pool = situation.pool
-    told = msgspec.structs.replace(pool.status, **status)
+    if image == pool.status.image_check:
+        return situation
+    told = msgspec.structs.replace(pool.status, image_check=image)
     return replace(situation, pool=msgspec.structs.replace(pool, status=told))
 
 

@@ -16,7 +16,6 @@ from batchpools.core.pools.node_state import live_state
 from batchpools.core.pools.situation import PoolSituation
 from batchpools.core.pools.target import Target
 from batchpools.core.pools.template import read_template
-from batchpools.core.pools.template_rules import refused
 from batchpools.core.pools.upgrade import is_outdated
 from batchpools.core.views import ConditionView, PoolNodeView, PoolStatus, PoolView, ResizeError, SlotCounts
 
@@ -116,7 +115,7 @@ def _stalled(situation: PoolSituation) -> tuple[str, Reason]:
     """What keeps the pool from going on until somebody changes it; an empty sentence when nothing does."""
     if situation.elevation:
         return situation.elevation, Reason.ELEVATION_FORBIDDEN
-    sentence = refused(read_template(situation.pool.spec)) or _admission_sentence(situation.staying)
+    sentence = situation.template_refusal or _admission_sentence(situation.staying)
     if sentence:
         return sentence, Reason.TEMPLATE_INVALID
     if situation.packages.missing:

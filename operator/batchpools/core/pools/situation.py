@@ -53,7 +53,12 @@ class PoolSituation:
     @cached_property
     def is_held_up(self) -> bool:
         """Whether no pod can be made that would work, until somebody changes something."""
-        return bool(self.elevation or self.packages.missing or refused(read_template(self.pool.spec)))
+        return bool(self.elevation or self.packages.missing or self.template_refusal)
+
+    @cached_property
+    def template_refusal(self) -> str:
+        """Why the pool's template cannot be used, as a sentence; empty when it can."""
+        return refused(read_template(self.pool.spec))
 
     def is_leaving(self, node: PoolNodeView) -> bool:
         """Whether a node is on its way out: it counts no more, but keeps its name until it is gone."""
