@@ -344,7 +344,10 @@ _LEADER, _STANDBY = 0, 1  # targets
 
 BUGS: dict[str, Bug] = {
     "tasks of before an election do not wait": Bug(
-        "S1.1", 20, _instead(takeover.Takeover, "must_hold", lambda *_: False), _of(*_LEADERS, "cut-link", "slow-link")
+        "S1.1",
+        20,
+        _instead(takeover.Takeover, "must_hold", lambda *_: False),
+        _around(*(Act(1.0, "cut-link", pod, 30.0, 5) for pod in (0, 1)), Act(1.2, "crash-operator", _LEADER, 1.0)),
     ),
     "a result is acknowledged before it is persisted": Bug("S5.2", 10, _acknowledged_before_persisted),
     "no barrier after an election": Bug(

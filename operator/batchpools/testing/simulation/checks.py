@@ -253,8 +253,9 @@ class Checker:
             self.says(f"the result of {execution} was acknowledged, and the API server does not have it")
 
     def _is_newer(self, run: ExecutionId) -> bool:
-        """Whether a later run of the same task has begun."""
-        mine = (one for one in self._world.processes.started if one.startswith(run.task_uid))
+        """Whether a later run of the same task has begun, be it that it awaits its files."""
+        begun = (*self._world.processes.started, *(one for pod in self._world.pods() for one in pod.runs))
+        mine = (one for one in begun if one.startswith(run.task_uid))
         return any(ExecutionId.parse(one).order > run.order for one in mine)
 
     # ---------------------------------------------------------------- in the end

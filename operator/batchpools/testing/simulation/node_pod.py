@@ -191,6 +191,11 @@ class NodePod:
         return any(one.lives for one in self.containers)
 
     @property
+    def runs(self) -> list[str]:
+        """What its runners run, with what has no process yet since it awaits its files."""
+        return [run for one in self.containers if one.runner is not None and one.lives for run in one.runner.runs]
+
+    @property
     def is_quiet(self) -> bool:
         """Whether nothing runs and every result was acknowledged."""
         return all(one.runner is None or one.runner.is_quiet for one in self.containers)

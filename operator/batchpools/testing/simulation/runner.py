@@ -131,6 +131,11 @@ class SimulatedRunner:
         self._set_timer()
 
     @property
+    def runs(self) -> tuple[str, ...]:
+        """Execution ids of what runs here, or awaits its files."""
+        return self._model.live
+
+    @property
     def is_quiet(self) -> bool:
         """Whether nothing runs and every result was acknowledged."""
         return self._model.is_quiet
