@@ -314,10 +314,9 @@ def _leaving(situation: NodeSituation, key: Key, now: datetime) -> Plan[PoolNode
         return _emptying(situation, now) or _bury(situation, pod, now)
     waits = _clear_the_way(situation)
     if waits is not None:
-        is_last = (
-            not node.status.pod_uid and node.status.state == NodeState.LEAVING_POOL
-        )  # all is accounted for, and said
-        return waits if is_last else Plan(waits.effects, _status(situation, now), requeue_after=waits.requeue_after)
+        # its last pod is accounted for, and the status says so
+        is_said = node.status.state == NodeState.LEAVING_POOL and not node.status.pod_uid
+        return waits if is_said else Plan(waits.effects, _status(situation, now), requeue_after=waits.requeue_after)
     return Plan(effects=(RemoveFinalizer(key, node.metadata.uid, names.FINALIZER_NODE),))
 
 
