@@ -235,6 +235,28 @@ async def test_an_acknowledged_retry_that_the_cache_does_not_show_keeps_its_coun
 
 
 @played
+async def test_a_task_that_is_asked_about_while_another_node_is_silent_is_let_go_when_that_one_speaks(
+    stage: Stage,
+) -> None:
+    first, second = _two_nodes(stage)
+    stage.task(constraints=TaskConstraints(max_task_retry_count=1))
+    await stage.lead(2)
+    first.connect()
+    first.tell((run_of(1, 1), stage.unix_time(), "primes.work"))
+    first.finish(run_of(1, 1), 1)
+    first.leave()
+    await stage.settle()  # it waits for a node, and no longer for those that are silent
+    first.connect()
+    first.tell(acknowledged=(run_of(1, 2),))
+    await stage.settle()
+    assert stage.hub.runs == []
+    second.connect()
+    second.tell()
+    await stage.settle()
+    assert [run.execution_id for _, run in stage.hub.runs] == [run_of(2, 2)]
+
+
+@played
 async def test_an_acknowledged_id_that_was_only_discarded_does_not_hold_its_task(stage: Stage) -> None:
     first, second = _two_nodes(stage)
     stage.task()

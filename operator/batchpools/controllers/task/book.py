@@ -72,8 +72,7 @@ class RunBook:
     def enter(self, entry: Entry) -> None:
         """A new line."""
         self.entries[entry.uid] = entry
-        if isinstance(entry.state, Held):
-            self.held[entry.uid] = None
+        self._note_held(entry)
 
     def move(self, entry: Entry, state: State) -> None:
         """Change the state of an entry, and everything that follows from it. InvalidTransition otherwise."""
@@ -81,7 +80,7 @@ class RunBook:
         check(TABLE, f"task {meta.namespace}/{meta.name}", name_of(entry.state), name_of(state), entry.story)
         entry.story = (*entry.story[-_STORY_KEPT:], name_of(state))
         entry.state = state
-        self.held.pop(entry.uid, None)
+        self._note_held(entry)
         counts = bool(pod_of(state)) or (isinstance(state, Done) and entry.counted)
         self._place(entry, pod_of(state), pod_of(state) if holds_slots(state) else "", counted=counts)
         if isinstance(state, Waiting):
@@ -126,6 +125,11 @@ class RunBook:
         """Runs on this pod that are to end, with the tasks that they are not of."""
         losing = [self.entries[uid] for uid in sorted(self._losing)]
         return [(entry, one) for entry in losing for one, pod in entry.losers.items() if pod == pod_uid]
+
+    def _note_held(self, entry: Entry) -> None:
+        self.held.pop(entry.uid, None)
+        if isinstance(entry.state, Held):
+            self.held[entry.uid] = None
 
     def _place(self, entry: Entry, pod: str, slots_on: str, *, counted: bool) -> None:
         """Where an entry stands now: pod, slots, count."""
