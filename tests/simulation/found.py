@@ -2,7 +2,7 @@
 
 from batchpools.testing.simulation.history import Script
 from batchpools.testing.simulation.stage import Act
-from batchpools.testing.simulation.workload import SMALL
+from batchpools.testing.simulation.workload import LARGE, SMALL
 
 FOUND: dict[str, Script] = {
     "a container that was started again, in a pod that the garbage collector then called Failed, counted as dead": Script(
@@ -46,5 +46,19 @@ FOUND: dict[str, Script] = {
             Act(7.082, "crash-operator", 37, 14.867, 2),
             Act(9.837, "duplicate", 1, 2.503, 6),
         ),
+    ),
+    "a task that was asked about while another node was silent was let go by nobody": Script(
+        739947590,
+        LARGE,
+        (
+            Act(10.071, "slow-watch", 37, 20.564, 6),
+            Act(10.336, "cut-api", 6, 33.56, 4),
+            Act(10.53, "lose-pod", 32, 0.987, 0),
+            Act(11.614, "crash-operator", 7, 10.81, 5),
+            Act(17.906, "delete-lease", 54, 2.385, 6),
+            Act(39.623, "recreate-job", 45, 13.413, 4),
+            Act(50.769, "kill-agent", 2, 2.245, 4),
+        ),
+        is_warm=True,
     ),
 }
