@@ -54,18 +54,21 @@ def test_spread_uses_every_node_and_pack_fills_one(space: Namespace) -> None:
     space.apply(pool("spread", nodes=2, slots=2), pool("pack", nodes=2, slots=2, **pack))
     space.ready_pool("spread", 2)
     space.ready_pool("pack", 2)
-    two = [sh("a", "sleep 300"), sh("b", "sleep 300")]
-    space.apply(job("wide", two, pool_name="spread"), job("tight", two, pool_name="pack"))
 
-    def where(name: str) -> set[str]:
-        """The nodes of both tasks while both run: neither ends by itself, so they were placed beside each other."""
-        tasks = [f"{name}.{one}" for one in "ab"]
+    def where(name: str, tasks: str) -> set[str]:
+        """The nodes of these tasks while all of them run: none ends by itself, so they were placed beside each other."""
         for one in tasks:
-            space.wait_for("btask", one, lambda status: status.get("state") == "Running")
-        return {space.status("btask", one)["poolNodeName"] for one in tasks}
+            space.wait_for("btask", f"{name}.{one}", lambda status: status.get("state") == "Running")
+        return {space.status("btask", f"{name}.{one}")["poolNodeName"] for one in tasks}
 
-    assert len(where("wide")) == 2
-    assert len(where("tight")) == 1
+    four = [sh(one, "sleep 300") for one in "abcd"]
+    space.apply(job("all", four, pool_name="spread"), job("every", four, pool_name="pack"))
+    for full in ("all", "every"):  # a node takes its first task up to a renewal of the Lease after it is shown as Idle
+        assert len(where(full, "abcd")) == 2
+    space.kubectl("delete", "bjob", "all", "every")
+    space.apply(job("wide", four[:2], pool_name="spread"), job("tight", four[:2], pool_name="pack"))
+    assert len(where("wide", "ab")) == 2
+    assert len(where("tight", "ab")) == 1
 
 
 def test_output_and_exit_code_are_read_through_the_cli(space: Namespace) -> None:
