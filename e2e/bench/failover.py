@@ -41,9 +41,8 @@ class Failover:
         assert isinstance(operator.cluster, LocalCluster), "the operator's processes have to be on this machine"
         self._operator = operator
         self._processes = PodProcesses(operator.cluster.at)
-        self._machine = Machine(
-            operator.cluster, every=2.0
-        )  # a look at 1,000 processes is work that the measured ones wait for
+        # seldom: a look at 1,000 processes is work that the measured ones wait for
+        self._machine = Machine(operator.cluster, every=2.0)
         self._space = Namespace(name, operator.kubeconfig, operator.kubectl_program)
         self._short = 0  # created so far
         self._uids: set[str] = set()

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from batchpools.api import names
 from batchpools.kube.errors import ConflictError, ForbiddenError, ServerError, UnreachableError
 from batchpools.kube.lease import LeaderElector, Timing
@@ -89,6 +91,12 @@ class Scene:
         return spec
 
 
+async def _write_into(scene: Scene, text: str) -> None:
+    """Somebody else changes the Lease, and not who holds it."""
+    note = [{"op": "add", "path": "/metadata/labels", "value": {"look": text}}]
+    await scene.server.patch(LEASES, "ops", names.LEASE_NAME, note)
+
+
 def play(story: Any) -> None:
     async def main(clock: VirtualClock) -> None:
         scene = Scene(clock)
@@ -162,8 +170,7 @@ def test_a_lease_that_others_write_into_is_read_again_and_renewed() -> None:
         a = scene.candidate("a")
         await scene.until_leader(a)
         for number in range(5):
-            note = [{"op": "add", "path": "/metadata/labels", "value": {"look": str(number)}}]
-            await scene.server.patch(LEASES, "ops", names.LEASE_NAME, note)
+            await _write_into(scene, str(number))
             await scene.pass_time(TIMING.retry)
         await scene.pass_time(2 * TIMING.lease)
         assert a.told == [1]
@@ -255,11 +262,13 @@ def test_a_process_that_takes_its_own_lease_again_raises_the_epoch() -> None:
     play(story)
 
 
-def test_a_hung_request_ends_the_reign_by_its_deadline_and_before_another_begins() -> None:
+@pytest.mark.parametrize("verb", ["get", "replace"])
+def test_a_hung_request_ends_the_reign_by_its_deadline_and_before_another_begins(verb: str) -> None:
     async def story(scene: Scene) -> None:
         a = scene.candidate("a")
         await scene.until_leader(a)
-        scene.server.faults.hold("replace", kind="Lease", times=1000)
+        await _write_into(scene, "so that it has to be read")
+        scene.server.faults.hold(verb, kind="Lease", times=1000)
         await scene.pass_time(TIMING.renew + 0.2)
         assert a.told == [1, None]
         assert not a.running.done()  # type: ignore[union-attr]

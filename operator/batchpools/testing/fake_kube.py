@@ -215,7 +215,7 @@ class FakeKube:
         async with self._call(Call("replace", resource.kind, namespace, name, body=manifest)):
             if resource.kind == "Lease" and (resource.kind, namespace, name) not in self._objects:
                 if uid := as_json(manifest)["metadata"].get("uid"):
-                    raise ConflictError(f"the life {uid} of {name} is over", 409, "Conflict")
+                    raise _conflict(resource, name, f"the life {uid} is over")
                 # so does the real one, whatever the version
                 return self._encoded(resource, self._add(resource, namespace, name, manifest))
             old = self._held(resource, namespace, name)
